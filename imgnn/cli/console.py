@@ -1,0 +1,152 @@
+"""What is printed, and where: results on stdout; progress, notes and errors on stderr."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.errors import ImgnnError
+from imgnn.runs import Reporter
+
+out = Console()
+err = Console(stderr=True)
+
+
+def debugging() -> bool:
+    """Whether `--debug` or IMGNN_DEBUG asked for tracebacks and log chatter."""
+    return os.environ.get("IMGNN_DEBUG", "") not in ("", "0")
+
+
+def show_error(error: ImgnnError) -> None:
+    """One line for the message, one for the hint; no markup (a path may hold "["), no wrapping."""
+    err.print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
+    if error.hint:
+        err.print(Text.assemble(("Try: ", "bold"), error.hint), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """One line on stderr."""
+    err.print(Text(message, style="dim"), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on one line of stdout, so that several can follow each other."""
+    print(json.dumps(value, ensure_ascii=False), file=out.file, flush=True)  # noqa: T201
+
+
+def print_table(table: Table) -> None:
+    """A table on stdout; in a pipe it is as wide as it needs to be."""
+    if not out.is_terminal:
+        out.print(table, width=max(out.width, out.measure(table).maximum))
+    else:
+        out.print(table)
+
+
+def reporter() -> Reporter:
+    """Bars on a terminal, a line now and then in a log file."""
+    return BarReporter() if err.is_terminal else LineReporter()
+
+
+class FactsColumn(ProgressColumn):
+    """The facts of the last step: `loss 1.23e+04`."""
+
+    def render(self, task: Task) -> Text:
+        return Text(format_facts(task.fields.get("facts", {})), style="cyan")
+
+
+def format_facts(facts: Mapping[str, float]) -> str:
+    """`loss 123.4`: four digits are enough to see which way it goes."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
+
+
+class BarReporter:
+    """Draws one Rich bar for each piece of work."""
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+
+    def note(self, message: str) -> None:
+        (self.progress.console if self.progress else err).print(Text(message, style="dim"), soft_wrap=True)
+
+    def begin(self, task: str, total: float | None, unit: str = "") -> None:
+        self.end()
+        amount: list[ProgressColumn] = (
+            [DownloadColumn(), TransferSpeedColumn()] if unit == "bytes" else [MofNCompleteColumn()]
+        )
+        self.progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            *(amount if total is not None or unit == "bytes" else []),
+            FactsColumn(),
+            TimeElapsedColumn(),
+            *([TextColumn("left"), TimeRemainingColumn()] if total is not None else []),
+            console=err,
+        )
+        self.progress.add_task(task, total=total)
+        self.progress.start()
+
+    def advance(self, done: float, **facts: float) -> None:
+        if self.progress:
+            self.progress.update(self.progress.task_ids[0], completed=done, **({"facts": facts} if facts else {}))
+
+    def end(self) -> None:
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
+
+
+class LineReporter:
+    """Writes plain lines: where a piece of work starts, how far it is every ten seconds, how it ended."""
+
+    EVERY = 10.0  # seconds
+
+    def __init__(self) -> None:
+        self.task: str | None = None
+        self.total: float | None = None
+        self.unit = ""
+        self.done = 0.0
+        self.facts: Mapping[str, float] = {}
+        self.started = self.shown = 0.0
+
+    def note(self, message: str) -> None:
+        err.print(Text(message), soft_wrap=True)
+
+    def begin(self, task: str, total: float | None, unit: str = "") -> None:
+        self.end()
+        self.task, self.total, self.unit, self.done, self.facts = task, total, unit, 0.0, {}
+        self.started = self.shown = time.monotonic()
+
+    def advance(self, done: float, **facts: float) -> None:
+        self.done, self.facts = done, facts or self.facts
+        if time.monotonic() - self.shown >= self.EVERY:
+            self.shown = time.monotonic()
+            self.show("")
+
+    def end(self) -> None:
+        if self.task is not None:
+            self.show("  done")
+            self.task = None
+
+    def show(self, ending: str) -> None:
+        whole = f" of {self.total:.0f}" if self.total is not None else ""
+        amount = f"{self.done:.0f}{whole} {self.unit}".strip() if self.done or self.total else ""
+        seconds = f"{time.monotonic() - self.started:.1f} s"
+        words = (f"{self.task}:", amount, format_facts(self.facts), seconds)
+        self.note("  ".join(word for word in words if word) + ending)

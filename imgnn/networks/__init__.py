@@ -1,0 +1,13 @@
+"""The networks: what they are made of, and the facts of their published weights.
+
+    registry.py   name -> NetworkSpec: the facts; imports no Keras
+    network.py    Network: a Keras model that knows its Caffe names and its preprocessing
+    layers.py     Caffe layers that Keras lacks, and one short function for each layer of a builder
+    alexnet.py googlenet.py nin.py resnet.py squeezenet.py vgg.py ...   one family per file, in the prototxt's order
+    files.py      one self-describing .keras file: graph, weights, facts
+    weights.py    finds and downloads published weights, hash-checked
+    features.py   a network cut at named layers: dict of activations
+    predict.py    images -> top-k
+
+Nothing here knows of Caffe's files: `imgnn.caffe` reads those and hands over Keras arrays.
+"""

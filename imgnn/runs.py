@@ -1,0 +1,80 @@
+"""The life of a long job: what it reports while it runs. Light: no Keras, no NumPy.
+
+A job is handed a `Reporter` and tells it what happens; the command line draws bars, a test
+records, the web page will stream. Library modules never print.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from imgnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an optimisation, after it was taken.
+
+    Attributes:
+        number: counted from 1.
+        total: how many steps are planned.
+        loss: the whole loss at the image before the step.
+        parts: its terms, weighted, by name; they add up to `loss`.
+    """
+
+    number: int
+    total: int
+    loss: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+class Reporter(Protocol):
+    """Who listens to a job."""
+
+    def note(self, message: str) -> None:
+        """Say one thing that the user should know (a default that was chosen, a file that was skipped)."""
+
+    def begin(self, task: str, total: float | None, unit: str = "") -> None:
+        """A piece of work starts: `total` in `unit` ("bytes", "images", "steps"); None if not known."""
+
+    def advance(self, done: float, **facts: float) -> None:
+        """So much of the current piece is done, counted from its start; `facts` (loss) are shown beside."""
+
+    def end(self) -> None:
+        """The current piece of work is over."""
+
+
+class Silent:
+    """A reporter that says nothing: the default of every job."""
+
+    def note(self, message: str) -> None: ...
+
+    def begin(self, task: str, total: float | None, unit: str = "") -> None: ...
+
+    def advance(self, done: float, **facts: float) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@contextlib.contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block ends well it is renamed to `path`.
+
+    If the block fails, the temporary file is removed and `path` is as it was. The temporary
+    name keeps the suffix, by which most writers choose the format.
+
+    Raises:
+        InputError: the disk is full, the folder is missing or may not be written.
+    """
+    aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        aside.unlink(missing_ok=True)
