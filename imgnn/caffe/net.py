@@ -1,0 +1,80 @@
+"""A Caffe net as a plain list of layers, whichever files and version it came from."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from imgnn.caffe.message import Message
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer, in the terms of V2 (V1's are upgraded).
+
+    Attributes:
+        type: V2's word: "Convolution", "InnerProduct".
+        bottoms, tops: names of the blobs it reads and writes; the same name in both is an in-place layer.
+        params: the LayerParameter: `layer.params.convolution_param.stride`.
+        blobs: its learned arrays in Caffe's axes, float32, read-only views of the mapped file where the bytes allow;
+            empty when there is no weights file or it has none for this layer.
+        line: where the layer begins in the prototxt; None from a caffemodel alone.
+    """
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    params: Message
+    blobs: tuple[np.ndarray, ...] = ()
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What a data layer did to the pictures, as far as its fields say: `(pixel - mean) * scale`.
+
+    Attributes:
+        mean_value: one number per channel in the order of the channels (BGR); one for all; or none.
+        mean_file: the mean image it names, if any; it is not read.
+        crop_size: side of the square in pixels; None if nothing was cropped.
+    """
+
+    mean_value: tuple[float, ...] = ()
+    scale: float = 1.0
+    crop_size: int | None = None
+    mean_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net ready to build: one phase, without data, loss and accuracy layers.
+
+    Attributes:
+        inputs: blob name -> shape in Caffe's axes (number, channels, height, width); None if the files do not say.
+        layers: in the order of the file, which is an order they can be computed in.
+        notes: what a user should know of the reading: unknown fields, layers cut or renamed, weights not used.
+        transform: what the data layer did, if one was cut and says.
+        unused_blobs: weights of layers that the net does not have, by layer name.
+    """
+
+    name: str
+    inputs: Mapping[str, tuple[int, ...] | None]
+    layers: tuple[Layer, ...]
+    notes: tuple[str, ...] = ()
+    transform: Transform | None = None
+    unused_blobs: Mapping[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
+
+
+def read_net(
+    prototxt: Path | None,
+    caffemodel: Path | None,
+    *,
+    phase: str = "TEST",
+    stages: Sequence[str] = (),
+    level: int = 0,
+) -> Net:
+    raise NotImplementedError

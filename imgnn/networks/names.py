@@ -1,0 +1,219 @@
+"""From a builder's model to a `Network`: Caffe's names of its layers and blobs, read off the graph."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from imgnn.errors import InputError
+from imgnn.networks.network import Network
+from imgnn.networks.registry import LayerRoles, NetworkSpec, class_words, find
+
+# What a prototxt runs in place: the blob then holds this layer's output. All nets of the registry do.
+IN_PLACE = ("ReLU", "Dropout", "BatchNormalization", "Scale")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer of a functional model, and where its inputs come from.
+
+    Attributes:
+        name: the Keras layer.
+        layer: the layer itself (an operation of `keras.ops` in some models).
+        args, kwargs: the arguments of its call; each tensor is replaced by a `Source`.
+    """
+
+    name: str
+    layer: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def sources(self) -> list["Source"]:
+        """The tensors it takes, in order."""
+        return list(_sources([*self.args, *self.kwargs.values()]))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor: which layer gives it, at which of the layer's calls, as which of its outputs."""
+
+    layer: str
+    call: int = 0
+    index: int = 0
+
+
+def graph(model: keras.Model) -> list[Node]:
+    """The layers of a functional model in the order of a prototxt: branch by branch, each before its users.
+
+    Keras itself sorts by depth, which tears the branches of an Inception module apart.
+
+    Raises:
+        InputError: the model has no graph (a subclass of `keras.Model` with its own `call`).
+    """
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs)
+    try:
+        config = model.get_config()
+        described = {layer["name"]: layer for layer in config["layers"]}
+    except (NotImplementedError, KeyError, TypeError) as error:
+        raise InputError(
+            f"expected a functional Keras model, got {type(model).__name__} {model.name!r} without a graph"
+        ) from error
+    layers = {operation.name: operation for operation in model.operations}
+    nodes: dict[tuple[str, int], Node] = {}
+    for name, description in described.items():
+        calls = description["inbound_nodes"] or [{"args": (), "kwargs": {}}]
+        for number, call in enumerate(calls):
+            args, kwargs = _replace(call["args"]), _replace(call["kwargs"])
+            nodes[name, number] = Node(name, layers[name], tuple(args), kwargs)
+
+    ordered: dict[tuple[str, int], Node] = {}
+    pending = [(end.layer, end.call) for end in reversed(_tensors(config["output_layers"]))]
+    while pending:
+        key = pending[-1]
+        missing = [(s.layer, s.call) for s in nodes[key].sources if (s.layer, s.call) not in ordered]
+        if missing:
+            pending.append(missing[0])
+            continue
+        ordered.setdefault(key, nodes[key])
+        pending.pop()
+    return list(ordered.values())
+
+
+def _tensors(described: Any) -> list[Source]:
+    """`["prob", 0, 0]`, or a list or dict of such, as a flat list."""
+    if isinstance(described, list | tuple) and len(described) == 3 and isinstance(described[0], str):
+        return [Source(*described)]
+    values = described.values() if isinstance(described, dict) else described
+    return [source for value in values for source in _tensors(value)]
+
+
+def _replace(value: Any) -> Any:
+    """A call's arguments out of a model's config, with a `Source` for each tensor."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return Source(*value["config"]["keras_history"])
+        return {key: _replace(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_replace(each) for each in value)
+    return value
+
+
+def _sources(values: Any) -> Iterator[Source]:
+    for value in values:
+        if isinstance(value, Source):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _sources(value)
+
+
+def helper_of(name: str, names: Mapping[str, Any] | set[str]) -> str | None:
+    """The layer that `name` serves (`conv1.pad` serves `conv1`); None if it is a layer in its own right."""
+    stem, dot, _ = name.rpartition(".")
+    return stem if dot and stem in names else None
+
+
+def caffe_names(
+    model: keras.Model, tops: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
+    """Caffe's layers and blobs of a builder's model.
+
+    A blob is called after the layer that writes it first. While a value goes into nothing but a ReLU,
+    Dropout, BatchNorm or Scale, that layer works in place and the blob is what comes out of it.
+
+    Args:
+        model: made by one of the builders, whose layer names are Caffe's with "." for "/".
+        tops: Caffe layer -> blob, where the prototxt gives the two different names.
+
+    Returns:
+        Caffe layer -> Keras layer, and blob -> (Keras layer, index of its output), both in the prototxt's order.
+    """
+    nodes = graph(model)
+    known = {node.name for node in nodes}
+    users: dict[str, list[Node]] = {name: [] for name in known}
+    for node in nodes:
+        for source in node.sources:
+            users[source.layer].append(node)
+
+    layers, blobs, followed = {}, {}, set()
+    for node in nodes:
+        if helper_of(node.name, known):
+            continue
+        name = node.name.replace(".", "/")
+        layers[name] = node.name
+        if node.name in followed:
+            continue
+        end = node.name
+        while len(users[end]) == 1 and type(users[end][0].layer).__name__ in IN_PLACE:
+            end = users[end][0].name
+            followed.add(end)
+        blobs[(tops or {}).get(name, name)] = (end, 0)
+    return layers, blobs
+
+
+def network_of(
+    spec: NetworkSpec | str,
+    *,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    classes: int | None = None,
+    include_top: bool = True,
+) -> Network:
+    """The network of a registry's entry, built and named, with random weights (or its seeded ones).
+
+    Args:
+        spec: the entry, or its name.
+        input_shape: `(height, width, 3)`, None for a free side; the published size by default.
+        classes: outputs, when they are not the published ones; the class words are not known then.
+        include_top: with the classifier.
+
+    Raises:
+        UnknownNameError: no network is called so.
+    """
+    spec = find(spec) if isinstance(spec, str) else spec
+    shape = input_shape or (*spec.preprocessing.size, 3)
+    classes = spec.classes if classes is None else classes
+    model = spec.build(input_shape=shape, classes=classes, include_top=include_top)
+    layers, blobs = caffe_names(model, spec.tops)
+    words = None
+    if spec.words and include_top and classes == spec.classes:
+        words = tuple(word.words for word in class_words(spec.words))
+    source = {"title": spec.title, "paper": spec.paper}
+    if spec.weights:
+        source["licence"] = spec.weights.licence
+    return Network(
+        name=spec.name,
+        model=model,
+        preprocessing=spec.preprocessing,
+        layers=layers,
+        blobs=blobs,
+        words=words,
+        roles=spec.roles,
+        source=source,
+    )
+
+
+def guess_roles(model: keras.Model) -> LayerRoles:
+    """Layers for the recipes of a model that nobody wrote a row for: the last layer of each resolution.
+
+    Style takes the last layer of every scale but the deepest, content and dream the ones in the middle;
+    features come from the last layer with weights but one, the classifier is the last one.
+    """
+    last: dict[int, str] = {}  # channels-last width -> the last layer of that width
+    weighted = []
+    for node in graph(model):
+        shape = getattr(getattr(node.layer, "output", None), "shape", ())
+        if len(shape) == 4 and (shape[2] or 0) > 1 and type(node.layer).__name__ not in ("InputLayer", "ZeroPadding2D"):
+            last[shape[2]] = node.name
+        if getattr(node.layer, "weights", ()) and type(node.layer).__name__ != "BatchNormalization":
+            weighted.append(node.name)
+    scales = [last[width] for width in sorted(last, reverse=True)]
+    deep = scales[-2:-1] or scales[-1:]
+    return LayerRoles(
+        style=tuple(scales[:-1] or scales),
+        content=tuple(deep),
+        dream=tuple(deep),
+        features=tuple(weighted[-2:-1]),
+        classifier=tuple(weighted[-1:]),
+    )

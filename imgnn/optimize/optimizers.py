@@ -1,0 +1,98 @@
+"""Optimisers of one tensor behind one call: `x, loss, parts = optimizer.step(x, evaluate)`.
+
+All their arrays stay on the device. A step costs one evaluation of the loss and its gradient.
+"""
+
+from collections import deque
+from typing import Protocol
+
+from keras import ops
+
+from imgnn.backend import Evaluate, Parts, Tensor, compiled
+
+
+class Optimizer(Protocol):
+    """Moves `x` downhill."""
+
+    def step(self, x: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, Parts]:
+        """Evaluate at `x` and move: the next `x`, and the loss and its parts at the one received."""
+
+
+class Adam:
+    """Each number moves by about `learning_rate`, in the direction its gradient keeps to.
+
+    Args:
+        learning_rate: in units of `x`; 10 grey levels is neural-style's default for pixels.
+
+    Source: Adam, arXiv:1412.6980, algorithm 1, with its constants.
+    """
+
+    def __init__(self, learning_rate: float = 10.0) -> None:
+        self.learning_rate = learning_rate
+        self.steps = 0
+        self.mean: Tensor = 0.0
+        self.square: Tensor = 0.0
+
+    def step(self, x: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, Parts]:
+        loss, parts, gradient = evaluate(x)
+        self.steps += 1
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * ops.square(gradient)
+        mean = self.mean / (1 - 0.9**self.steps)
+        square = self.square / (1 - 0.999**self.steps)
+        return x - self.learning_rate * mean / (ops.sqrt(square) + 1e-8), loss, parts
+
+
+class LBFGS:
+    """Steps along the curve of the loss as the last few steps and their gradients tell it; no line search.
+
+    Args:
+        learning_rate: length of a step; 1 trusts the curve.
+        history: how many steps are remembered, two tensors like `x` each.
+        first_step: how far the first step moves, in units of `x` on the mean: nothing is known yet of the curve.
+
+    Source: Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 7.5. The form without a line search is that
+    of Torch's `optim.lbfgs`, which neural-style uses; but its first step, `min(1, 1 / |g|_1)` times the gradient, is
+    below the precision of a float32 grey level for a picture of half a million numbers.
+    """
+
+    def __init__(self, learning_rate: float = 1.0, history: int = 10, first_step: float = 1.0) -> None:
+        self.learning_rate = learning_rate
+        self.first_step = first_step
+        self.history = history
+        self.moves: deque[Tensor] = deque(maxlen=history)
+        self.changes: deque[Tensor] = deque(maxlen=history)  # of the gradient, by the moves
+        self.last: tuple[Tensor, Tensor] | None = None  # the last move, and the gradient before it
+        self.direction = compiled(_lbfgs_direction)
+
+    def step(self, x: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, Parts]:
+        loss, parts, gradient = evaluate(x)
+        if self.last is None:
+            move = gradient * (-self.learning_rate * self.first_step / (ops.mean(ops.abs(gradient)) + 1e-30))
+            # The history starts as zeros, which say nothing: its length, and so the compiled function, never changes.
+            self.moves.extend([ops.zeros_like(x)] * self.history)
+            self.changes.extend([ops.zeros_like(x)] * self.history)
+        else:
+            move, change = self.last[0], gradient - self.last[1]
+            if float(ops.sum(move * change)) > 0:  # the loss curves upwards, as it does near a minimum
+                self.moves.append(move)
+                self.changes.append(change)
+            move = self.learning_rate * self.direction(gradient, tuple(self.moves), tuple(self.changes))
+        self.last = (move, gradient)
+        return x + move, loss, parts
+
+
+def _lbfgs_direction(gradient: Tensor, moves: tuple[Tensor, ...], changes: tuple[Tensor, ...]) -> Tensor:
+    """`-H g`, H the inverse Hessian that fits the moves and the changes of the gradient; oldest first."""
+    curvatures = [ops.sum(move * change) for move, change in zip(moves, changes, strict=True)]
+    inverse = [ops.where(curvature > 0, 1 / ops.maximum(curvature, 1e-30), 0.0) for curvature in curvatures]
+    rest = -gradient
+    shares = []
+    for move, change, factor in reversed(list(zip(moves, changes, inverse, strict=True))):
+        share = factor * ops.sum(move * rest)
+        rest = rest - share * change
+        shares.append(share)
+    direction = rest * (curvatures[-1] / ops.maximum(ops.sum(ops.square(changes[-1])), 1e-30))
+    for move, change, factor, share in zip(moves, changes, inverse, reversed(shares), strict=True):
+        direction = direction + (share - factor * ops.sum(change * direction)) * move
+    return direction

@@ -1,0 +1,63 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from imgnn import __version__
+from imgnn.cli import app as application
+from imgnn.cli import console
+from imgnn.errors import InputError
+
+COMMANDS = sorted(get_command(application.app).commands)
+HEAVY = ("tensorflow", "keras", "numpy", "scipy", "PIL", "h5py", "requests", "cv2")
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=lambda words: " ".join(words) or "imgnn")
+def test_help_wakes_nothing_heavy(words):
+    code = (
+        "import sys; sys.argv = ['imgnn', *sys.argv[1:]]\n"
+        "from imgnn.__main__ import main\n"
+        "try: main()\n"
+        f"finally: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *words, "--help"], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+    assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example_and_a_page(name, cli):
+    shown = cli(name, "--help").stdout
+    assert re.search(rf"imgnn {name}", shown.split("Example", 1)[1])
+    assert (Path(__file__).parents[2] / "docs" / f"{name}.md").read_text().startswith("# ")
+
+
+def test_version(cli):
+    assert cli("--version").stdout == f"imgnn {__version__}\n"
+
+
+def test_a_mistyped_command_is_a_usage_error_with_the_near_one(cli):
+    result = cli("stile")
+    assert result.exit_code == 2
+    assert "Did you mean 'style'" in result.stderr
+
+
+def test_a_planned_command_says_so(cli):
+    result = cli("dream", "sky.jpg")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"Error: imgnn dream is planned, and not in version {__version__}\n")
+
+
+def test_an_error_is_one_line_without_markup(capsys):
+    console.show_error(InputError("no such file: photos[1]/[bold]x.jpg " + "long " * 60, hint="ls [x]"))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("Error: no such file: photos[1]/[bold]x.jpg long")
+    assert second == "Try: ls [x]"
+
+
+def test_python_m_imgnn_is_the_same_command():
+    result = subprocess.run([sys.executable, "-m", "imgnn", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout == f"imgnn {__version__}\n"

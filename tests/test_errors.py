@@ -1,0 +1,22 @@
+import pytest
+
+from imgnn.errors import ImgnnError, InterruptedRun, UnknownNameError
+
+
+def test_an_unknown_name_offers_the_near_ones():
+    error = UnknownNameError("network", "vgg-19", ["vgg16", "vgg19", "googlenet"])
+    assert str(error) == "no network is called 'vgg-19'; did you mean 'vgg19' or 'vgg16'?"
+
+
+def test_an_unknown_name_offers_names_that_contain_it():
+    error = UnknownNameError("layer", "3a", ["inception_3a/output", "conv1"])
+    assert str(error) == "no layer is called '3a'; did you mean 'inception_3a/output'?"
+
+
+def test_nothing_near_offers_nothing():
+    assert str(UnknownNameError("layer", "zzz", ["conv1"])) == "no layer is called 'zzz'"
+
+
+@pytest.mark.parametrize(("error", "code"), [(ImgnnError("x"), 1), (InterruptedRun("x"), 130)])
+def test_exit_codes(error, code):
+    assert error.exit_code == code
