@@ -63,7 +63,11 @@ def keras_arrays(
 
 
 def assign_blobs(
-    model: keras.Model, layers: Mapping[str, str], blobs: Mapping[str, Sequence[np.ndarray]]
+    model: keras.Model,
+    layers: Mapping[str, str],
+    blobs: Mapping[str, Sequence[np.ndarray]],
+    *,
+    assign: Callable[[Any, np.ndarray], Any] = lambda weight, array: weight.assign(array),
 ) -> list[Loaded]:
     """Put the blobs into the model, layer by layer.
 
@@ -71,6 +75,7 @@ def assign_blobs(
         model: built by `caffe.graph` or by a builder of `networks`.
         layers: Caffe layer name -> Keras layer name.
         blobs: Caffe layer name -> its blobs.
+        assign: what is done with a weight and its array; the converter writes it straight into a file.
 
     Returns:
         One row per layer that has weights, in the model's order, then one per layer of the file without a place.
@@ -92,7 +97,7 @@ def assign_blobs(
         flattened = tuple(helper.input.shape[1:]) if helper is not None else None
         arrays = _arrays(layer, blobs[name], flattened, caffe_name=name)
         for weight, array in zip(layer.weights, arrays, strict=True):
-            weight.assign(array)
+            assign(weight, array)
         found = tuple(tuple(blob.shape) for blob in blobs[name])
         parts = _parts(layer, flattened)
         same = all(blob.shape == part.shape for blob, part in zip(blobs[name], parts, strict=False))
@@ -116,7 +121,9 @@ def _arrays(
     if len(blobs) != len(parts):
         names = ", ".join(f"{part.name} {part.shape}" for part in parts) or "none"
         found = ", ".join(str(tuple(blob.shape)) for blob in blobs) or "none"
-        raise WeightsError(f"layer {caffe_name} wants {len(parts)} blobs: {names}; the file holds {len(blobs)}: {found}")
+        raise WeightsError(
+            f"layer {caffe_name} wants {len(parts)} blobs: {names}; the file holds {len(blobs)}: {found}"
+        )
     for part, blob in zip(parts, blobs, strict=True):
         if not _fits(tuple(blob.shape), part.shape):
             raise WeightsError(

@@ -23,7 +23,7 @@ class Message:
 
     An absent scalar gives its default, an absent message an empty one, a repeated field a list; a name that
     is not in the schema is an AttributeError. Enums are given by name ("MAX", "ACROSS_CHANNELS").
-    `data`, `double_data` and `raw_data` (bytes) of a BlobProto are one-dimensional NumPy arrays when read from a binary file.
+    The data of a BlobProto (`raw_data`: bytes) are one-dimensional NumPy arrays when they come from a binary file.
 
     Attributes:
         kind: name of the message in the schema ("LayerParameter").

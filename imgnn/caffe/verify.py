@@ -6,6 +6,7 @@ net, or is known to compute another thing than Caffe, our NumPy reference of Caf
 for the whole net, and the result says why.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,12 +107,13 @@ def verify(
 
 
 def run_opencv(
-    prototxt: bytes, caffemodel: bytes, inputs: Mapping[str, np.ndarray], layers: Sequence[str]
-) -> dict[str, list[np.ndarray]]:
-    """What OpenCV's Caffe importer computes: layer name -> all its outputs, before any in-place layer.
+    prototxt: bytes, caffemodel: bytes, inputs: Mapping[str, np.ndarray], layers: Sequence[Layer]
+) -> dict[str, np.ndarray]:
+    """What OpenCV's Caffe importer computes: each layer's own outputs, by the keys of `run_reference`.
 
     Args:
         inputs: blob name -> float32 array with Caffe's axes; another size than the prototxt's is fine.
+        layers: those wanted.
 
     Raises:
         ConversionError: OpenCV is not installed, has no Caffe importer, or refuses the net.
@@ -120,38 +122,48 @@ def run_opencv(
         import cv2
     except ImportError:
         raise ConversionError("OpenCV is not installed", hint="pip install 'opencv-python-headless>=4.9,<5'") from None
+    version = f"OpenCV {cv2.__version__}"
     if not hasattr(cv2.dnn, "readNetFromCaffe"):
-        raise ConversionError(f"OpenCV {cv2.__version__} has no Caffe importer, 4.x has")
+        raise ConversionError(f"{version} has no Caffe importer, 4.x has")
+    # OpenCV makes one layer of each top of a Convolution, and names it after the top.
+    names = {layer.name: layer.tops if layer.type == "Convolution" else (layer.name,) for layer in layers}
+    wanted = [name for each in names.values() for name in each]
+    log_level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)  # what it would write to stderr is in the error, too
     try:
         net = cv2.dnn.readNetFromCaffe(np.frombuffer(prototxt, np.uint8), np.frombuffer(caffemodel, np.uint8))
         net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
         net.setPreferableTarget(cv2.dnn.DNN_TARGET_CPU)
         net.enableFusion(False)
         net.enableWinograd(False)
-        if unknown := set(layers) - set(net.getLayerNames()):
-            raise ConversionError(f"OpenCV {cv2.__version__} left out the layer {min(unknown)}")
+        if unknown := set(wanted) - set(net.getLayerNames()):
+            raise ConversionError(f"{version} leaves out layer {min(unknown)}")
         for name, value in inputs.items():
             net.setInput(np.ascontiguousarray(value, np.float32), name)
-        outputs = net.forwardAndRetrieve(list(layers))
+        outputs = dict(zip(wanted, net.forwardAndRetrieve(wanted), strict=True))
     except cv2.error as error:
-        line = " ".join(str(error).split())
-        raise ConversionError(f"OpenCV {cv2.__version__} refuses the net: {line}") from None
-    return {name: list(tops) for name, tops in zip(layers, outputs, strict=True)}
+        raise ConversionError(f"{version} refuses the net: {' '.join(error.err.split())}") from None
+    finally:
+        cv2.utils.logging.setLogLevel(log_level)
+    values = {}
+    for layer in layers:
+        tops = [value for name in names[layer.name] for value in outputs[name]]
+        if len(tops) < len(layer.tops):  # more are the places of maxima, which nobody asked for
+            raise ConversionError(f"{version} gives {len(tops)} of the {len(layer.tops)} tops of layer {layer.name}")
+        values.update({raw_name(layer.name, index): value for index, value in enumerate(tops)})
+    return values
 
 
 def _ask(
     net: Net, inputs: Mapping[str, np.ndarray], prototxt: Path | bytes | None, caffemodel: Path | bytes | None
 ) -> tuple[dict[str, np.ndarray], str, str | None]:
-    """Each layer's outputs by `raw_name`, who computed them, and why it was not OpenCV."""
-    reason = "OpenCV needs a prototxt and a caffemodel" if prototxt is None or caffemodel is None else _distrust(net)
-    if not reason and prototxt is not None and caffemodel is not None:
+    """Each layer's own outputs by `raw_name`, who computed them, and why it was not OpenCV."""
+    if prototxt is None or caffemodel is None:
+        reason = "OpenCV reads a prototxt and a caffemodel, and one of them is not here"
+    elif not (reason := _distrust(net)):
         try:
-            names = [layer.name for layer in net.layers]
-            outputs = run_opencv(_bytes(prototxt), _bytes(caffemodel), inputs, names)
-            import cv2
-
-            values = {raw_name(name, i): value for name, tops in outputs.items() for i, value in enumerate(tops)}
-            return values, f"OpenCV {cv2.__version__}", None
+            values = run_opencv(_bytes(prototxt), _bytes(caffemodel), inputs, net.layers)
+            return values, f"OpenCV {importlib.import_module('cv2').__version__}", None
         except ConversionError as error:
             reason = str(error)
     return run_reference(net, inputs), "NumPy reference", reason
@@ -161,19 +173,24 @@ def _bytes(source: Path | bytes) -> bytes:
     return source if isinstance(source, bytes) else source.read_bytes()
 
 
-def _distrust(net: Net) -> str | None:
-    """The first layer that OpenCV reads and computes otherwise than Caffe, if any."""
+def _distrust(net: Net) -> str:
+    """The first layer that OpenCV computes otherwise than Caffe without a word, if any."""
     for layer in net.layers:
         params = layer.params
-        doubts = {
-            "LRN": params.lrn_param.k != 1,
-            "InnerProduct": params.inner_product_param.transpose,
-            "Pooling": params.pooling_param.round_mode == "FLOOR",
-            "MVN": params.mvn_param.eps > 1e-8,  # which it adds to the variance
+        convolution, lrn, log = params.convolution_param, params.lrn_param, params.log_param
+        is_dilated = max(convolution.dilation, default=1) > 1
+        errs = {
+            "Convolution": is_dilated and convolution.group == convolution.num_output > 1,  # 3x3, pad 1: wrong
+            "Deconvolution": is_dilated,  # ignored
+            "InnerProduct": params.inner_product_param.transpose,  # ignored
+            "LRN": lrn.k != 1 or not lrn.has("alpha"),  # k is ignored; an absent alpha is 1e-4, in Caffe 1
+            "Log": (log.base, log.scale, log.shift) != (-1, 1, 0),  # ignored
+            "MVN": params.mvn_param.eps > 1e-8,  # added to the variance
+            "Pooling": params.pooling_param.round_mode == "FLOOR",  # refused, in words that mislead
         }
-        if doubts.get(layer.type):
+        if errs.get(layer.type):
             return f"OpenCV computes layer {layer.name} ({layer.type}) otherwise than Caffe"
-    return None
+    return ""
 
 
 def compute_values(
@@ -190,7 +207,8 @@ def compute_values(
         own = network.model.get_layer(network.layers[layer.name]).output
         own = own if isinstance(own, list | tuple) else [own]
         for index, top in enumerate(layer.tops):
-            tensors[raw_name(layer.name, index)] = network.tensor(top) if last[top] == layer.name else own[index]
+            value = own[index % len(own)]  # a Split is one value here
+            tensors[raw_name(layer.name, index)] = network.tensor(top) if last[top] == layer.name else value
     model = keras.Model(network.model.inputs, tensors)
     outputs = model([keras.ops.convert_to_tensor(inputs[name]) for name in inputs], training=False)
     return {name: _to_caffe(keras.ops.convert_to_numpy(value)) for name, value in outputs.items()}

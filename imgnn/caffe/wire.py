@@ -98,9 +98,10 @@ def blob_array(blob: Message, where: str = "blob") -> np.ndarray:
         raise WeightsError(
             f"the shape {shape} wants {math.prod(shape):,} numbers, found {numbers.size:,}: {where}", hint=_DAMAGED
         )
-    array = numbers.astype("<f4", copy=False)
-    # An empty array of huge axes has no shape in NumPy; nothing can be lost of it.
-    array = array.reshape(shape if array.size else [min(dim, 1) for dim in shape])
+    try:
+        array = numbers.astype("<f4", copy=False).reshape(shape)
+    except ValueError:  # no numbers, but axes that are together too long for NumPy
+        raise WeightsError(f"expected a shape of some size, found {shape}: {where}", hint=_DAMAGED) from None
     array.flags.writeable = False
     return array
 

@@ -25,8 +25,10 @@ MAX_PIXELS = 200_000_000
 
 # What is read. Not Pillow's whole list: EPS would start Ghostscript, and some formats have no sign by
 # which they are known, so that any file may be taken for one.
-READS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "ICO", "QOI")
+READS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "ICO", "QOI")
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+
+LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels, the longest side that libjpeg and libwebp write
 
 SETTINGS = "imgnn"  # the key of the settings in a PNG; in EXIF they are the user comment
 ASCII = b"ASCII\0\0\0"  # the sign of EXIF's user comment for its character code
@@ -91,7 +93,7 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     path = Path(path)
     with open_file(path) as file, quiet_pillow:
         try:
-            picture = Image.open(file, formats=READS)
+            picture = Image.open(file, formats=formats())
         except Exception as error:  # a damaged header raises whatever it happens to meet
             raise refusal(path, error) from error
         width, height = picture.size
@@ -127,8 +129,13 @@ def save_image(
     check_writable(path)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"a picture to save is uint8 (height, width, 3), not {image.dtype} {image.shape}: {path}")
-    text = None if settings is None else json.dumps(dict(settings), default=str)
     kind = WRITES[path.suffix.lower()]
+    if max(image.shape) > LONGEST.get(kind, max(image.shape)):
+        raise InputError(
+            f"cannot write {path}: a side of {kind} has at most {LONGEST[kind]} pixels, not {max(image.shape)}",
+            hint="save it as .png",
+        )
+    text = None if settings is None else json.dumps(dict(settings), default=str)
     options: dict[str, Any] = {}
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -140,7 +147,9 @@ def save_image(
         exif = Image.Exif()
         details = exif.get_ifd(ExifTags.IFD.Exif)
         details[ExifTags.Base.ColorSpace] = 1  # sRGB
-        if text is not None:
+        if text is not None and kind == "TIFF":
+            exif[ExifTags.Base.ImageDescription] = text  # Pillow writes no EXIF part into a compressed TIFF
+        elif text is not None:
             details[ExifTags.Base.UserComment] = ASCII + text.encode("ascii")
         options["exif"] = exif
     if kind in ("JPEG", "WEBP"):
@@ -152,7 +161,7 @@ def save_image(
     with write_aside(path) as aside, quiet_pillow:
         try:
             Image.fromarray(image).save(aside, kind, **options)
-        except (ValueError, SystemError) as error:  # 65535 pixels in JPEG, 16383 in WebP, 64 KiB of EXIF in JPEG
+        except ValueError as error:  # JPEG holds 64 KiB of EXIF
             raise InputError(f"cannot write {path} as {kind}: {error}", hint="save it as .png") from error
 
 
@@ -163,7 +172,7 @@ def check_writable(path: str | Path) -> None:
         InputError: no format has this suffix, the folder is missing, or neither it nor the file may be written.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path} is a folder; the name of a picture file is expected")
     if path.suffix.lower() not in WRITES:
         found = f"{path.suffix!r}" if path.suffix else "no suffix"
@@ -183,10 +192,13 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     with open_file(path) as file, quiet_pillow:
         try:
-            picture = Image.open(file, formats=READS)
+            picture = Image.open(file, formats=formats())
             text = picture.info.get(SETTINGS)
+            exif = picture.getexif()
             if text is None:
-                comment = picture.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
+                text = exif.get(ExifTags.Base.ImageDescription) if picture.format == "TIFF" else None
+            if text is None:
+                comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
                 text = comment.removeprefix(ASCII).decode("ascii") if isinstance(comment, bytes) else comment
             found = json.loads(text)
         except (json.JSONDecodeError, UnicodeDecodeError):
@@ -194,6 +206,13 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         except Exception as error:
             raise refusal(path, error) from error
     return found if isinstance(found, dict) else {}
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Those of `READS` that this Pillow was built with (AVIF and JPEG 2000 are optional)."""
+    Image.init()
+    return tuple(kind for kind in READS if kind in Image.OPEN)
 
 
 @cache
@@ -205,14 +224,14 @@ def read_suffixes() -> frozenset[str]:
 def is_image(path: str | Path) -> bool:
     """Whether a file is named or begins like a picture; it is not decoded."""
     path = Path(path)
-    if not path.is_file():
-        return False
-    if path.suffix.lower() in read_suffixes():
-        return True
     try:
+        if not path.is_file():
+            return False
+        if path.suffix.lower() in read_suffixes():
+            return True
         with path.open("rb") as file:
             return describe(file.read(512)).endswith(" picture")
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -227,7 +246,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if not path.is_dir():
+        if not is_folder(path):
             found.append(path)
             continue
         try:
@@ -238,6 +257,16 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
             raise InputError(f"no picture in the folder {path} (the folders within it are not entered)")
         found += sorted(inside, key=natural_order)
     return found
+
+
+def check_readable(path: str | Path) -> None:
+    """See to it that a file can be opened; it is not looked at.
+
+    Raises:
+        InputError: it is missing, a folder, or may not be read.
+    """
+    with open_file(Path(path)):
+        pass
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:
@@ -302,7 +331,7 @@ def managed(picture: Image.Image, profile: bytes | None) -> Image.Image:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             space = source.profile.xcolor_space.strip()
-            if space == "RGB":
+            if space == "RGB" and picture.mode == "L":
                 picture = picture.convert("RGB")
             if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space) == picture.mode:
                 described = source.profile.profile_description or ""
@@ -322,6 +351,14 @@ def converted(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.I
     return result
 
 
+def is_folder(path: Path) -> bool:
+    """`path.is_dir()`, for names too that no file can have."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def open_file(path: Path) -> Iterator[io.BufferedReader]:
     """The file, opened to read bytes.
@@ -329,7 +366,7 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
     Raises:
         InputError: it is missing, a folder, or may not be read.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path} is a folder; a picture file is expected")
     try:
         file = path.open("rb")

@@ -15,10 +15,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import h5py
 import keras
@@ -26,6 +27,7 @@ import numpy as np
 
 from imgnn.errors import InputError, WeightsError
 from imgnn.networks import layers  # noqa: F401  registers Caffe's layers, without which a file does not open
+from imgnn.networks.names import guess_roles
 from imgnn.networks.network import Network
 from imgnn.networks.registry import LayerRoles, Preprocessing
 from imgnn.runs import Reporter, Silent, write_aside
@@ -37,7 +39,9 @@ WEIGHTS = "model.weights.h5"
 MEAN = "mean.npy"
 SLAB = 16 << 20  # bytes written at a time
 
-Arrays = Callable[[keras.layers.Layer], Sequence[np.ndarray]]
+Put = Callable[[Any, np.ndarray], None]
+Fill = Callable[[Put], object]
+Result = TypeVar("Result")
 
 OTHER_FORMATS = {
     ".h5": "a Keras 2 HDF5 file",
@@ -53,24 +57,23 @@ OTHER_FORMATS = {
 
 
 def save_network(
-    network: Network, path: Path, *, arrays: Arrays | None = None, mean_image: np.ndarray | None = None
+    network: Network, path: Path, *, fill: Fill | None = None, mean_image: np.ndarray | None = None
 ) -> None:
     """Write a network to one file, whole or not at all.
 
     Args:
-        arrays: gives a layer's weights in the order of `layer.weights`; asked layer by layer while
-            writing, so that a large model built under `keras.StatelessScope` never has to be in memory.
-            None: the model's variables.
+        fill: is given `put(variable, array)` and calls it for the model's variables, so that the weights of
+            a model built by `unallocated` go from their source to the disk, one array at a time. Variables
+            it leaves out, and all of them without it, are written with the values they have.
         mean_image: float32 `(channels, height, width)`, kept beside the channel means of the preprocessing.
 
     Raises:
         InputError: the file cannot be written.
-        WeightsError: an array does not have its variable's shape.
     """
     with write_aside(path) as aside:
         weights = aside.with_suffix(".weights.h5")
         try:
-            write_weights(network.model, weights, arrays or (lambda layer: [np.asarray(w) for w in layer.weights]))
+            write_weights(network.model, weights, fill or (lambda put: None))
             with zipfile.ZipFile(aside, "w") as archive:
                 for name, value in (
                     ("metadata.json", metadata()),
@@ -81,9 +84,24 @@ def save_network(
                 if mean_image is not None:
                     with archive.open(MEAN, "w") as file:
                         np.save(file, np.asarray(mean_image, "float32"))
-                archive.write(weights, WEIGHTS)  # stored, not compressed: numbers of a network do not shrink
+                archive.write(weights, WEIGHTS)  # stored, not compressed: the numbers of a network do not shrink
         finally:
             weights.unlink(missing_ok=True)
+
+
+def unallocated(work: Callable[[], Result]) -> Result:
+    """Run `work` where the variables of new models get no memory and no random numbers.
+
+    A `StatelessScope` puts off their first values, and here they never come: the models of `work` are there to be
+    looked at and written. In a thread, because Keras keeps the list of variables that still wait per thread.
+    """
+
+    def scoped() -> Result:
+        with keras.StatelessScope(initialize_variables=False):
+            return work()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="unallocated") as pool:
+        return pool.submit(scoped).result()
 
 
 def metadata() -> dict[str, str]:
@@ -92,21 +110,22 @@ def metadata() -> dict[str, str]:
     return {"keras_version": keras.__version__, "date_saved": now.strftime("%Y-%m-%d@%H:%M:%S")}
 
 
-def write_weights(model: keras.Model, path: Path, arrays: Arrays) -> None:
-    """Write model.weights.h5 in Keras's layout, one layer in memory at a time."""
+def write_weights(model: keras.Model, path: Path, fill: Fill) -> None:
+    """Write model.weights.h5 in Keras's layout, one array in memory at a time."""
     with without_variables(model):
         model.save_weights(path)  # the groups, each with its layer's name as an attribute
+    places = {id(v): (layer.name, str(n)) for layer in model.layers for n, v in enumerate(layer.weights)}
     with h5py.File(path, "r+") as file:
         groups = groups_by_layer(file)
-        for layer in model.layers:
-            if not layer.weights:
-                continue
-            values = arrays(layer)
-            shapes = [tuple(np.shape(value)) for value in values]
-            if shapes != (wanted := [tuple(w.shape) for w in layer.weights]):
-                raise WeightsError(f"layer {layer.name} wants arrays of {wanted}; received {shapes}")
-            for number, value in enumerate(values):
-                write_slabs(groups[layer.name], str(number), value)
+
+        def put(variable: Any, array: np.ndarray) -> None:
+            layer, key = places.pop(id(variable))
+            write_slabs(groups[layer], key, array)
+
+        fill(put)
+        for variable in model.weights:
+            if id(variable) in places:
+                put(variable, keras.ops.convert_to_numpy(variable.value))
 
 
 @contextmanager
@@ -376,5 +395,6 @@ def guess_network(path: Path, reporter: Reporter) -> Network:
         preprocessing=preprocessing,
         layers=names,
         blobs={name: (name, 0) for name in names},
+        roles=guess_roles(model),
         source={"file": path.name},
     )

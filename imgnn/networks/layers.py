@@ -174,10 +174,10 @@ def conv(
             padding = "same"  # with a stride Keras pads the right side only, a pixel away from Caffe
         else:
             x = keras.layers.ZeroPadding2D(pad, data_format=LAST, name=f"{name}.pad")(x)
-    options = {"padding": padding, "dilation_rate": dilation, "use_bias": bias, "data_format": LAST, "name": name}
+    options: dict[str, Any] = {"padding": padding, "dilation_rate": dilation, "use_bias": bias, "data_format": LAST}
     if group == 1 and (max(stride) == 1 or max(dilation) == 1):
-        return keras.layers.Conv2D(filters, kernel, stride, **options)(x)
-    return GroupedConv2D(filters, kernel, stride, groups=group, **options)(x)
+        return keras.layers.Conv2D(filters, kernel, stride, name=name, **options)(x)
+    return GroupedConv2D(filters, kernel, stride, groups=group, name=name, **options)(x)
 
 
 def deconv(
@@ -193,8 +193,8 @@ def deconv(
     bias: bool = True,
 ) -> Tensor:
     """Transposed convolution; output size `stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad`."""
-    options = {"pad": pair(pad), "dilation_rate": pair(dilation), "groups": group, "use_bias": bias}
-    return Deconvolution(filters, pair(kernel), pair(stride), name=keras_name(name), **options)(x)
+    options: dict[str, Any] = {"dilation_rate": dilation, "groups": group, "use_bias": bias}
+    return Deconvolution(filters, kernel, stride, pad, name=keras_name(name), **options)(x)
 
 
 # Pooling -------------------------------------------------------------------------------------------------------
@@ -259,16 +259,15 @@ class MaxPool(_Pool):
             inputs = ops.pad(inputs, pads, constant_values=LOWEST)
         return ops.max_pool(inputs, self.pool_size, self.strides, padding, data_format=LAST)
 
-    def _is_same(self, shape: Shape, beyond: list[Any]) -> bool:
+    def _is_same(self, shape: Sequence[Any], beyond: list[Any]) -> bool:
         """Whether padding="same" means these windows at this size: as many, and the odd pixel at the end."""
         if None in shape[1:3]:
             return False
-        sizes = zip(shape[1:3], self._sizes(shape), strict=True)
-        for (length, out), k, s, before, more in zip(
-            sizes, self.pool_size, self.strides, self.pad, beyond, strict=True
-        ):
-            total = max((out - 1) * s + k - length, 0)
-            if out != -(-length // s) or (before, before + more) != (total // 2, total - total // 2):
+        lengths, sizes = shape[1:3], self._sizes(shape)
+        for axis, (before, more) in enumerate(zip(self.pad, beyond, strict=True)):
+            length, stride, out = lengths[axis], self.strides[axis], sizes[axis]
+            total = max((out - 1) * stride + self.pool_size[axis] - length, 0)
+            if out != -(-length // stride) or (before, before + more) != (total // 2, total - total // 2):
                 return False
         return True
 
@@ -280,11 +279,9 @@ class AveragePool(_Pool):
     def call(self, inputs: Tensor) -> Tensor:
         (down, across), beyond = self.pad, self._beyond(inputs)
         exact = all(isinstance(b, int) and b == 0 for b in beyond)
+        padded = inputs
         if max(self.pad) > 0 or not exact:
-            pads = ((0, 0), (down, down + beyond[0]), (across, across + beyond[1]), (0, 0))
-            padded = ops.pad(inputs, pads)
-        else:
-            padded = inputs
+            padded = ops.pad(inputs, ((0, 0), (down, down + beyond[0]), (across, across + beyond[1]), (0, 0)))
         options = {"strides": self.strides, "padding": "valid", "data_format": LAST}
         means = ops.average_pool(padded, self.pool_size, **options)
         if exact:

@@ -22,12 +22,14 @@ class Node:
         name: the Keras layer.
         layer: the layer itself (an operation of `keras.ops` in some models).
         args, kwargs: the arguments of its call; each tensor is replaced by a `Source`.
+        call: which of the layer's calls, for a layer that is used more than once.
     """
 
     name: str
     layer: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    call: int = 0
 
     @property
     def sources(self) -> list["Source"]:
@@ -67,7 +69,7 @@ def graph(model: keras.Model) -> list[Node]:
         calls = description["inbound_nodes"] or [{"args": (), "kwargs": {}}]
         for number, call in enumerate(calls):
             args, kwargs = _replace(call["args"]), _replace(call["kwargs"])
-            nodes[name, number] = Node(name, layers[name], tuple(args), kwargs)
+            nodes[name, number] = Node(name, layers[name], tuple(args), kwargs, number)
 
     ordered: dict[tuple[str, int], Node] = {}
     pending = [(end.layer, end.call) for end in reversed(_tensors(config["output_layers"]))]

@@ -5,9 +5,8 @@ stride of S give (N + 2P - F)/S + 1 (rounded down in a convolution, up in Caffe'
 computed on the network itself: a table of VGG-19 at 4000 x 3000 costs nothing.
 """
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,17 +148,16 @@ def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
         notes.append(_why(network, misfit, size))
 
     names = {keras_name: caffe for caffe, keras_name in network.layers.items()}
-    known = {node.name for node in nodes}
+    known, marks = {node.name for node in nodes}, _marks(network)
     rows = []
     for node in nodes:
         value = values.get(Source(node.name))
         if value is None or helper_of(node.name, known):
             continue
-        name = names.get(node.name, node.name)
         window = value.window
         rows.append(
             LayerRow(
-                name=name,
+                name=names.get(node.name, node.name),
                 type=CAFFE_TYPES.get(type(node.layer).__name__, type(node.layer).__name__),
                 shape=tuple(value.shape[1:]),  # type: ignore[arg-type]
                 kernel=window and window.kernel,
@@ -169,7 +167,7 @@ def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
                 jump=value.jump,
                 parameters=_parameters(node.layer),
                 macs=value.macs,
-                roles=tuple(role for role in ROLES if name in _role(network, role)),
+                roles=marks.get(node.name, ()),
             )
         )
     return LayerTable(size, tuple(rows), tuple(notes))
@@ -251,31 +249,148 @@ class Misfit:
 
 
 def _propagate(nodes: list[Node], size: Pair) -> tuple[dict[Source, Value], Misfit | None]:
-    """The values of all layers at `size`, and the first layer that does not fit; those after it are left out."""
+    """The values of all layers at `size`, and the first layer that does not fit; what needs it is left out."""
+    by_name = {node.name: node for node in nodes}
     values: dict[Source, Value] = {}
     misfit: Misfit | None = None
     for node in nodes:
+        here = Source(node.name, node.call)
         if any(source not in values for source in node.sources):
             continue  # comes after the misfit
         if not node.sources:
-            shape: Shape = (None, *size, *node.layer.output.shape[3:])
-            values[Source(node.name)] = Value(shape, (1, 1), (1.0, 1.0))
+            values[here] = Value((None, *size, *node.layer.output.shape[3:]), (1, 1), (1.0, 1.0))
             continue
         before = [values[source] for source in node.sources]
-        kind = type(node.layer).__name__
-        if kind in ("Flatten", "Dense") and (wants := node.layer.input.shape)[1:] != before[0].shape[1:]:
-            if None not in wants[1:]:
-                misfit = misfit or Misfit(node.name, wants[1:], before[0].shape[1:])
+        if isinstance(node.layer, keras.layers.Flatten | keras.layers.Dense):
+            wants = node.layer.input.shape[1:]
+            if None not in wants and wants != before[0].shape[1:]:
+                misfit = misfit or Misfit(node.name, wants, before[0].shape[1:])
                 continue
         shapes = _output_shapes(node, values)
-        if shapes is None or any(length is not None and length < 1 for shape in shapes for length in shape):
+        if any(length is not None and length < 1 for shape in shapes or [(0,)] for length in shape):
             return values, Misfit(node.name, empty=True)
-        window = _window(node, before[0], values)
-        sees, jump = _seen(before, window, kind)
+        source = by_name[node.sources[0].layer].layer
+        window = _window(node.layer, before[0], source)
+        sees, jump = _seen(before, node.layer, window)
         macs = _macs(node.layer, before[0].shape, shapes[0])
-        pad_of = _helper_pad(node, nodes)
-        if window and pad_of:
-            window = Window(window.kernel, window.stride, pad_of, window.dilation, window.spreads)
-        for index, each in enumerate(shapes):
-            values[Source(node.name, node.call, index)] = Value(each, sees, jump, window, macs)
+        for index, shape in enumerate(shapes):
+            values[Source(node.name, node.call, index)] = Value(shape, sees, jump, window, macs)
     return values, misfit
+
+
+def _output_shapes(node: Node, values: Mapping[Source, Value]) -> list[Shape] | None:
+    """What the layer makes of its inputs' shapes; None if they are too small for it."""
+
+    def symbolic(value: Any) -> Any:
+        if isinstance(value, Source):
+            return keras.KerasTensor(values[value].shape)
+        if isinstance(value, list | tuple):
+            return type(value)(symbolic(each) for each in value)
+        return value
+
+    try:
+        kwargs = {key: symbolic(value) for key, value in node.kwargs.items()}
+        output = node.layer.compute_output_spec(*symbolic(node.args), **kwargs)
+    except ValueError:  # Keras refuses sizes below 1, and so do our layers
+        return None
+    return [each.shape for each in keras.tree.flatten(output)]
+
+
+def _window(layer: Any, before: Value, source: Any) -> Window | None:
+    """The window of `layer` over its input; `source` is the layer that gives it."""
+    spread = isinstance(layer, keras.layers.Conv2DTranspose)
+    if hasattr(layer, "kernel_size") and len(before.shape) == 4:
+        kernel, stride, dilation = (_pair(v) for v in (layer.kernel_size, layer.strides, layer.dilation_rate))
+        pad = getattr(layer, "pad", None)
+        if pad is None and isinstance(source, keras.layers.ZeroPadding2D):
+            pad = tuple(side[0] for side in source.padding)
+        if pad is None:
+            half = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+            pad = half if layer.padding == "same" else (0, 0)
+        return Window(kernel, stride, _pair(pad), dilation, spread)
+    if hasattr(layer, "pool_size"):
+        kernel = _pair(layer.pool_size)
+        half = tuple((k - 1) // 2 for k in kernel)
+        pad = getattr(layer, "pad", half if getattr(layer, "padding", "") == "same" else (0, 0))
+        return Window(kernel, _pair(layer.strides), _pair(pad))
+    if isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D | keras.layers.Flatten):
+        return Window(before.shape[1:3]) if len(before.shape) == 4 else None  # type: ignore[arg-type]
+    if isinstance(layer, keras.layers.Dense) and isinstance(source, keras.layers.Flatten):
+        return before.window  # a fully connected layer is a convolution as large as its input
+    return None
+
+
+def _seen(before: Sequence[Value], layer: Any, window: Window | None) -> tuple[Pair | None, tuple[float, float] | None]:
+    """Receptive field and jump after `layer`: r + (F - 1) * j, j * S; of several inputs the widest view counts."""
+    if isinstance(layer, keras.Model) or any(value.sees is None or value.jump is None for value in before):
+        return None, None
+    sees = tuple(max(value.sees[axis] for value in before) for axis in (0, 1))  # type: ignore[index]
+    jump = tuple(max(value.jump[axis] for value in before) for axis in (0, 1))  # type: ignore[index]
+    if isinstance(layer, keras.layers.UpSampling2D):
+        return sees, tuple(j / s for j, s in zip(jump, _pair(layer.size), strict=True))  # type: ignore[return-value]
+    if window is None or isinstance(layer, keras.layers.Dense):
+        return sees, jump  # type: ignore[return-value]
+    after = []
+    for r, j, k, s, d in zip(sees, jump, window.kernel, window.stride, window.dilation, strict=True):
+        if window.spreads:
+            after.append((r + (math.ceil((d * (k - 1) + 1) / s) - 1) * j, j / s))
+        else:
+            after.append((r + d * (k - 1) * j, j * s))
+    (down, down_jump), (across, across_jump) = after
+    return (int(down), int(across)), (down_jump, across_jump)
+
+
+def _macs(layer: Any, before: Shape, after: Shape) -> int:
+    """Multiplications with an addition: as often as its kernels are laid down, all their numbers."""
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        places = before[1:3]
+    elif hasattr(layer, "kernel_size"):
+        places = after[1:3]
+    elif isinstance(layer, keras.layers.Dense):
+        places = after[1:-1]
+    else:
+        return 0
+    return math.prod(places) * sum(math.prod(w.shape) for w in layer.weights if len(w.shape) > 1)  # type: ignore[arg-type]
+
+
+def _parameters(layer: Any) -> int:
+    """Learned numbers: without the statistics of BatchNorm and of Keras' Normalization."""
+    if isinstance(layer, keras.layers.Normalization):
+        return 0
+    return sum(math.prod(w.shape) for w in getattr(layer, "weights", ()) if not w.name.startswith("moving_"))
+
+
+def _pair(value: Any) -> Pair:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+# Words ---------------------------------------------------------------------------------------------------------
+
+
+def _why(network: Network, misfit: Misfit, size: Pair) -> str:
+    height, width = fitting_sizes(network)
+    return (
+        f"{_caffe(network, misfit.layer)} wants {_size(misfit.wants)} and would get {_size(misfit.gets)} from a picture "
+        f"of {_size(size)}, so the table ends before it; heights of {height} and widths of {width} fit "
+        "(each layer makes (N + 2P - F)/S + 1 of a side N)"
+    )
+
+
+def _size(shape: Sequence[int | None]) -> str:
+    return " x ".join(str(length) for length in shape)
+
+
+def _caffe(network: Network, keras_name: str) -> str:
+    """Caffe's name of a Keras layer, or of the layer that it helps."""
+    names = {keras: caffe for caffe, keras in network.layers.items()}
+    return names.get(helper_of(keras_name, names) or keras_name, keras_name)
+
+
+def _marks(network: Network) -> dict[str, tuple[str, ...]]:
+    """Keras layer -> the roles it plays by default."""
+    marks: dict[str, tuple[str, ...]] = {}
+    for role in ROLES:
+        for name in getattr(network.roles, role):
+            layer = network.layers.get(name) or network.blobs.get(name, (name, 0))[0]
+            marks[layer] = (*marks.get(layer, ()), role)
+    return marks

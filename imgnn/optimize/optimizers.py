@@ -67,17 +67,20 @@ class LBFGS:
 
     def step(self, x: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, Parts]:
         loss, parts, gradient = evaluate(x)
-        if self.last is None:
-            move = gradient * (-self.learning_rate * self.first_step / (ops.mean(ops.abs(gradient)) + 1e-30))
-            # The history starts as zeros, which say nothing: its length, and so the compiled function, never changes.
-            self.moves.extend([ops.zeros_like(x)] * self.history)
-            self.changes.extend([ops.zeros_like(x)] * self.history)
-        else:
+        if self.last is not None:
             move, change = self.last[0], gradient - self.last[1]
             if float(ops.sum(move * change)) > 0:  # the loss curves upwards, as it does near a minimum
+                if not self.moves:
+                    # Zeros say nothing; with them the history, and so the compiled function, has one length only.
+                    self.moves.extend([ops.zeros_like(x)] * self.history)
+                    self.changes.extend([ops.zeros_like(x)] * self.history)
                 self.moves.append(move)
                 self.changes.append(change)
-            move = self.learning_rate * self.direction(gradient, tuple(self.moves), tuple(self.changes))
+        if self.moves:
+            direction = self.direction(gradient, tuple(self.moves), tuple(self.changes))
+        else:
+            direction = -gradient * (self.first_step / (ops.mean(ops.abs(gradient)) + 1e-30))
+        move = self.learning_rate * direction
         self.last = (move, gradient)
         return x + move, loss, parts
 

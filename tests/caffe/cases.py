@@ -82,10 +82,15 @@ STRIDES = [*values("stride", 1, 2, 3), "stride_h: 2 stride_w: 1"]
 PADS = [*values("pad", 0, 1, 2), "pad_h: 1 pad_w: 0"]
 
 
-def convolutions(size: tuple[int, int], seed: int) -> Sweep:
+def convolutions(size: tuple[int, int], seed: int, *, depthwise: bool = False) -> Sweep:
+    """`depthwise`: only those with a dilation and one channel per group; otherwise all but those."""
+
     def fits(settings: str) -> bool:
         ends = zip(size, "hw", strict=True)
         return all(d * (k - 1) < length + 2 * p for length, axis in ends for k, _, p, d in [extents(settings, axis)])
+
+    def is_depthwise(settings: str) -> bool:
+        return all(text in settings for text in ("num_output: 4", "dilation", "group: 4"))
 
     every = product(
         "convolution_param",
@@ -97,10 +102,12 @@ def convolutions(size: tuple[int, int], seed: int) -> Sweep:
         ["", "group: 2", "group: 4"],
         ["", "bias_term: false"],
     )
-    return Sweep("Convolution", some(filter(fits, every), 60, seed), {"data": (2, 4, *size)})
+    settings = some([each for each in every if fits(each) and is_depthwise(each) == depthwise], 60, seed)
+    opencv = "OpenCV errs where dilated and depthwise" if depthwise else None
+    return Sweep("Convolution", settings, {"data": (2, 4, *size)}, opencv=opencv)
 
 
-def deconvolutions(size: tuple[int, int], seed: int) -> Sweep:
+def deconvolutions(size: tuple[int, int], seed: int, dilation: str = "", opencv: str | None = None) -> Sweep:
     def fits(settings: str) -> bool:
         return all(p < k for axis in "hw" for k, _, p, _ in [extents(settings, axis)])
 
@@ -110,11 +117,11 @@ def deconvolutions(size: tuple[int, int], seed: int) -> Sweep:
         [*values("kernel_size", 1, 2, 3, 4), "kernel_h: 3 kernel_w: 2"],
         STRIDES,
         values("pad", 0, 1),
-        ["", "dilation: 2"],
+        [dilation],
         ["", "group: 2"],
         ["", "bias_term: false"],
     )
-    return Sweep("Deconvolution", some(filter(fits, every), 30, seed), {"data": (2, 4, *size)})
+    return Sweep("Deconvolution", some(filter(fits, every), 30, seed), {"data": (2, 4, *size)}, opencv=opencv)
 
 
 def poolings(size: tuple[int, int], method: str, extra: str = "", opencv: str | None = None) -> Sweep:
@@ -141,12 +148,12 @@ def poolings(size: tuple[int, int], method: str, extra: str = "", opencv: str | 
     return Sweep("Pooling", settings, {"data": (2, 3, *size)}, opencv=opencv)
 
 
-def lrns(region: str, k: str, opencv: str | None = None) -> Sweep:
+def lrns(region: str, alphas: list[str], k: str = "", opencv: str | None = None) -> Sweep:
     settings = product(
         "lrn_param",
         [f"norm_region: {region}"],
         values("local_size", 1, 3, 5),
-        ["", "alpha: 0.0001", "alpha: 0.5"],
+        alphas,
         ["", "beta: 0.5"],
         [k],
     )
@@ -155,7 +162,6 @@ def lrns(region: str, k: str, opencv: str | None = None) -> Sweep:
 
 FLOOR = "OpenCV stops at round_mode FLOOR"
 REFUSED = "OpenCV has no such layer"
-TWO_BOTTOMS = "OpenCV has no second bottom here"
 IMAGE = (2, 4, 5, 7)
 VECTOR = (3, 6)
 
@@ -181,11 +187,13 @@ def neurons() -> Iterator[Sweep]:
     }
     of_positive = {
         "Power": product("power_param", values("power", 1, 2, 0.5, -1), ["", "scale: 3"], ["", "shift: 0.2"]),
-        "Log": product("log_param", ["", "base: 10"], ["", "scale: 0.5"], ["", "shift: 1"]),
+        "Log": [""],
     }
     for low, layers in ((-2.0, of_any), (0.1, of_positive)):
         for shape, (type, settings) in itertools.product([IMAGE, VECTOR], layers.items()):
             yield Sweep(type, settings, {"data": shape}, low=low)
+    logs = product("log_param", ["", "base: 10"], ["", "scale: 0.5"], ["", "shift: 1"])
+    yield Sweep("Log", logs, low=0.1, opencv="OpenCV ignores base, scale, shift")
 
 
 def weights_per_channel() -> Iterator[Sweep]:
@@ -197,7 +205,7 @@ def weights_per_channel() -> Iterator[Sweep]:
     yield Sweep("Scale", product("scale_param", axes, ["", "bias_term: true"]), opencv="OpenCV scales channels")
     yield Sweep("Bias", each("bias_param", *axes), opencv=REFUSED)
     for settings, shape in [("", (4,)), ("axis: 0", (2, 4)), ("axis: 2", (5, 7)), ("axis: 0", IMAGE)]:
-        yield Sweep("Scale", each("scale_param", settings), beside(by=shape), opencv=TWO_BOTTOMS)
+        yield Sweep("Scale", each("scale_param", settings), beside(by=shape))
         yield Sweep("Bias", each("bias_param", settings), beside(by=shape), opencv=REFUSED)
 
 
@@ -211,11 +219,12 @@ def several_values() -> Iterator[Sweep]:
     yield Sweep("Concat", each("concat_param", "axis: 2"), beside(other=(2, 4, 2, 7)))
     yield Sweep("Concat", each("concat_param", "axis: 3"), beside(other=(2, 4, 5, 1)))
     yield Sweep("Concat", [""], {"data": VECTOR, "other": (3, 2)})
-    two = ["", "slice_point: 1", "slice_dim: 1 slice_point: 3", "axis: 2 slice_point: 2", "axis: -1 slice_point: 4"]
+    two = ["slice_point: 1", "slice_dim: 1 slice_point: 3", "axis: 2 slice_point: 2", "axis: -1 slice_point: 4"]
     yield Sweep("Slice", each("slice_param", *two), tops=2)
-    yield Sweep("Slice", each("slice_param", "", "slice_point: 1 slice_point: 4"), {"data": (2, 6, 5, 7)}, tops=3)
-    yield Sweep("Slice", each("slice_param", "", "slice_point: 1 slice_point: 4"), {"data": VECTOR}, tops=3)
-    yield Sweep("Split", [""], tops=3)
+    yield Sweep("Slice", each("slice_param", "slice_point: 1 slice_point: 4"), {"data": (2, 6, 5, 7)}, tops=3)
+    yield Sweep("Slice", each("slice_param", "slice_point: 1 slice_point: 4"), {"data": VECTOR}, tops=3)
+    yield Sweep("Slice", each("slice_param", "", "axis: 3"), {"data": (2, 4, 5, 6)}, tops=2, opencv="no slice_point")
+    yield Sweep("Split", [""], tops=3, opencv="OpenCV gives one top")
     crops = ["", "offset: 1", "offset: 2 offset: 0", "axis: 3 offset: 2"]
     yield Sweep("Crop", each("crop_param", *crops), {"data": (2, 4, 7, 9), "like": (2, 4, 5, 6)})
     crops = ["axis: 1", "axis: 1 offset: 1 offset: 0 offset: 2"]
@@ -276,12 +285,15 @@ def inner_products() -> Iterator[Sweep]:
 
 SWEEPS = [
     *(convolutions(size, seed) for seed, size in enumerate(SIZES)),
+    convolutions((9, 8), 3, depthwise=True),
     *(deconvolutions(size, seed) for seed, size in enumerate([(4, 4), (5, 7)])),
+    deconvolutions((5, 4), 2, "dilation: 2", "OpenCV ignores dilation"),
     *(poolings(size, method) for size in SIZES for method in ("MAX", "AVE")),
     *(poolings(size, method, "round_mode: FLOOR", FLOOR) for size in [(7, 7), (13, 8)] for method in ("MAX", "AVE")),
-    *(lrns(region, "") for region in ("ACROSS_CHANNELS", "WITHIN_CHANNEL")),
-    lrns("ACROSS_CHANNELS", "k: 2.5", "OpenCV ignores k"),
-    Sweep("LRN", each("lrn_param", "", "local_size: 7"), {"data": (1, 3, 5, 5)}),  # wider than the channels
+    *(lrns(region, values("alpha", 0.0001, 0.5)) for region in ("ACROSS_CHANNELS", "WITHIN_CHANNEL")),
+    *(lrns(region, [""], "", "OpenCV's alpha is 1e-4") for region in ("ACROSS_CHANNELS", "WITHIN_CHANNEL")),
+    lrns("ACROSS_CHANNELS", ["alpha: 0.5"], "k: 2.5", "OpenCV ignores k"),
+    Sweep("LRN", each("lrn_param", "local_size: 7 alpha: 2"), {"data": (1, 3, 5, 5)}),  # wider than the channels
     *inner_products(),
     *neurons(),
     *weights_per_channel(),

@@ -26,9 +26,7 @@ class Files:
 
     def opencv(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every layer's outputs as OpenCV computes them, by the keys of `run_reference`."""
-        names = [layer.name for layer in self.read().layers]
-        outputs = run_opencv(self.prototxt.read_bytes(), self.caffemodel.read_bytes(), inputs, names)
-        return {raw_name(name, index): value for name, tops in outputs.items() for index, value in enumerate(tops)}
+        return run_opencv(self.prototxt.read_bytes(), self.caffemodel.read_bytes(), inputs, self.read().layers)
 
 
 def header(**shapes: tuple[int, ...]) -> str:
@@ -53,7 +51,7 @@ def random_inputs(net: Net, random: np.random.Generator, *, low: float = -2.0) -
 
 def random_blobs(net: Net, random: np.random.Generator) -> dict[str, list[np.ndarray]]:
     """Layer name -> blobs that fit, for a net without any; of such size that values neither grow nor fade."""
-    values: dict[str, np.ndarray] = {name: np.zeros(shape) for name, shape in net.inputs.items()}
+    values: dict[str, np.ndarray] = {name: np.ones(shape) for name, shape in net.inputs.items()}
     blobs = {}
     for layer in net.layers:
         bottoms = [values[name] for name in layer.bottoms]

@@ -5,29 +5,43 @@ gists, KaimingHe/deep-residual-networks) and not from our builders: layer names,
 reads the text; the builders are compared with what OpenCV computes.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 
 import numpy as np
 
 
 class Prototxt:
-    """A prototxt that grows layer by layer; `self.blob` is the blob written last."""
+    """A prototxt that grows layer by layer, with the shapes that Caffe gives its blobs.
+
+    Attributes:
+        blob: the blob written last.
+        shapes: blob -> (channels, height, width).
+        weights: layer -> the shapes of its weights, bias last.
+        tops: layer -> its blob.
+    """
 
     def __init__(self, name: str, size: tuple[int, int]) -> None:
         self.text = f'name: "{name}"\ninput: "data"\ninput_shape {{ dim: 1 dim: 3 dim: {size[0]} dim: {size[1]} }}\n'
         self.blob = "data"
-        self.channels = {"data": 3}
+        self.shapes = {"data": (3, *size)}
+        self.weights: dict[str, list[tuple[int, ...]]] = {}
+        self.tops: dict[str, str] = {}
 
-    def layer(self, kind: str, name: str, bottoms: list[str], top: str, params: str = "") -> str:
+    def layer(self, kind, name, bottoms, top, params="", shape=None):
         links = "".join(f'bottom: "{bottom}" ' for bottom in bottoms)
         self.text += f'layer {{ name: "{name}" type: "{kind}" {links}top: "{top}" {params} }}\n'
-        self.blob = top
+        self.blob, self.tops[name], self.shapes[top] = top, top, shape or self.shapes[bottoms[0]]
         return top
 
     def conv(self, name, outputs, kernel, stride=1, pad=0, group=1, bias=True, bottom=None, top=None):
+        bottom = bottom or self.blob
+        channels, *sides = self.shapes[bottom]
+        self.weights[name] = [(outputs, channels // group, kernel, kernel), (outputs,)][: 1 + bias]
+        shape = (outputs, *((side + 2 * pad - kernel) // stride + 1 for side in sides))
         params = f"num_output: {outputs} kernel_size: {kernel} stride: {stride} pad: {pad} group: {group}"
-        params += "" if bias else " bias_term: false"
-        return self.layer("Convolution", name, [bottom or self.blob], top or name, f"convolution_param {{ {params} }}")
+        params = f"convolution_param {{ {params}{'' if bias else ' bias_term: false'} }}"
+        return self.layer("Convolution", name, [bottom], top or name, params, shape)
 
     def inplace(self, kind, name, params=""):
         return self.layer(kind, name, [self.blob], self.blob, params)
@@ -38,18 +52,38 @@ class Prototxt:
     def drop(self, name, ratio=0.5):
         return self.inplace("Dropout", name, f"dropout_param {{ dropout_ratio: {ratio} }}")
 
+    def batch_norm(self, name):
+        channels = self.shapes[self.blob][0]
+        self.weights[name] = [(channels,), (channels,), (1,)]
+        return self.inplace("BatchNorm", name, "batch_norm_param { use_global_stats: true }")
+
+    def scale(self, name):
+        self.weights[name] = [(self.shapes[self.blob][0],)] * 2
+        return self.inplace("Scale", name, "scale_param { bias_term: true }")
+
     def pool(self, name, kernel, stride, pad=0, method="MAX", bottom=None):
+        bottom = bottom or self.blob
+        channels, *sides = self.shapes[bottom]
+        shape = (channels, *(-((kernel - side - 2 * pad) // stride) + 1 for side in sides))
         params = f"pooling_param {{ pool: {method} kernel_size: {kernel} stride: {stride} pad: {pad} }}"
-        return self.layer("Pooling", name, [bottom or self.blob], name, params)
+        return self.layer("Pooling", name, [bottom], name, params, shape)
 
     def global_average(self, name):
-        return self.layer("Pooling", name, [self.blob], name, "pooling_param { pool: AVE global_pooling: true }")
+        shape = (self.shapes[self.blob][0], 1, 1)
+        params = "pooling_param { pool: AVE global_pooling: true }"
+        return self.layer("Pooling", name, [self.blob], name, params, shape)
 
     def lrn(self, name):
         return self.layer("LRN", name, [self.blob], name, "lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 }")
 
     def dense(self, name, outputs):
-        return self.layer("InnerProduct", name, [self.blob], name, f"inner_product_param {{ num_output: {outputs} }}")
+        self.weights[name] = [(outputs, math.prod(self.shapes[self.blob])), (outputs,)]
+        params = f"inner_product_param {{ num_output: {outputs} }}"
+        return self.layer("InnerProduct", name, [self.blob], name, params, (outputs,))
+
+    def concat(self, name, bottoms):
+        channels = sum(self.shapes[bottom][0] for bottom in bottoms)
+        return self.layer("Concat", name, bottoms, name, shape=(channels, *self.shapes[bottoms[0]][1:]))
 
     def softmax(self):
         return self.layer("Softmax", "prob", [self.blob], "prob")
@@ -160,7 +194,7 @@ def inception(net: Prototxt, at: str, outputs: tuple[int, ...]) -> None:
             net.conv(at + name, channels, kernel, pad=kernel // 2)
             net.relu(f"{at}relu_{name}")
         ends.append(net.blob)
-    net.layer("Concat", at + "output", ends, at + "output")
+    net.concat(at + "output", ends)
 
 
 def squeezenet(net: Prototxt, classes: int | None, first: tuple[int, int], pools: set[int], last_pad: int) -> None:
@@ -177,7 +211,7 @@ def squeezenet(net: Prototxt, classes: int | None, first: tuple[int, int], pools
         for name, kernel in (("expand1x1", 1), ("expand3x3", 3)):
             net.conv(at + name, expand, kernel, pad=kernel // 2, bottom=squeezed)
             ends.append(net.relu(f"{at}relu_{name}"))
-        net.layer("Concat", at + "concat", ends, at + "concat")
+        net.concat(at + "concat", ends)
         if number in pools:
             net.pool(f"pool{number}", 3, 2)
     if classes:
@@ -232,8 +266,8 @@ def nin(net: Prototxt, classes: int | None) -> None:
 def resnet(net: Prototxt, classes: int | None, stages: dict[int, list[str]], first_bias: bool) -> None:
     def normalised(name, outputs, kernel, stride, pad, suffix, bottom, bias=False):
         net.conv(name, outputs, kernel, stride, pad, bias=bias, bottom=bottom)
-        net.inplace("BatchNorm", "bn" + suffix, "batch_norm_param { use_global_stats: true }")
-        return net.inplace("Scale", "scale" + suffix, "scale_param { bias_term: true }")
+        net.batch_norm("bn" + suffix)
+        return net.scale("scale" + suffix)
 
     normalised("conv1", 64, 7, 2, 3, "_conv1", "data", bias=first_bias)
     net.relu("conv1_relu")
@@ -292,8 +326,27 @@ NETWORKS: dict[str, Callable[[Prototxt, int | None], None]] = {
 }
 
 
-def deploy(name: str, size: tuple[int, int], classes: int | None = 1000) -> str:
+def deploy(name: str, size: tuple[int, int], classes: int | None = 1000) -> Prototxt:
     """The deploy prototxt of `name` for pictures of `size`; `classes=None` leaves the classifier out."""
     net = Prototxt(name, size)
     NETWORKS[name](net, classes)
-    return net.text
+    return net
+
+
+def random_blobs(net: Prototxt, random: np.random.Generator) -> dict[str, list[np.ndarray]]:
+    """Weights for every layer, scaled after He et al. so that activations neither grow nor fade."""
+
+    def draw(shape, spread, middle=0.0):
+        return (middle + spread * random.standard_normal(shape, dtype="float32")).astype("float32")
+
+    blobs = {}
+    for name, shapes in net.weights.items():
+        if len(shapes) == 3:  # BatchNorm: sums of mean and variance, and over how many batches
+            mean, variance = draw(shapes[0], 0.1), random.uniform(0.5, 2, shapes[1]).astype("float32")
+            blobs[name] = [3 * mean, 3 * variance, np.full(1, 3, "float32")]
+        elif len(shapes[0]) == 1:  # Scale
+            blobs[name] = [draw(shapes[0], 0.1, 0.7), draw(shapes[1], 0.1)]
+        else:
+            spread = math.sqrt(2 / math.prod(shapes[0][1:]))
+            blobs[name] = [draw(shapes[0], spread), *(draw(shape, 0.1) for shape in shapes[1:])]
+    return blobs

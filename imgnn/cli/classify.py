@@ -1,0 +1,109 @@
+"""`imgnn classify`."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.errors import InputError
+from imgnn.options import ClassifyOptions
+
+if TYPE_CHECKING:
+    from imgnn.jobs.classify import Classified
+
+
+def classify(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Pictures, folders of pictures, or - for a list on standard input."),
+    ],
+    network: Annotated[
+        str, typer.Option("--network", "-n", help="A name of `imgnn networks`, or a .keras or .caffemodel file.")
+    ] = ClassifyOptions.network,
+    top: Annotated[int, typer.Option(help="Classes shown, most probable first.", min=1)] = ClassifyOptions.top,
+    oversample: Annotated[
+        bool, typer.Option("--oversample", help="Average over ten crops: four corners, centre, and mirrored.")
+    ] = ClassifyOptions.oversample,
+    batch: Annotated[
+        int, typer.Option(help="Crops that go through the network at once.", min=1)
+    ] = ClassifyOptions.batch,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object for each picture, on its own line.")] = False,
+) -> None:
+    """Name what is in a picture: the most probable classes of a network.
+
+    \b
+    Example:
+      imgnn classify cat.jpg photos/ --top 3
+      find . -name '*.jpg' | imgnn classify - --json > classes.jsonl
+    """
+    options = ClassifyOptions(network=network, top=top, oversample=oversample, batch=batch)
+    paths = list(named(images))
+
+    from imgnn.jobs.classify import classify_images  # Keras wakes here, not at --help
+
+    reporter = console.reporter()
+    failed = total = 0
+    try:
+        for result in classify_images(paths, options, reporter):
+            if console.out.is_terminal:
+                reporter.end()  # the results, on the same screen, show how far it is
+            total += 1
+            if result.error:
+                failed += 1
+                reporter.note(f"Skipped: {result.error}")
+            elif json:
+                console.print_json(as_json(result, network))
+            else:
+                show(result)
+    finally:
+        reporter.end()
+    if failed:
+        raise InputError(f"{failed} of {total} pictures could not be read")
+
+
+def named(words: list[str]) -> Iterator[str]:
+    """The paths meant: `-` stands for standard input, a path on each line (or ended by NUL: `find -print0`)."""
+    for word in words:
+        if word == "-":
+            listed = sys.stdin.buffer.read()
+            lines = listed.split(b"\0") if b"\0" in listed else listed.splitlines()
+            yield from (os.fsdecode(line) for line in lines if line)
+        else:
+            yield word
+
+
+def shown(path: Path) -> str:
+    """The path as text; bytes that are no UTF-8 are marked, not fatal."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def as_json(result: "Classified", network: str) -> dict[str, object]:
+    """The fields of one line of `--json`; docs/classify.md describes them."""
+    return {
+        "file": shown(result.path),
+        "network": network,
+        "predictions": [
+            {"class_index": each.class_index, "prob": round(each.prob, 6), "wnid": each.wnid, "words": each.words}
+            for each in result.predictions
+        ],
+    }
+
+
+def show(result: "Classified") -> None:
+    """The path, then a line for each class; cut to the screen's width, whole in a pipe."""
+    lines = [Text(shown(result.path), style="bold")]
+    for each in result.predictions:
+        # A class without words is known by its number alone.
+        number = f"{each.wnid}, {each.class_index}" if each.wnid else f"class {each.class_index}"
+        tail = Text(f"  ({number})", style="dim")
+        line = Text.assemble("  ", (f"{each.prob:.3f}", "cyan"), "  ", each.words or "")
+        if console.out.is_terminal:
+            line.truncate(console.out.width - len(tail), overflow="ellipsis")
+        lines.append(line + tail)
+    for line in lines:
+        console.out.print(line, soft_wrap=True, highlight=False)

@@ -1,0 +1,142 @@
+"""`imgnn classify`: the most probable classes of pictures."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imgnn.errors import InputError
+from imgnn.images.files import check_readable, find_images, load_image
+from imgnn.images.preprocess import VIEWS, classifier_crops
+from imgnn.jobs.load import load_network
+from imgnn.networks.network import Network
+from imgnn.networks.predict import Prediction, check_classifier, predict
+from imgnn.networks.registry import Preprocessing
+from imgnn.options import ClassifyOptions
+from imgnn.runs import Reporter, Silent
+
+
+@dataclass(frozen=True)
+class Classified:
+    """One picture and what the network sees in it.
+
+    Attributes:
+        path: as it was given, or found in a folder.
+        predictions: the most probable first; empty if the picture could not be read.
+        error: why it could not be read, else None.
+    """
+
+    path: Path
+    predictions: tuple[Prediction, ...] = ()
+    error: InputError | None = None
+
+
+def classify_images(
+    paths: Iterable[str | Path], options: ClassifyOptions | None = None, reporter: Reporter | None = None
+) -> Iterator[Classified]:
+    """Classify pictures, in their order; each result comes as soon as its batch is through.
+
+    The files are decoded by a few threads while the network computes, and only the crops of the next
+    batches are kept: a folder of any size needs the same memory.
+
+    Args:
+        paths: picture files, and folders whose pictures are meant.
+        options: which network, how many classes, one crop or ten.
+        reporter: hears of the network's download and how many pictures are done.
+
+    Returns:
+        An iterator over one result for each picture. A picture that cannot be read is a result with its
+        `error`, never the end; only if it was the one picture named does the error come itself.
+
+    Raises:
+        InputError: no picture was named, or none of them can be opened, or the network is no classifier.
+        UnknownNameError, WeightsError, DownloadError: the network cannot be had.
+    """
+    options = options or ClassifyOptions()
+    reporter = reporter or Silent()
+    files = find_images(paths)
+    if not files:
+        raise InputError("no picture was named")
+    check_any_readable(files)  # a mistyped name should not wait for a network
+    network = load_network(options.network, reporter=reporter)
+    check_classifier(network)
+    if network.preprocessing is None:
+        raise InputError(f"{network.name} does not say how a picture becomes its input")
+    return results(files, network, network.preprocessing, options, reporter)
+
+
+def results(
+    files: list[Path], network: Network, preprocessing: Preprocessing, options: ClassifyOptions, reporter: Reporter
+) -> Iterator[Classified]:
+    """The stream behind `classify_images`, after everything that can be checked was."""
+    views = VIEWS if options.oversample else 1
+    at_once = max(1, options.batch // views)
+    reporter.begin("classify", len(files), "images")
+    done = 0
+    stream = read_crops(files, preprocessing, options.oversample, ahead=2 * at_once)
+    while group := list(itertools.islice(stream, at_once)):
+        crops = [crop for _, crop in group if isinstance(crop, np.ndarray)]
+        predicted = iter(
+            predict(network, np.concatenate(crops), top_k=options.top, views=views, batch=options.batch)
+            if crops
+            else ()
+        )
+        for path, crop in group:
+            done += 1
+            reporter.advance(done)
+            if isinstance(crop, InputError):
+                if len(files) == 1:
+                    raise crop
+                yield Classified(path, error=crop)
+            else:
+                yield Classified(path, tuple(next(predicted)))
+    reporter.end()
+
+
+def read_crops(
+    files: list[Path], preprocessing: Preprocessing, oversample: bool, *, ahead: int
+) -> Iterator[tuple[Path, np.ndarray | InputError]]:
+    """The crops of every file in turn, decoded by threads that are at most `ahead` pictures in front."""
+
+    def crops(path: Path) -> np.ndarray | InputError:
+        try:
+            return classifier_crops(load_image(path), preprocessing, oversample=oversample)
+        except InputError as error:
+            return error
+
+    waiting: deque[tuple[Path, Future[np.ndarray | InputError]]] = deque()
+    # Each thread may hold one whole decoded picture: few of them.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        try:
+            for path in files:
+                waiting.append((path, pool.submit(crops, path)))
+                if len(waiting) > ahead:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops early does not wait for the rest
+
+
+def check_any_readable(files: list[Path]) -> None:
+    """See to it that at least one file can be opened.
+
+    Raises:
+        InputError: none can; the error of the first.
+    """
+    first = None
+    for path in files:
+        try:
+            check_readable(path)
+            return
+        except InputError as error:
+            first = first or error
+    if first:
+        raise first

@@ -1,0 +1,63 @@
+"""A network by whatever name a command was given: the registry's, `keras:NAME`, a `.keras` or `.caffemodel` file."""
+
+import tempfile
+from pathlib import Path
+
+from imgnn.errors import InputError, UnknownNameError
+from imgnn.jobs.convert import convert_caffemodel
+from imgnn.networks import applications, names, registry, weights
+from imgnn.networks.files import OTHER_FORMATS, load_network_file
+from imgnn.networks.network import Network
+from imgnn.networks.registry import NetworkSpec
+from imgnn.options import ConvertOptions
+from imgnn.runs import Reporter, Silent
+
+
+def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) -> Network:
+    """The network that `--network` means, with its weights.
+
+    A network of the registry is taken from IMGNN_HOME; the first time, its published weights are
+    downloaded, checked and converted. A `.caffemodel` is converted and not kept.
+
+    Raises:
+        UnknownNameError: no network is called so.
+        InputError: there is no such file, or it is another kind of file.
+        WeightsError: no weights on this machine and no way to get them, or they are damaged.
+    """
+    reporter = reporter or Silent()
+    name = str(name_or_path)
+    if name.startswith(applications.PREFIX):
+        return applications.load(name)
+    path = Path(name_or_path).expanduser()
+    if path.suffix == ".caffemodel":
+        return load_caffemodel(path, reporter)
+    if path.is_file() or path.suffix in (".keras", *OTHER_FORMATS):
+        return load_network_file(path, reporter=reporter)
+    try:
+        spec = registry.find(name)
+    except UnknownNameError:
+        if len(path.parts) > 1:
+            raise InputError(f"there is no file {name}", hint="imgnn networks lists the networks by name") from None
+        raise
+    return names.network_of(spec) if spec.weights is None else load_published(spec, reporter)
+
+
+def load_published(spec: NetworkSpec, reporter: Reporter) -> Network:
+    """A network of the registry: from IMGNN_HOME, where it is put first if it is not there."""
+    kept = weights.converted_path(spec.name)
+    if not kept.is_file():
+        with weights.exclusive(kept, reporter=reporter):
+            if not kept.is_file():  # another process may have been at it
+                source = weights.obtain(spec, reporter=reporter)
+                convert_caffemodel(source, None, kept, ConvertOptions(network=spec.name), reporter)
+                if source.parent == weights.home() / "downloads":
+                    source.unlink()  # the converted file holds the same numbers
+    return load_network_file(kept, reporter=reporter)
+
+
+def load_caffemodel(path: Path, reporter: Reporter) -> Network:
+    """A network from Caffe's files, by way of a temporary `.keras` file."""
+    with tempfile.TemporaryDirectory(prefix="imgnn-") as folder:
+        converted = Path(folder) / f"{path.stem}.keras"
+        convert_caffemodel(path, None, converted, ConvertOptions(), reporter)
+        return load_network_file(converted, reporter=reporter)

@@ -1,0 +1,187 @@
+"""Neural style transfer: the content of a photo, painted like another picture.
+
+The recipe of A Neural Algorithm of Artistic Style (arXiv:1508.06576): the pixels are moved until a network sees in
+them the activations of the photo and the Gram matrices of the painting.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from imgnn import __version__, backend
+from imgnn.errors import DivergedError, InputError, InterruptedRun
+from imgnn.images.files import check_writable, load_image, save_image
+from imgnn.images.preprocess import deprocess, preprocess
+from imgnn.images.resize import fit_long_side, resize
+from imgnn.jobs.load import load_network
+from imgnn.networks.features import cut
+from imgnn.networks.network import Network
+from imgnn.networks.registry import Preprocessing
+from imgnn.optimize.loop import Outcome, minimise
+from imgnn.optimize.objectives import Objective, content_loss, gram_matrix, style_loss, tv_loss
+from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
+from imgnn.optimize.parameters import Pixels
+from imgnn.options import StyleOptions
+from imgnn.runs import Reporter, Silent
+
+NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
+
+
+@dataclass(frozen=True)
+class StyleResult:
+    """What a run made.
+
+    Attributes:
+        path: the picture.
+        size: its `(height, width)`, pixels.
+        network: the name of the network that looked at it.
+        steps: evaluations of the loss that were made.
+        loss: of the picture saved, the lowest of the run.
+        seconds: the optimisation took, without loading.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    network: str
+    steps: int
+    loss: float
+    seconds: float
+
+
+def stylise(
+    content: Path,
+    styles: Sequence[Path],
+    output: Path,
+    options: StyleOptions | None = None,
+    reporter: Reporter | None = None,
+) -> StyleResult:
+    """Paint the picture `content` like the pictures `styles`, into the file `output`.
+
+    Every setting is kept in the file (`images.files.read_settings`).
+
+    Raises:
+        InputError: a picture, a layer or an option is not what it should be; told before the long work.
+        UnknownNameError: no network or layer has this name.
+        WeightsError, DownloadError: the network's weights are not to be had.
+        InterruptedRun: Ctrl-C; the best picture so far was saved.
+        DivergedError: the loss is no longer finite; the best picture before was saved.
+    """
+    options, reporter = options or StyleOptions(), reporter or Silent()
+    check(options, styles)
+    check_writable(output)
+    photo, paintings = load_image(content), [load_image(path) for path in styles]
+    network = load_network(options.network, reporter=reporter)
+    preprocessing = network.preprocessing
+    if preprocessing is None:
+        raise InputError(f"{network.name} does not say how a picture becomes its input")
+    content_layers = options.content_layers or named(network.roles.content, "content", network)
+    style_layers = options.style_layers or named(network.roles.style, "style", network)
+
+    size = fit_long_side(photo.shape[:2], options.size)
+    photo = resize(photo, size)
+    paintings = [resize(each, fit_long_side(each.shape[:2], options.size)) for each in paintings]
+    blend = blended(options.style_blend, len(paintings))
+    loss = (
+        options.content_weight * content_loss(activations(network, content_layers, photo))
+        + options.style_weight * style_loss(blended_grams(network, style_layers, paintings, blend))
+        + options.tv_weight * tv_loss()
+    )
+
+    pixels = Pixels.of(preprocessing)
+    look = cut(network, (*content_layers, *style_layers), size)
+    evaluate = backend.value_and_grad(lambda values: loss(values, look(pixels.to_x(values))))
+    start = pixels.from_x(preprocess(first_picture(options, photo, paintings[0]), preprocessing))
+    reporter.note(f"{network.name}, {size[1]} x {size[0]} pixels, {options.iterations} steps on the {backend.device()}")
+    started = time.perf_counter()
+    outcome = minimise(ops.convert_to_tensor(start), evaluate, optimizer(options), options.iterations, reporter)
+    seconds = time.perf_counter() - started
+
+    if not math.isfinite(outcome.loss):
+        raise nothing_to_save(outcome)
+    image = deprocess(ops.convert_to_numpy(pixels.to_x(outcome.values)), preprocessing)[0]
+    facts = {
+        "content": str(content),
+        "styles": [str(path) for path in styles],
+        "content_layers": content_layers,
+        "style_layers": style_layers,
+        "style_blend": blend,
+        "height": size[0],
+        "width": size[1],
+        "steps": outcome.steps,
+        "loss": outcome.loss,
+        "seconds": round(seconds, 1),
+        "network_source": dict(network.source),
+        "backend": backend.name(),
+        "imgnn": __version__,
+    }
+    save_image(output, image, settings={"command": "style", **asdict(options), **facts})
+    if outcome.ended == "interrupted":
+        raise InterruptedRun(
+            f"stopped at step {outcome.steps} of {options.iterations}; picture so far saved to {output}"
+        )
+    if outcome.ended == "diverged":
+        raise DivergedError(
+            f"the loss is no longer finite at step {outcome.steps}; the best picture before it was saved to {output}",
+            hint="a smaller --learning-rate, or --optimizer lbfgs",
+        )
+    return StyleResult(output, size, network.name, outcome.steps, outcome.loss, seconds)
+
+
+def check(options: StyleOptions, styles: Sequence[Path]) -> None:
+    """Refuse what cannot be meant, before anything is loaded.
+
+    Raises:
+        InputError: an option is out of its range, or does not fit the others.
+    """
+    if not styles:
+        raise InputError("at least one style picture is expected")
+    if options.size < 1 or options.iterations < 1:
+        raise InputError(
+            f"size and iterations are at least 1, not {options.size} pixels and {options.iterations} iterations"
+        )
+    weights = (options.content_weight, options.style_weight, options.tv_weight)
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise InputError(f"the weights of content, style and TV are 0 or more, and not all 0: {weights} was received")
+    if options.learning_rate is not None and not options.learning_rate > 0:
+        raise InputError(f"a learning rate is more than 0, not {options.learning_rate}")
+    blended(options.style_blend, len(styles))
+
+
+def blended(shares: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
+    """The share of each of `count` styles; they add up to 1.
+
+    Raises:
+        InputError: there are more or fewer shares than styles, or they cannot be shares.
+    """
+    shares = shares or (1.0,) * count
+    if len(shares) != count:
+        raise InputError(f"{count} style pictures want {count} numbers in --style-blend; {len(shares)} were received")
+    if not all(math.isfinite(share) and share >= 0 for share in shares) or not sum(shares) > 0:
+        raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0: {shares} was received")
+    return tuple(share / sum(shares) for share in shares)
+
+
+def named(layers: tuple[str, ...], role: str, network: Network) -> tuple[str, ...]:
+    """The network's own layers for a role.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not layers:
+        raise InputError(
+            f"{network.name} does not say which of its layers are for {role}",
+            hint=f"name some with --{role}-layers; imgnn networks {network.name} lists them",
+        )
+    return layers
+
+
+def activations(network: Network, layers: Sequence[str], image: np.ndarray) -> dict[str, backend.Tensor]:
+    """What the layers answer to an image."""
+    x = preprocess(image, preprocessing_of(network))
+    return cut(network, layers, image.shape[:2])(x)

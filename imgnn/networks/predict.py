@@ -1,0 +1,133 @@
+"""What a classifier says of pictures: the most probable classes."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgnn.errors import InputError
+from imgnn.images.preprocess import preprocess
+from imgnn.networks.network import Network
+from imgnn.networks.registry import class_words
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class that a network believes it sees.
+
+    Attributes:
+        class_index: counted from 0, in the order of the network's output.
+        prob: 0..1.
+        wnid: the WordNet id of the synset, "n02123045"; None if the network does not know it.
+        words: "tabby, tabby cat"; None if the network does not know them.
+    """
+
+    class_index: int
+    prob: float
+    wnid: str | None = None
+    words: str | None = None
+
+
+def predict(
+    network: Network, pictures: np.ndarray, *, top_k: int = 5, views: int = 1, batch: int = 16
+) -> list[list[Prediction]]:
+    """The `top_k` most probable classes of every picture, the first one first.
+
+    Args:
+        network: a classifier.
+        pictures: uint8 images `(n, height, width, 3)`, which are preprocessed here, or float `x`
+            `(n, height, width, channels)`, which is taken as it is; of the size that the network wants.
+        top_k: at most so many; no more than there are classes.
+        views: so many consecutive pictures are views of one (ten crops): their probabilities are averaged.
+        batch: pictures that go through the network at once.
+
+    Raises:
+        InputError: the network is no classifier or knows no preprocessing, or the pictures have another
+            size than it wants.
+    """
+    prob = compute_prob(network, pictures, batch=batch)
+    if len(prob) % views:
+        raise InputError(f"{len(prob)} pictures are not a multiple of {views} views")
+    averaged = prob.reshape(-1, views, prob.shape[1]).mean(axis=1)
+    return [top_classes(each, network.words, top_k) for each in averaged]
+
+
+def compute_prob(network: Network, pictures: np.ndarray, *, batch: int = 16) -> np.ndarray:
+    """The probability of every class: float32 `(n, classes)`; arguments and errors as in `predict`.
+
+    A network that ends in logits gets its softmax here.
+    """
+    check_classifier(network)
+    x = pictures
+    if pictures.dtype == np.uint8:
+        if network.preprocessing is None:
+            raise InputError(f"{network.name} does not say how a picture becomes its input")
+        x = preprocess(pictures, network.preprocessing)
+    check_input(network, x.shape)
+    scores = [
+        np.asarray(network.model.predict_on_batch(x[start : start + batch])).reshape(-1, classes(network))
+        for start in range(0, len(x), batch)
+    ]
+    prob = np.concatenate(scores).astype("float32")
+    # Probabilities lie in 0..1 whatever the picture; logits of many classes never all do.
+    if prob.min() < 0.0 or prob.max() > 1.0 + 1e-4:
+        raised = np.exp(prob - prob.max(axis=1, keepdims=True))
+        prob = raised / raised.sum(axis=1, keepdims=True)
+    return prob
+
+
+def top_classes(prob: np.ndarray, words: Sequence[str] | None, top_k: int) -> list[Prediction]:
+    """The `top_k` classes of one row of probabilities; of two equal ones the first comes first."""
+    best = np.argsort(-prob, kind="stable")[:top_k]
+    return [Prediction(int(each), float(prob[each]), *class_name(words, int(each))) for each in best]
+
+
+def class_name(words: Sequence[str] | None, class_index: int) -> tuple[str | None, str | None]:
+    """The wnid and the words of a class.
+
+    A line of a synset file, "n02123045 tabby, tabby cat", is taken apart; to the packaged words of
+    ImageNet's class of that number belongs its wnid.
+    """
+    if words is None or class_index >= len(words):
+        return None, None
+    line = words[class_index]
+    if found := re.fullmatch(r"(n\d{8})[\s:]+(.+)", line):
+        return found[1], found[2]
+    imagenet = class_words("imagenet")
+    if class_index < len(imagenet) and imagenet[class_index].words == line:
+        return imagenet[class_index].wnid, line
+    return None, line
+
+
+def classes(network: Network) -> int:
+    """How many classes the network's output has."""
+    return int(network.model.outputs[0].shape[-1])
+
+
+def check_classifier(network: Network) -> None:
+    """See to it that one picture gives one row of scores.
+
+    Raises:
+        InputError: it does not; the message names the outputs.
+    """
+    shapes = [tuple(each.shape) for each in network.model.outputs]
+    one_row = [len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1)) for shape in shapes]
+    if len(network.model.inputs) != 1 or one_row != [True] or not shapes[0][-1]:
+        raise InputError(
+            f"{network.name} is no classifier: one output (batch, classes) is expected, it has "
+            + ", ".join(f"{each.name} {shape}" for each, shape in zip(network.model.outputs, shapes, strict=True)),
+            hint=f"imgnn networks {network.name} lists its layers",
+        )
+
+
+def check_input(network: Network, shape: tuple[int, ...]) -> None:
+    """See to it that the network takes `x` of this shape.
+
+    Raises:
+        InputError: it does not.
+    """
+    wanted = tuple(network.model.inputs[0].shape)
+    fits = len(wanted) == len(shape) and all(want in (None, have) for want, have in zip(wanted, shape, strict=True))
+    if not fits:
+        raise InputError(f"{network.name} wants pictures of the form {wanted}; {shape} was received")

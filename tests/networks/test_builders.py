@@ -1,0 +1,154 @@
+"""Every builder against OpenCV's Caffe importer, blob by blob, and against the graph that its prototxt gives."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from imgnn.caffe.graph import build_graph
+from imgnn.caffe.layout import assign_blobs
+from imgnn.caffe.net import read_net
+from imgnn.networks import registry
+from imgnn.networks.names import caffe_names, network_of
+from tests.caffe.encode import encode_net
+from tests.networks.prototxts import NETWORKS, Prototxt, deploy, random_blobs
+
+TOLERANCE = 1e-5  # largest difference / largest value
+
+ODD = [(97, 131), (225, 181)]
+# 60 to 140 million weights, the same code as a smaller sister, or both: the whole of these takes minutes.
+BIG = ("alexnet", "vgg16", "vgg19", "resnet101", "resnet152")
+
+
+def fast_and_slow(*big: str) -> list:
+    """All networks, those named marked slow."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in big else name for name in NETWORKS]
+
+
+def opencv(net: Prototxt, blobs: dict, x: np.ndarray) -> dict[str, np.ndarray]:
+    """What each layer of the prototxt gives for `x` `(1, height, width, 3)`, channels last."""
+    model = cv2.dnn.readNetFromCaffe(
+        np.frombuffer(net.text.encode(), "uint8"), np.frombuffer(encode_net(net.text, blobs), "uint8")
+    )
+    model.enableFusion(False)
+    model.enableWinograd(False)
+    model.setInput(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    known = model.getLayerNames()
+    names = [layer if layer in known else top for layer, top in net.tops.items()]  # some it calls by their blob
+    outputs = [each[0] for each in model.forwardAndRetrieve(names)]
+    return {name: y.transpose(0, 2, 3, 1) if y.ndim == 4 else y for name, y in zip(net.tops, outputs, strict=True)}
+
+
+def every_layer(model: keras.Model, layers: dict[str, str], x: np.ndarray) -> dict[str, np.ndarray]:
+    """What each layer of our model gives for `x`."""
+    names = [name for name in layers if name != "data"]
+    whole = keras.Model(model.input, [model.get_layer(layers[name]).output for name in names])
+    return dict(zip(names, whole.predict_on_batch(x), strict=True))
+
+
+def pictures(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    return random.uniform(-120, 130, (1, *size, 3)).astype("float32") / 60
+
+
+def check_against_opencv(name: str, size: tuple[int, int], classes: int | None, random: np.random.Generator) -> None:
+    net = deploy(name, size, classes)
+    blobs, x = random_blobs(net, random), pictures(size, random)
+    spec = registry.find(name)
+    model = spec.build(input_shape=(*size, 3), classes=classes or 0, include_top=classes is not None)
+    layers, _ = caffe_names(model)
+    rows = assign_blobs(model, layers, blobs)
+    assert {row.status for row in rows} == {"loaded"}
+    assert [row.layer for row in rows] == list(net.weights)
+
+    theirs, ours = opencv(net, blobs, x), every_layer(model, layers, x)
+    assert list(ours) == list(theirs)
+    for layer, expected in theirs.items():
+        received = ours[layer].reshape(expected.shape)  # a Softmax of 1 x 1 pixels, whether said or not
+        error = np.abs(received - expected).max() / np.abs(expected).max()
+        assert error <= TOLERANCE, f"{layer} of {name} at {size}: {error:.2g}"
+
+
+@pytest.mark.parametrize("name", fast_and_slow(*BIG))
+def test_every_layer_is_as_opencv_computes_it_at_the_published_size(name, random):
+    check_against_opencv(name, registry.find(name).preprocessing.size, 1000, random)
+
+
+@pytest.mark.parametrize("size", ODD, ids=str)
+@pytest.mark.parametrize("name", fast_and_slow("vgg16", "vgg19", "resnet101", "resnet152"))
+def test_every_layer_is_as_opencv_computes_it_at_odd_sizes(name, size, random):
+    whole = name.startswith("squeezenet")  # needs no fixed size for its classifier
+    check_against_opencv(name, size, 1000 if whole else None, random)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19", "resnet101", "resnet152"])
+def test_a_big_network_is_as_opencv_computes_it_on_a_small_picture(name, random):
+    check_against_opencv(name, (75, 99), None, random)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_builder_and_graph_of_the_prototxt_are_the_same_network(name, tmp_path):
+    spec = registry.find(name)
+    classes = 7
+    (tmp_path / "deploy.prototxt").write_text(deploy(name, spec.preprocessing.size, classes).text)
+    read = build_graph(read_net(tmp_path / "deploy.prototxt", None), assign=False)
+    built = network_of(name, classes=classes)
+    assert dict(built.layers) == dict(read.layers)
+    assert dict(built.blobs) == dict(read.blobs)
+
+    def shapes(model):
+        return {layer.name: (layer.output.shape, [tuple(w.shape) for w in layer.weights]) for layer in model.layers}
+
+    assert shapes(built.model) == shapes(read.model)
+    for layer in built.model.layers:
+        assert layer.get_config() == read.model.get_layer(layer.name).get_config()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_of_all_layers_have_the_shapes_that_caffe_gives_them(name):
+    spec = registry.find(name)
+    net = deploy(name, spec.preprocessing.size)
+    numbers = sum(np.prod(shape) for shapes in net.weights.values() for shape in shapes[:2] if len(shapes) < 3)
+    assert numbers == spec.parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("googlenet", "bvlc_googlenet.prototxt"), ("squeezenet-v1.1", "squeezenet_v1.1.prototxt")]
+)
+def test_our_table_of_facts_tells_the_published_prototxt(name, file, shared, tmp_path):
+    (tmp_path / "ours.prototxt").write_text(deploy(name, registry.find(name).preprocessing.size).text)
+
+    def links(path):
+        return [(layer.name, layer.type, layer.bottoms, layer.tops) for layer in read_net(path, None).layers]
+
+    assert links(tmp_path / "ours.prototxt") == links(shared / "weights" / file)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_builder_takes_any_size_without_its_classifier(name):
+    spec = registry.find(name)
+    model = spec.build(input_shape=(None, None, 3), include_top=False)
+    assert model.output.shape[:3] == (None, None, None)
+    assert all(type(layer).__module__.startswith(("keras", "imgnn")) for layer in model.layers)
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)  # flat
+
+
+@pytest.mark.parametrize("name", ["caffenet", "squeezenet-v1.1", "nin"])
+def test_a_version_with_other_classes_is_built_by_the_same_builder(name):
+    network = network_of(name, classes=205)
+    assert network.model.output.shape[-1] == 205
+    assert network.words is None
+
+
+def test_random_filters_are_the_same_every_time():
+    first, second = (registry.find("random").build(input_shape=(None, None, 3)) for _ in range(2))
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert float(first.get_weights()[0].ravel()[0]) == pytest.approx(0.07637, abs=1e-4)
+
+
+def test_activations_of_random_filters_neither_grow_nor_fade(random):
+    network = network_of("random")
+    x = pictures((64, 64), random)
+    model = keras.Model(network.model.input, [network.tensor(name) for name in network.roles.style])
+    for activation in model.predict_on_batch(x):
+        assert 0.1 < activation.std() < 10
