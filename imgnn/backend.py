@@ -53,7 +53,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if name() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function)
+        return tf.function(function, autograph=False)
     if name() == "jax":
         import jax
 
@@ -64,7 +64,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def _tensorflow_value_and_grad(function: Function) -> Evaluate:
     import tensorflow as tf
 
-    @tf.function
+    @tf.function(autograph=False)  # there is no `if` or `while` on tensors to be found in it
     def evaluate(x: Tensor) -> tuple[Tensor, Parts, Tensor]:
         # The picture alone: the network's weights, thousands of times more numbers, are not watched.
         with tf.GradientTape(watch_accessed_variables=False) as tape:

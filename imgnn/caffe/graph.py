@@ -18,8 +18,9 @@ import keras
 import numpy as np
 
 from imgnn.caffe.layout import assign_blobs
+from imgnn.caffe.layer import Layer, Transform
 from imgnn.caffe.message import Message
-from imgnn.caffe.net import Layer, Net, Transform
+from imgnn.caffe.net import Net
 from imgnn.errors import ConversionError, UnknownNameError
 from imgnn.networks import layers as emit
 from imgnn.networks.layers import Tensor
@@ -78,7 +79,7 @@ def build_graph(net: Net, *, until: str | None = None, name: str | None = None, 
 def net_blobs(net: Net) -> dict[str, tuple[np.ndarray, ...]]:
     """Layer name -> blobs as `caffe.layout` expects them: a `transpose`d InnerProduct is turned back (a view)."""
     blobs = {}
-    for layer in _unfold(net.layers):
+    for layer in unfold(net.layers):
         own = layer.blobs
         if own and layer.type == "InnerProduct" and layer.params.inner_product_param.transpose:
             rows, units = own[0].size // own[0].shape[-1], own[0].shape[-1]  # legacy blobs are 1x1xMxN
@@ -96,10 +97,10 @@ def _before(net: Net, until: str | None) -> list[Layer]:
     end = len(names) if until is None else names.index(until)
     if end == 0:
         raise ConversionError(f"{net.name} has no layers" + (f" before {until}" if until else ""))
-    return list(_unfold(net.layers[:end]))
+    return list(unfold(net.layers[:end]))
 
 
-def _unfold(layers: Iterable[Layer]) -> Iterator[Layer]:
+def unfold(layers: Iterable[Layer]) -> Iterator[Layer]:
     """One layer per bottom, where a convolution applies its blobs to several: NAME, NAME_2, ..."""
     for layer in layers:
         if layer.type not in ("Convolution", "Deconvolution") or len(layer.bottoms) < 2:

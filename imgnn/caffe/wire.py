@@ -99,7 +99,8 @@ def blob_array(blob: Message, where: str = "blob") -> np.ndarray:
             f"the shape {shape} wants {math.prod(shape):,} numbers, found {numbers.size:,}: {where}", hint=_DAMAGED
         )
     try:
-        array = numbers.astype("<f4", copy=False).reshape(shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # a double beyond float32 becomes infinite, as in Caffe
+            array = numbers.astype("<f4", copy=False).reshape(shape)
     except ValueError:  # no numbers, but axes that are together too long for NumPy
         raise WeightsError(f"expected a shape of some size, found {shape}: {where}", hint=_DAMAGED) from None
     array.flags.writeable = False
@@ -160,7 +161,7 @@ class _Reader:
             field = _BY_NUMBER[kind].get(number)
             if field is not None and wire not in _wire_types(field):
                 if kind in ("NetParameter", "BlobProto"):
-                    self.fail(f"expected {kind}.{field.name}, found something of another type", start)
+                    self.fail(f"expected {field.name} of a {kind}, found another type of value", start)
                 field = None  # a fork gave the number to another field
             if field is not None and field.kind in ARRAYS:
                 array, at = self.array(field, wire, start, at, end)

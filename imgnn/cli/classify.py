@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def classify(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Pictures, folders of pictures, or - for a list on standard input."),
+        typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or - for a list on standard input."),
     ],
     network: Annotated[
         str, typer.Option("--network", "-n", help="A name of `imgnn networks`, or a .keras or .caffemodel file.")
@@ -98,10 +98,9 @@ def show(result: "Classified") -> None:
     """The path, then a line for each class; cut to the screen's width, whole in a pipe."""
     lines = [Text(shown(result.path), style="bold")]
     for each in result.predictions:
-        # A class without words is known by its number alone.
         number = f"{each.wnid}, {each.class_index}" if each.wnid else f"class {each.class_index}"
-        tail = Text(f"  ({number})", style="dim")
-        line = Text.assemble("  ", (f"{each.prob:.3f}", "cyan"), "  ", each.words or "")
+        tail = Text(f"  ({number})" if each.words else "", style="dim")
+        line = Text.assemble("  ", (f"{each.prob:.3f}", "cyan"), "  ", each.words or number)
         if console.out.is_terminal:
             line.truncate(console.out.width - len(tail), overflow="ellipsis")
         lines.append(line + tail)

@@ -76,7 +76,8 @@ def results(
     """The stream behind `classify_images`, after everything that can be checked was."""
     views = VIEWS if options.oversample else 1
     at_once = max(1, options.batch // views)
-    reporter.begin("classify", len(files), "images")
+    if len(files) > at_once:
+        reporter.begin("classify", len(files), "images")
     done = 0
     stream = read_crops(files, preprocessing, options.oversample, ahead=2 * at_once)
     while group := list(itertools.islice(stream, at_once)):

@@ -182,21 +182,36 @@ def make_plan(caffemodel: Path, prototxt: Path | None, options: ConvertOptions, 
         if prototxt is None or is_same_net(network, net):
             return Plan(network, blobs, net, prototxt, spec, is_published=is_whole(network, spec))
         reporter.note(f"{prototxt.name} differs from the published {spec.title} and is followed")
-    beside = caffemodel.with_suffix(".prototxt")
-    if prototxt is None and beside.is_file():
-        reporter.note(f"{caffemodel.name} is no network of the registry; {beside} beside it says how it is built")
-        prototxt = beside
-        net = read_net(prototxt, caffemodel)
+    if prototxt is None:
+        prototxt, net = own_definition(caffemodel, net, reporter)
     for note in net.notes:
         reporter.note(note)
-    if prototxt is None and None in net.inputs.values():
+    network = build_graph(net, until=options.until, name=caffemodel.stem, assign=False)
+    network = replace(network, roles=guess_roles(network.model), source={"title": net.name})
+    return Plan(network, all_blobs(net), net, prototxt)
+
+
+def own_definition(caffemodel: Path, net: Net, reporter: Reporter) -> tuple[Path | None, Net]:
+    """For a net that nobody knows: the prototxt beside it if the weights fit it, else what the caffemodel says."""
+    beside = caffemodel.with_suffix(".prototxt")
+    if beside.is_file():
+        described = read_net(beside, caffemodel)
+        network, blobs = build_graph(described, assign=False), all_blobs(described)
+        wrong = [
+            name
+            for name, count in weighted_layers(network).items()
+            if name in blobs and count != count_numbers(blobs[name], network, name)
+        ]
+        if not wrong:
+            reporter.note(f"{caffemodel.name} is no network of the registry; built as {beside} beside it says")
+            return beside, described
+        reporter.note(f"{beside} is of other weights (layer {wrong[0]} does not fit); built as {caffemodel.name} says")
+    if None in net.inputs.values():
         raise ConversionError(
             f"{caffemodel} is no network of the registry and does not say the size of its input",
             hint=f"imgnn convert {caffemodel} X.prototxt, with its deploy prototxt (or --network NAME)",
         )
-    network = build_graph(net, until=options.until, name=caffemodel.stem, assign=False)
-    network = replace(network, roles=guess_roles(network.model), source={"title": net.name})
-    return Plan(network, all_blobs(net), net, prototxt)
+    return None, net
 
 
 def all_blobs(net: Net) -> dict[str, Sequence[np.ndarray]]:
@@ -393,8 +408,8 @@ def check(plan: Plan, converted: Path, caffemodel: Path, picture: Path) -> Verif
     x = preprocess(classifier_crops(load_image(picture), network.preprocessing), network.preprocessing)
     net, prototxt = plan.net, plan.prototxt
     beside = caffemodel.with_suffix(".prototxt")
-    if prototxt is None and beside.is_file():
-        net, prototxt = read_net(beside, caffemodel), beside
+    if plan.spec is not None and prototxt is None and beside.is_file():
+        net, prototxt = read_net(beside, caffemodel), beside  # with it OpenCV can answer
     return verify(network, net, x, prototxt=prototxt, caffemodel=caffemodel)
 
 

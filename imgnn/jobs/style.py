@@ -6,15 +6,16 @@ them the activations of the photo and the Gram matrices of the painting.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
+from imgnn.backend import Tensor, value_and_grad
 from imgnn.errors import DivergedError, InputError, InterruptedRun
 from imgnn.images.files import check_writable, load_image, save_image
 from imgnn.images.preprocess import deprocess, preprocess
@@ -22,9 +23,8 @@ from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import load_network
 from imgnn.networks.features import cut
 from imgnn.networks.network import Network
-from imgnn.networks.registry import Preprocessing
-from imgnn.optimize.loop import Outcome, minimise
-from imgnn.optimize.objectives import Objective, content_loss, gram_matrix, style_loss, tv_loss
+from imgnn.optimize.loop import minimise
+from imgnn.optimize.objectives import content_loss, gram_matrix, style_loss, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import Pixels
 from imgnn.options import StyleOptions
@@ -80,37 +80,44 @@ def stylise(
     preprocessing = network.preprocessing
     if preprocessing is None:
         raise InputError(f"{network.name} does not say how a picture becomes its input")
-    content_layers = options.content_layers or named(network.roles.content, "content", network)
-    style_layers = options.style_layers or named(network.roles.style, "style", network)
+    content_layers = options.content_layers or own_layers(network, "content")
+    style_layers = options.style_layers or own_layers(network, "style")
+    shares = shares_of(options.style_blend, len(styles))
 
     size = fit_long_side(photo.shape[:2], options.size)
     photo = resize(photo, size)
     paintings = [resize(each, fit_long_side(each.shape[:2], options.size)) for each in paintings]
-    blend = blended(options.style_blend, len(paintings))
+
+    def see(image: np.ndarray, layers: Sequence[str]) -> Mapping[str, Tensor]:
+        return cut(network, layers, image.shape[:2])(preprocess(image, preprocessing))
+
     loss = (
-        options.content_weight * content_loss(activations(network, content_layers, photo))
-        + options.style_weight * style_loss(blended_grams(network, style_layers, paintings, blend))
+        options.content_weight * content_loss(see(photo, content_layers))
+        + options.style_weight * style_loss(blended_grams([see(each, style_layers) for each in paintings], shares))
         + options.tv_weight * tv_loss()
     )
-
     pixels = Pixels.of(preprocessing)
     look = cut(network, (*content_layers, *style_layers), size)
-    evaluate = backend.value_and_grad(lambda values: loss(values, look(pixels.to_x(values))))
+    evaluate = value_and_grad(lambda values: loss(values, look(pixels.to_x(values))))
     start = pixels.from_x(preprocess(first_picture(options, photo, paintings[0]), preprocessing))
     reporter.note(f"{network.name}, {size[1]} x {size[0]} pixels, {options.iterations} steps on the {backend.device()}")
     started = time.perf_counter()
-    outcome = minimise(ops.convert_to_tensor(start), evaluate, optimizer(options), options.iterations, reporter)
+    outcome = minimise(ops.convert_to_tensor(start), evaluate, build_optimizer(options), options.iterations, reporter)
     seconds = time.perf_counter() - started
 
     if not math.isfinite(outcome.loss):
-        raise nothing_to_save(outcome)
+        if outcome.ended == "interrupted":
+            raise InterruptedRun("stopped before the first step; nothing was saved")
+        raise DivergedError(
+            f"the loss is not finite at the first step; nothing was saved to {output}", hint="smaller weights"
+        )
     image = deprocess(ops.convert_to_numpy(pixels.to_x(outcome.values)), preprocessing)[0]
     facts = {
         "content": str(content),
         "styles": [str(path) for path in styles],
         "content_layers": content_layers,
         "style_layers": style_layers,
-        "style_blend": blend,
+        "style_blend": shares,
         "height": size[0],
         "width": size[1],
         "steps": outcome.steps,
@@ -150,38 +157,70 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
         raise InputError(f"the weights of content, style and TV are 0 or more, and not all 0: {weights} was received")
     if options.learning_rate is not None and not options.learning_rate > 0:
         raise InputError(f"a learning rate is more than 0, not {options.learning_rate}")
-    blended(options.style_blend, len(styles))
+    shares_of(options.style_blend, len(styles))
 
 
-def blended(shares: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
+def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     """The share of each of `count` styles; they add up to 1.
 
     Raises:
-        InputError: there are more or fewer shares than styles, or they cannot be shares.
+        InputError: there are more or fewer numbers than styles, or they cannot be shares.
     """
-    shares = shares or (1.0,) * count
-    if len(shares) != count:
-        raise InputError(f"{count} style pictures want {count} numbers in --style-blend; {len(shares)} were received")
-    if not all(math.isfinite(share) and share >= 0 for share in shares) or not sum(shares) > 0:
-        raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0: {shares} was received")
-    return tuple(share / sum(shares) for share in shares)
+    blend = blend or (1.0,) * count
+    if len(blend) != count:
+        raise InputError(f"{count} style pictures want {count} numbers in --style-blend; {len(blend)} were received")
+    if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
+        raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0; {blend} was received")
+    return tuple(each / sum(blend) for each in blend)
 
 
-def named(layers: tuple[str, ...], role: str, network: Network) -> tuple[str, ...]:
-    """The network's own layers for a role.
+def own_layers(network: Network, role: Literal["content", "style"]) -> tuple[str, ...]:
+    """The layers that the network itself names for a role.
 
     Raises:
-        InputError: it has none.
+        InputError: it names none.
     """
+    layers: tuple[str, ...] = getattr(network.roles, role)
     if not layers:
         raise InputError(
-            f"{network.name} does not say which of its layers are for {role}",
+            f"{network.name} does not say which of its layers are good for {role}",
             hint=f"name some with --{role}-layers; imgnn networks {network.name} lists them",
         )
     return layers
 
 
-def activations(network: Network, layers: Sequence[str], image: np.ndarray) -> dict[str, backend.Tensor]:
-    """What the layers answer to an image."""
-    x = preprocess(image, preprocessing_of(network))
-    return cut(network, layers, image.shape[:2])(x)
+def blended_grams(paintings: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """The Gram matrices of a painting that is so much of each: layer -> their weighted mean.
+
+    To come near the mean is to come near them all: the gradient is that of the weighted sum of their losses.
+    """
+    return {
+        layer: sum(share * gram_matrix(each[layer]) for each, share in zip(paintings, shares, strict=True))
+        for layer in paintings[0]
+    }
+
+
+def first_picture(options: StyleOptions, photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
+    """What the optimisation starts from: `(height, width, 3)`, the size of the photo."""
+    if options.init == "content":
+        return photo
+    if options.init == "style":
+        return cover(painting, photo.shape[:2])
+    noise = np.random.default_rng(options.seed).normal(128.0, NOISE, photo.shape)
+    return noise.astype("float32")
+
+
+def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture scaled until it covers `size`, and cut to it around its middle."""
+    height, width = size
+    factor = max(height / image.shape[0], width / image.shape[1])
+    scaled = resize(image, (max(height, round(image.shape[0] * factor)), max(width, round(image.shape[1] * factor))))
+    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    return scaled[top : top + height, left : left + width]
+
+
+def build_optimizer(options: StyleOptions) -> Optimizer:
+    """The optimiser asked for, at its own learning rate if none is given."""
+    if options.optimizer == "adam":
+        return Adam() if options.learning_rate is None else Adam(options.learning_rate)
+    return LBFGS() if options.learning_rate is None else LBFGS(options.learning_rate)

@@ -144,7 +144,8 @@ def caffe_names(
         if helper_of(node.name, known):
             continue
         name = node.name.replace(".", "/")
-        layers[name] = node.name
+        if node.sources:  # a prototxt's input is a blob and no layer
+            layers[name] = node.name
         if node.name in followed:
             continue
         end = node.name

@@ -42,7 +42,7 @@ class Objective:
     def __call__(self, picture: Tensor, features: Features) -> tuple[Tensor, dict[str, Tensor]]:
         """The whole loss, and its weighted terms by name. A term of weight 0 is not computed."""
         parts = {name: weight * term(picture, features) for name, (weight, term) in self.terms.items() if weight}
-        return sum(parts.values(), start=ops.zeros(())), parts
+        return sum(parts.values()), parts
 
 
 def gram_matrix(features: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from keras import ops
 
 from imgnn.backend import Tensor
 from imgnn.images.preprocess import preprocess
@@ -28,12 +29,13 @@ class Pixels:
     def of(cls, preprocessing: Preprocessing) -> "Pixels":
         """The pixels of a network with this preprocessing."""
         ends = preprocess(np.array([[[[0, 0, 0], [255, 255, 255]]]], "uint8"), preprocessing)
-        return cls(black=np.asarray(ends)[0, 0, 0], white=np.asarray(ends)[0, 0, 1])
+        return cls(black=ends[0, 0, 0], white=ends[0, 0, 1])
 
     def to_x(self, values: Tensor) -> Tensor:
         """`x` of pixels; differentiable."""
-        return values * ((self.white - self.black) / 255) + self.black
+        scale = ops.convert_to_tensor((self.white - self.black) / 255)
+        return values * scale + ops.convert_to_tensor(self.black)
 
-    def from_x(self, x: Tensor) -> Tensor:
+    def from_x(self, x: np.ndarray) -> np.ndarray:
         """Pixels of `x`."""
         return (x - self.black) * (255 / (self.white - self.black))

@@ -33,6 +33,7 @@ def net(tmp_path):
         for name, data in (("net.prototxt", text and text.encode()), ("net.caffemodel", weights)):
             paths.append(None if data is None else tmp_path / name)
             if data is not None:
+                (tmp_path / name).unlink(missing_ok=True)  # an earlier net may have it mapped
                 (tmp_path / name).write_bytes(data)
         return read_net(*paths, **options)
 
@@ -340,7 +341,9 @@ def test_a_blob_that_does_not_fit_is_named_with_its_layer(net, tmp_path):
     weights = bytearray(encode_net(TRAIN_VAL, {"conv": [np.zeros((2, 3), "f4")]}))
     at = weights.index(bytes([7 << 3 | 2, 4, 1 << 3 | 2, 2, 2, 3]))
     weights[at + 5] = 4
-    with pytest.raises(WeightsError, match=r"\(2, 4\) wants 8 numbers, found 6: blob 0 of layer conv, .*net.caffemodel"):
+    with pytest.raises(
+        WeightsError, match=r"\(2, 4\) wants 8 numbers, found 6: blob 0 of layer conv, .*net.caffemodel"
+    ):
         net(TRAIN_VAL, bytes(weights))
 
 

@@ -4,6 +4,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from imgnn.caffe.graph import build_graph
 from imgnn.caffe.layout import assign_blobs
@@ -41,9 +42,9 @@ def opencv(net: Prototxt, blobs: dict, x: np.ndarray) -> dict[str, np.ndarray]:
 
 def every_layer(model: keras.Model, layers: dict[str, str], x: np.ndarray) -> dict[str, np.ndarray]:
     """What each layer of our model gives for `x`."""
-    names = [name for name in layers if name != "data"]
+    names = list(layers)
     whole = keras.Model(model.input, [model.get_layer(layers[name]).output for name in names])
-    return dict(zip(names, whole.predict_on_batch(x), strict=True))
+    return {name: ops.convert_to_numpy(y) for name, y in zip(names, whole(x), strict=True)}
 
 
 def pictures(size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
@@ -80,7 +81,7 @@ def test_every_layer_is_as_opencv_computes_it_at_odd_sizes(name, size, random):
     check_against_opencv(name, size, 1000 if whole else None, random)
 
 
-@pytest.mark.parametrize("name", ["vgg16", "vgg19", "resnet101", "resnet152"])
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_a_big_network_is_as_opencv_computes_it_on_a_small_picture(name, random):
     check_against_opencv(name, (75, 99), None, random)
 
@@ -88,10 +89,10 @@ def test_a_big_network_is_as_opencv_computes_it_on_a_small_picture(name, random)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_builder_and_graph_of_the_prototxt_are_the_same_network(name, tmp_path):
     spec = registry.find(name)
-    classes = 7
+    classes = None if name in ("alexnet", "vgg16", "vgg19") else 7  # caffenet has the same top
     (tmp_path / "deploy.prototxt").write_text(deploy(name, spec.preprocessing.size, classes).text)
     read = build_graph(read_net(tmp_path / "deploy.prototxt", None), assign=False)
-    built = network_of(name, classes=classes)
+    built = network_of(name, classes=classes, include_top=classes is not None)
     assert dict(built.layers) == dict(read.layers)
     assert dict(built.blobs) == dict(read.blobs)
 
@@ -147,7 +148,7 @@ def test_random_filters_are_the_same_every_time():
 
 
 def test_activations_of_random_filters_neither_grow_nor_fade(random):
-    network = network_of("random")
+    network = network_of("random", input_shape=(None, None, 3))
     x = pictures((64, 64), random)
     model = keras.Model(network.model.input, [network.tensor(name) for name in network.roles.style])
     for activation in model.predict_on_batch(x):

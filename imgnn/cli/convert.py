@@ -1,0 +1,188 @@
+"""`imgnn convert`."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.errors import ConversionError
+from imgnn.options import ConvertOptions
+
+if TYPE_CHECKING:
+    from imgnn.caffe.verify import Verification
+    from imgnn.jobs.convert import Conversion
+
+COLOURS = {"loaded": "green", "reshaped": "green", "skipped": "yellow", "missing": "red"}
+
+
+def convert(
+    caffemodel: Annotated[Path, typer.Argument(metavar="X.caffemodel", help="The weights.", show_default=False)],
+    prototxt: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[X.prototxt]", help="The definition, if the network is none of ours.", show_default=False
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option("--network", "-n", help="The network of the registry that it is.", show_default="recognised"),
+    ] = ConvertOptions.network,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The .keras file to write.", show_default="IMGNN_HOME, or here"),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123.", show_default="its own"),
+    ] = ConvertOptions.mean,
+    scale: Annotated[
+        float | None, typer.Option(help="Factor after the mean is taken away.", show_default="its own")
+    ] = ConvertOptions.scale,
+    until: Annotated[
+        str | None, typer.Option(metavar="LAYER", help="Import only what comes before this layer.")
+    ] = ConvertOptions.until,
+    verify: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", help="Compare every blob with OpenCV (or our reference) on this picture."),
+    ] = ConvertOptions.verify,
+    json: Annotated[bool, typer.Option("--json", help="The tables as one JSON object.")] = False,
+) -> None:
+    """Turn a .caffemodel into one Keras file that explains itself.
+
+    A network that imgnn knows is recognised, and kept where every command finds it by name; any other
+    is built from its prototxt.
+
+    \b
+    Example:
+      imgnn convert squeezenet_v1.1.caffemodel
+      imgnn convert det1.caffemodel det1.prototxt -o det1.keras --verify cat.jpg
+    """
+    from imgnn.jobs.convert import convert_caffemodel  # Keras wakes here, not at --help
+
+    options = ConvertOptions(network=network, until=until, mean=mean, scale=scale, verify=verify)
+    result = convert_caffemodel(caffemodel, prototxt, output, options, console.reporter())
+    if json:
+        console.print_json(as_json(result))
+    else:
+        show(result, caffemodel)
+    if result.verification and not result.verification.ok():
+        worst = result.verification.worst
+        raise ConversionError(
+            f"blob {worst.blob} differs from {worst.oracle} by {worst.relative_error:.1e} of its largest value; "
+            f"the file was written nevertheless: {result.path}"
+        )
+
+
+def show(result: "Conversion", caffemodel: Path) -> None:
+    """What became of each layer, the comparison, and where the file is."""
+    console.print_table(blob_table(result))
+    counts = [f"{count} {word}" for word in COLOURS if (count := result.count(word))]
+    console.out.print(f" {', '.join(counts)}; {result.parameters:,} parameters", highlight=False, soft_wrap=True)
+    for why in sorted({row.why for row in result.rows if row.why}):
+        names = [row.layer for row in result.rows if row.why == why]
+        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        console.out.print(Text(f" {few}: {why}", style="dim"), soft_wrap=True)
+    if result.verification:
+        console.out.print()
+        show_verification(result.verification)
+    console.out.print()
+    known = f", {result.spec.title}" if result.spec else ""
+    console.out.print(Text(f"{caffemodel.name}{known} -> {result.path}"), soft_wrap=True)
+    console.note(f"Try: {next_command(result)}")
+
+
+def blob_table(result: "Conversion") -> Table:
+    """A row for each layer with weights."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Layer", overflow="fold")
+    table.add_column("In the file", overflow="fold")
+    table.add_column("In Keras", overflow="fold")
+    table.add_column("")
+    for row in result.rows:
+        status = Text(row.status, style=COLOURS[row.status])
+        table.add_row(Text(row.layer), shapes(row.blob_shapes), shapes(row.keras_shapes), status)
+    return table
+
+
+def shapes(each: Sequence[tuple[int, ...]]) -> str:
+    """`64x3x7x7, 64`."""
+    return ", ".join("x".join(map(str, shape)) or "1" for shape in each) or "-"
+
+
+def show_verification(verification: "Verification") -> None:
+    """A row for each blob; the worst is named."""
+    from imgnn.caffe.verify import TOLERANCE
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Blob", overflow="fold")
+    table.add_column("Type", overflow="fold")
+    table.add_column("Shape")
+    for heading in ("Max error", "Relative"):
+        table.add_column(heading, justify="right")
+    for row in verification.rows:
+        name = row.blob if row.blob == row.layer else f"{row.blob} ({row.layer})"
+        style = "" if row.relative_error <= TOLERANCE else "bold red"
+        errors = [Text(f"{value:.1e}", style=style) for value in (row.max_error, row.relative_error)]
+        table.add_row(Text(name), row.type, shapes([row.shape]), *errors)
+    console.print_table(table)
+    worst, reason = verification.worst, f" ({verification.reason})" if verification.reason else ""
+    console.out.print(
+        Text(f" against {verification.oracle}{reason}: at most {worst.relative_error:.1e}, in {worst.blob}"),
+        soft_wrap=True,
+    )
+
+
+def next_command(result: "Conversion") -> str:
+    """A command to go on with."""
+    from imgnn.options import ClassifyOptions
+
+    name = result.network if result.is_kept else str(result.path)
+    if result.spec is None:
+        return f"imgnn networks {name}"
+    option = "" if name == ClassifyOptions.network else f" --network {name}"
+    return f"imgnn style content.jpg style.jpg -o out.png{option}"
+
+
+def as_json(result: "Conversion") -> dict[str, Any]:
+    """The fields of `--json`; docs/convert.md describes them."""
+    verified = result.verification
+    return {
+        "file": os.fspath(result.path),
+        "network": result.network,
+        "recognised": result.spec.name if result.spec else None,
+        "parameters": result.parameters,
+        "sha256": result.sha256,
+        "layers": [
+            {
+                "layer": row.layer,
+                "status": row.status,
+                "blobs": [list(shape) for shape in row.blob_shapes],
+                "keras": [list(shape) for shape in row.keras_shapes],
+                "why": row.why or None,
+            }
+            for row in result.rows
+        ],
+        "verification": verified
+        and {
+            "oracle": verified.oracle,
+            "reason": verified.reason,
+            "ok": verified.ok(),
+            "blobs": [
+                {
+                    "blob": row.blob,
+                    "layer": row.layer,
+                    "type": row.type,
+                    "shape": list(row.shape),
+                    "max_error": row.max_error,
+                    "relative_error": row.relative_error,
+                }
+                for row in verified.rows
+            ],
+        },
+    }

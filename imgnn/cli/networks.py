@@ -1,0 +1,194 @@
+"""`imgnn networks`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+
+if TYPE_CHECKING:
+    from imgnn.jobs.networks import Listed
+    from imgnn.networks.network import Network
+    from imgnn.networks.table import LayerTable
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """`300x400` is 300 high and 400 wide; `300` is square."""
+    if text is None:
+        return None
+    sides = re.fullmatch(r"\s*(\d{1,6})(?:\s*[x×,]\s*(\d{1,6}))?\s*", text, re.IGNORECASE)
+    if sides is None or 0 in (size := (int(sides[1]), int(sides[2] or sides[1]))):
+        raise typer.BadParameter(f"{text!r} is no size; HEIGHTxWIDTH is expected, as 300x400")
+    return size
+
+
+def networks(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One of them, keras:NAME, or a .keras or .caffemodel file.", show_default=False),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="For pictures of this size.", show_default="the network's own")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The table as one JSON document.")] = False,
+) -> None:
+    """List the networks, or every layer of one.
+
+    \b
+    Example:
+      imgnn networks
+      imgnn networks vgg19 --size 300x400
+    """
+    pixels = parse_size(size)
+    if name is None:
+        if size is not None:
+            raise typer.BadParameter("--size is for one network: imgnn networks vgg19 --size 300x400")
+        from imgnn.jobs.networks import list_networks
+
+        listed = list(list_networks())
+        if json:
+            console.print_json([listed_json(each) for each in listed])
+        else:
+            show_list(listed)
+        return
+
+    from imgnn.jobs.networks import describe_network  # Keras wakes here, not at --help
+
+    network, table = describe_network(name, pixels, console.reporter())
+    if json:
+        console.print_json(layers_json(network, table))
+    else:
+        show_layers(network, table)
+
+
+def show_list(listed: "Sequence[Listed]") -> None:
+    """A row for each network of the registry."""
+    from imgnn.networks import applications, weights
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Network", style="bold")
+    table.add_column("Input", justify="right")
+    table.add_column("Parameters", justify="right")
+    table.add_column("ILSVRC-2012")
+    table.add_column("Weights")
+    for each in listed:
+        spec = each.spec
+        states = {
+            "here": Text("here", style="green"),
+            "none needed": Text("none needed", style="green"),
+            "by hand": Text("by hand"),
+            "download": Text(f"{weights.readable_size(spec.weights.size)} to get" if spec.weights else ""),
+        }
+        accuracy = Text(spec.accuracy.replace(" or more", "+").replace(" (ten crops)", "*") or "-")
+        size = "x".join(map(str, spec.preprocessing.size))
+        table.add_row(spec.name, size, count(spec.parameters), accuracy, states[each.state])
+    console.print_table(table)
+    if any("(ten crops)" in each.spec.accuracy for each in listed):
+        console.out.print(" * average of ten crops", style="dim", highlight=False)
+    console.out.print(Text(f" Kept in {weights.home() / 'networks'}"), soft_wrap=True)
+    if any(each.state == "by hand" for each in listed):
+        console.out.print(
+            " by hand: their authors' page links to the file; then imgnn convert FILE", highlight=False, soft_wrap=True
+        )
+    names = [each.removeprefix(applications.PREFIX) for each in applications.names()]
+    some = ", ".join(applications.PREFIX + each for each in names[2:5])
+    console.out.print(f" Also {some} ...: {len(names)} of keras.applications", highlight=False, soft_wrap=True)
+
+
+def listed_json(each: "Listed") -> dict[str, Any]:
+    """One network; docs/networks.md describes the fields."""
+    spec = each.spec
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "aliases": list(spec.aliases),
+        "size": list(spec.preprocessing.size),
+        "parameters": spec.parameters,
+        "classes": spec.classes,
+        "accuracy": spec.accuracy or None,
+        "paper": spec.paper,
+        "licence": spec.weights.licence if spec.weights else None,
+        "url": spec.weights.url or None if spec.weights else None,
+        "page": spec.weights.page or None if spec.weights else None,
+        "bytes": spec.weights.size if spec.weights else 0,
+        "state": each.state,
+        "path": str(each.path) if each.state == "here" else None,
+        "note": spec.note or None,
+    }
+
+
+def show_layers(network: "Network", layers: "LayerTable") -> None:
+    """A row for each layer, in 80 columns."""
+    height, width = layers.size
+    title = str(network.source.get("title") or network.name)
+    console.out.print(Text.assemble((title, "bold"), f" on a picture of {height} x {width}"), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    table.add_column("Layer", overflow="fold")
+    table.add_column("Type", overflow="fold")
+    table.add_column("Output", justify="right")
+    table.add_column("Window")
+    for heading in ("Sees", "Params", "MACs"):
+        table.add_column(heading, justify="right")
+    for row in layers:
+        table.add_row(
+            Text(row.name, style="bold" if row.roles else ""),
+            row.type,
+            "x".join(map(str, row.shape)),
+            window(row.kernel, row.stride, row.pad),
+            sides(row.receptive_field),
+            count(row.parameters),
+            count(row.macs),
+        )
+    console.print_table(table)
+    console.out.print(
+        f" {len(layers)} layers, {layers.parameters:,} parameters, {count(layers.macs)} MACs",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.out.print(" Window: kernel /stride +pad. Sees: pixels of the picture behind one value.", style="dim")
+    for note in layers.notes:
+        console.note(note)
+
+
+def window(kernel: tuple[int, int] | None, stride: tuple[int, int] | None, pad: tuple[int, int] | None) -> str:
+    """`7x7/2+3`; a stride of 1 and a pad of 0 are left out."""
+    if kernel is None:
+        return ""
+    text = "x".join(map(str, kernel))
+    if stride and stride != (1, 1):
+        text += f"/{sides(stride)}"
+    return text + (f"+{sides(pad)}" if pad and pad != (0, 0) else "")
+
+
+def sides(pair: tuple[int, int] | None) -> str:
+    """`3` for a square, `3x5` else."""
+    if pair is None:
+        return ""
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def count(number: float) -> str:
+    """`143.7 M`, `19.6 G`, `832`: three or four digits are enough to compare."""
+    for unit, worth in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= worth:
+            return f"{number / worth:.1f} {unit}"
+    return str(int(number)) if number else "-"
+
+
+def layers_json(network: "Network", layers: "LayerTable") -> dict[str, Any]:
+    """The table; docs/networks.md describes the fields."""
+    return {
+        "network": network.name,
+        "title": network.source.get("title"),
+        "size": list(layers.size),
+        "parameters": layers.parameters,
+        "macs": layers.macs,
+        "layers": [asdict(row) for row in layers],
+        "notes": list(layers.notes),
+    }

@@ -1,0 +1,113 @@
+import json
+
+import pytest
+from PIL import Image
+
+from imgnn.cli import console
+from imgnn.jobs import classify as job
+from imgnn.jobs.classify import Classified
+from imgnn.networks.predict import Prediction
+
+TABBY = Prediction(281, 0.41769, "n02123045", "tabby, tabby cat")
+OWN_CLASS = Prediction(3, 0.25)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Two pictures whose names ask for trouble, and a job that sees a cat in each."""
+    paths = [tmp_path / "[bold]x[1].png", tmp_path / "grüße.png"]
+    for path in paths:
+        Image.new("RGB", (4, 4)).save(path)
+    monkeypatch.setattr(job, "load_network", lambda name, reporter: name)
+    monkeypatch.setattr(job, "classify_images", see_cats)
+    return paths
+
+
+def see_cats(paths, options, reporter):
+    see_cats.options = options
+    for path in job.find_images(paths):
+        try:
+            job.check_readable(path)
+            yield Classified(path, (TABBY, OWN_CLASS)[: options.top])
+        except job.InputError as error:
+            yield Classified(path, error=error)
+
+
+def test_each_picture_has_its_lines(cli, photos):
+    result = cli("classify", *photos)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "".join(
+        f"{path}\n  0.418  tabby, tabby cat  (n02123045, 281)\n  0.250  class 3\n" for path in photos
+    )
+
+
+def test_json_is_one_object_a_line(cli, photos):
+    result = cli("classify", photos[0].parent, "--json", "--top", 1, "--network", "x.keras")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["file"] for line in lines] == [str(path) for path in photos]
+    assert lines[0] == {
+        "file": str(photos[0]),
+        "network": "x.keras",
+        "predictions": [{"class_index": 281, "prob": 0.41769, "wnid": "n02123045", "words": "tabby, tabby cat"}],
+    }
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\0"])
+def test_a_list_may_come_on_standard_input(cli, photos, ending):
+    result = cli("classify", "-", "--json", input=ending.join(map(str, photos)) + ending)
+    assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [str(path) for path in photos]
+
+
+def test_a_bad_picture_is_told_and_the_others_are_seen(cli, photos, tmp_path):
+    result = cli("classify", photos[0], tmp_path / "missing.png", photos[1])
+    assert result.exit_code == 1
+    assert result.stdout.count("n02123045") == 2
+    assert result.stderr.splitlines() == [
+        f"Skipped: no such file: {tmp_path / 'missing.png'}",
+        "Error: 1 of 3 pictures could not be read",
+    ]
+
+
+def test_a_list_without_lines_is_told(cli):
+    result = cli("classify", "-", input="\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: no picture was named\n"
+
+
+def test_no_picture_at_all_is_a_usage_error(cli):
+    assert cli("classify").exit_code == 2
+    assert cli("classify", "a.png", "--top", 0).exit_code == 2
+
+
+def test_options_reach_the_job(cli, photos):
+    cli("classify", photos[0], "--oversample", "--batch", 3, "-n", "googlenet")
+    options = see_cats.options
+    assert (options.network, options.top, options.oversample, options.batch) == ("googlenet", 5, True, 3)
+
+
+def test_long_words_are_cut_on_a_screen_and_whole_in_a_pipe(cli, photos, monkeypatch, capsys):
+    from rich.console import Console
+
+    from imgnn.cli.classify import show
+
+    long = Classified(photos[0], (Prediction(7, 0.5, "n00000007", "word " * 30),))
+    monkeypatch.setattr(console, "out", Console(width=60, force_terminal=True, color_system=None))
+    show(long)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert len(line) == 60
+    assert line.endswith("…  (n00000007, 7)")
+    monkeypatch.setattr(console, "out", Console(width=60))
+    show(long)
+    assert "word " * 30 in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_utf8_is_shown(cli, tmp_path, photos):
+    bad = bytes(tmp_path) + b"/caf\xe9.png"
+    try:
+        with open(bad, "wb"):  # noqa: PTH123  a name of bytes
+            pass
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    result = cli("classify", "-", input=bad + b"\n")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].endswith("/caf\ufffd.png")
