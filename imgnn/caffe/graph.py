@@ -10,6 +10,7 @@ Each rule builds one type of layer, after the C++ source of the same name in BVL
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -17,8 +18,8 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 
-from imgnn.caffe.layout import assign_blobs
 from imgnn.caffe.layer import Layer, Transform
+from imgnn.caffe.layout import assign_blobs
 from imgnn.caffe.message import Message
 from imgnn.caffe.net import Net
 from imgnn.errors import ConversionError, UnknownNameError
@@ -69,7 +70,9 @@ def build_graph(net: Net, *, until: str | None = None, name: str | None = None, 
             values[blob] = unread[blob] = tops[index] if several else tops
             blobs[blob] = (known[layer.name], index if several else 0)
     outputs = list(unread.values())
-    model = keras.Model(list(inputs.values()), outputs if len(outputs) > 1 else outputs[0], name=keras_name(net.name))
+    # One value stands alone: Keras warns whoever calls a model of [x] with x.
+    ends = (each if len(each) > 1 else each[0] for each in (list(inputs.values()), outputs))
+    model = keras.Model(*ends, name=keras_name(net.name))
     if assign:
         assign_blobs(model, known, net_blobs(net))
     preprocessing = _preprocessing(net.transform, list(inputs.values()))
@@ -253,7 +256,14 @@ def _build(place: _Place) -> Any:
     try:
         return rule(place)
     except ValueError as error:  # Keras refuses sizes that do not fit
-        place.fail(str(error).strip().splitlines()[0])
+        place.fail(_reason(error))
+
+
+def _reason(error: ValueError) -> str:
+    """The line of Keras' message that says what is wrong: in bold, behind where it was noticed."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Exception encountered")]
+    return lines[0].strip() if lines else type(error).__name__
 
 
 def _pair(place: _Place, params: Message, name: str, stem: str = "", default: int = 0) -> tuple[int, int]:
@@ -327,7 +337,7 @@ def _inner_product(place: _Place) -> Tensor:
     if place.rank == 4 and axis == 3:  # the result has four axes again: (n, c, h, units), stored (n, h, units, c)
         _, height, _, channels = place.x.shape
         shape = (height, units, channels)
-        return keras.layers.EinsumDense("nhwc,wu->nhuc", shape, bias_axes="u" if bias else None, name=name)(place.x)
+        return emit.AlongWidth("nhwc,wu->nhuc", shape, bias_axes="u" if bias else None, name=name)(place.x)
     if place.rank > 4:
         place.fail(f"axis {axis} of a blob that has {place.rank}")
     x = place.in_caffes_order()
@@ -350,9 +360,7 @@ def _batch_norm(place: _Place) -> Tensor:
     params = place.layer.params.batch_norm_param
     axis = place.axis(1)
     if params.has("use_global_stats") and not params.use_global_stats:
-        # Caffe then normalises by the batch at hand even while testing: what Keras does while training.
-        layer = keras.layers.BatchNormalization(axis, 0.999, params.eps, center=False, scale=False, name=place.name)
-        return layer(place.x, training=True)
+        return emit.BatchStatistics(axis, params.eps, name=place.name)(place.x)  # even while testing
     return emit.batch_norm(place.x, name=place.name, epsilon=params.eps, axis=axis)
 
 

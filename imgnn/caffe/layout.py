@@ -144,7 +144,7 @@ def _turned(part: _Part, blob: np.ndarray) -> np.ndarray:
     processor's cache holds: 8 times faster than at once for the 411 MB of VGG's fc6.
     """
     if part.name != "kernel" or blob.size < LARGE:
-        return np.ascontiguousarray(part.turn(blob))
+        return np.asarray(part.turn(blob), order="C")
     turned = np.empty((*part.turn(blob[:1]).shape[:-1], len(blob)), blob.dtype)
     for start in range(0, len(blob), CACHED):
         turned[..., start : start + CACHED] = part.turn(blob[start : start + CACHED])

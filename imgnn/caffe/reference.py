@@ -216,6 +216,8 @@ def _pooling(layer: Layer, bottoms: Bottoms) -> list[Array]:
         _windows(*each, clip=any(pad), floor=params.round_mode == "FLOOR")
         for each in zip(x.shape[2:4], kernel, stride, pad, strict=True)
     )
+    if not rows or not columns:
+        raise ConversionError(f"{_where(layer)}: its kernel {kernel} is larger than its padded input {x.shape[2:4]}")
     return [_pool(x, params.pool, rows, columns)]
 
 

@@ -98,6 +98,7 @@ class BarReporter:
             TimeElapsedColumn(),
             *([TextColumn("left"), TimeRemainingColumn()] if total is not None else []),
             console=err,
+            transient=True,  # the command's own last line tells how it ended
         )
         self.progress.add_task(task, total=total)
         self.progress.start()
@@ -134,6 +135,8 @@ class LineReporter:
         self.started = self.shown = time.monotonic()
 
     def advance(self, done: float, **facts: float) -> None:
+        if self.task is None:
+            return
         self.done, self.facts = done, facts or self.facts
         if time.monotonic() - self.shown >= self.EVERY:
             self.shown = time.monotonic()

@@ -75,7 +75,8 @@ def show_list(listed: "Sequence[Listed]") -> None:
     table.add_column("Network", style="bold")
     table.add_column("Input", justify="right")
     table.add_column("Parameters", justify="right")
-    table.add_column("ILSVRC-2012")
+    for heading in ("Top-1 %", "Top-5 %"):
+        table.add_column(heading, justify="right")
     table.add_column("Weights")
     for each in listed:
         spec = each.spec
@@ -85,20 +86,24 @@ def show_list(listed: "Sequence[Listed]") -> None:
             "by hand": Text("by hand"),
             "download": Text(f"{weights.readable_size(spec.weights.size)} to get" if spec.weights else ""),
         }
-        accuracy = Text(spec.accuracy.replace(" or more", "+").replace(" (ten crops)", "*") or "-")
         size = "x".join(map(str, spec.preprocessing.size))
-        table.add_row(spec.name, size, count(spec.parameters), accuracy, states[each.state])
+        accuracies = (accuracy(spec.accuracy, top) for top in (1, 5))
+        table.add_row(spec.name, size, count(spec.parameters), *accuracies, states[each.state])
     console.print_table(table)
-    if any("(ten crops)" in each.spec.accuracy for each in listed):
-        console.out.print(" * average of ten crops", style="dim", highlight=False)
+    console.out.print(" Accuracy as published, ILSVRC-2012; * over ten crops", style="dim", highlight=False)
     console.out.print(Text(f" Kept in {weights.home() / 'networks'}"), soft_wrap=True)
     if any(each.state == "by hand" for each in listed):
         console.out.print(
             " by hand: their authors' page links to the file; then imgnn convert FILE", highlight=False, soft_wrap=True
         )
-    names = [each.removeprefix(applications.PREFIX) for each in applications.names()]
-    some = ", ".join(applications.PREFIX + each for each in names[2:5])
-    console.out.print(f" Also {some} ...: {len(names)} of keras.applications", highlight=False, soft_wrap=True)
+    names = applications.names()
+    console.out.print(f" Also {len(names)} of keras.applications: {names[2]} ... {names[-1]}", highlight=False)
+
+
+def accuracy(published: str, top: int) -> str:
+    """The number out of `top-1 59.4 % (ten crops)`: `59.4*`."""
+    found = re.search(rf"top-{top} ([\d.]+) %( or more)?( \(ten crops\))?", published)
+    return found[1] + ("+" if found[2] else "") + ("*" if found[3] else "") if found else "-"
 
 
 def listed_json(each: "Listed") -> dict[str, Any]:
@@ -128,7 +133,10 @@ def show_layers(network: "Network", layers: "LayerTable") -> None:
     height, width = layers.size
     title = str(network.source.get("title") or network.name)
     console.out.print(Text.assemble((title, "bold"), f" on a picture of {height} x {width}"), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    console.out.print(Text(prepared(network)), soft_wrap=True)
+    console.out.print()
+    # No box: the longest names of GoogLeNet leave just enough room beside them.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold underline")
     table.add_column("Layer", overflow="fold")
     table.add_column("Type", overflow="fold")
     table.add_column("Output", justify="right")
@@ -152,8 +160,25 @@ def show_layers(network: "Network", layers: "LayerTable") -> None:
         soft_wrap=True,
     )
     console.out.print(" Window: kernel /stride +pad. Sees: pixels of the picture behind one value.", style="dim")
+    for role, names in asdict(network.roles).items():
+        if names:
+            console.out.print(Text.assemble(f" {role}: ", (", ".join(names), "bold")))
     for note in layers.notes:
-        console.note(note)
+        console.out.print(Text(note, style="yellow"))
+
+
+def prepared(network: "Network") -> str:
+    """How a picture becomes the input: `BGR minus 104, 117, 123; the centre square, scaled to 227 x 227`."""
+    how = network.preprocessing
+    if how is None:
+        return "Nothing is known of how a picture becomes its input."
+    mean, scale = (", ".join(f"{number:.6g}" for number in numbers) for numbers in (how.mean, how.scale))
+    text = how.channel_order + (f" minus {mean}" if any(how.mean) else "")
+    text += f", times {scale}" if set(how.scale) != {1.0} else ""
+    size = f"{how.size[0]} x {how.size[1]}"
+    if how.crop == "square":
+        return f"{text}; the centre square, scaled to {size}"
+    return f"{text}; squeezed to {how.resize} x {how.resize}, of which the centre {size}"
 
 
 def window(kernel: tuple[int, int] | None, stride: tuple[int, int] | None, pad: tuple[int, int] | None) -> str:
@@ -174,10 +199,10 @@ def sides(pair: tuple[int, int] | None) -> str:
 
 
 def count(number: float) -> str:
-    """`143.7 M`, `19.6 G`, `832`: three or four digits are enough to compare."""
+    """`143.7M`, `19.6G`, `832`: three or four digits are enough to compare."""
     for unit, worth in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= worth:
-            return f"{number / worth:.1f} {unit}"
+            return f"{number / worth:.1f}{unit}"
     return str(int(number)) if number else "-"
 
 

@@ -54,7 +54,9 @@ def style(
     ] = None,
     network: Annotated[
         str,
-        typer.Option(help="A name of imgnn networks, or a .keras or .caffemodel file.", rich_help_panel=LAYERS),
+        typer.Option(
+            "--network", "-n", help="A name of imgnn networks, or a .keras or .caffemodel file.", rich_help_panel=LAYERS
+        ),
     ] = StyleOptions.network,
     content_layers: Annotated[
         str | None,
@@ -78,12 +80,12 @@ def style(
         int, typer.Option(help="Evaluations of the loss.", min=1, rich_help_panel=STEPS)
     ] = StyleOptions.iterations,
     optimizer: Annotated[
-        Literal["lbfgs", "adam"], typer.Option(help="How to move.", rich_help_panel=STEPS)
+        Literal["adam", "lbfgs"], typer.Option(help="How to move.", rich_help_panel=STEPS)
     ] = StyleOptions.optimizer,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="How far. [default: 1 with lbfgs; 10 grey levels with adam]",
+            help="How far: grey levels with adam, a factor with lbfgs. [default: 20; 1]",
             rich_help_panel=STEPS,
             show_default=False,
         ),

@@ -226,10 +226,18 @@ def recognise(net: Net, blobs: Blobs, reporter: Reporter) -> tuple[NetworkSpec, 
     AlexNet swap two layers without weights) the one in whose order the file has its layers, or whose name it bears.
     """
     order = {layer.name: number for number, layer in enumerate(net.layers)}
-    found: list[tuple[float, int, int, NetworkSpec, Network]] = []
-    for spec in map(registry.find, registry.names()):
-        if spec.weights is None or not all(name in blobs for name in spec.roles.classifier):
-            continue
+    numbers = sum(blob.size for arrays in blobs.values() for blob in arrays)
+    candidates = [
+        spec
+        for spec in map(registry.find, registry.names())
+        if spec.weights is not None and all(name in blobs for name in spec.roles.classifier)
+    ]
+    # The nearest in size first, those of the same size together: ResNet-50 fits its file and the larger need no look.
+    candidates.sort(key=lambda spec: (abs(spec.parameters - numbers), spec.parameters))
+    found: list[tuple[float, bool, bool, NetworkSpec, Network]] = []
+    for spec in candidates:
+        if any(extra == 0 and one.parameters != spec.parameters for extra, _, _, one, _ in found):
+            break
         network = network_of(spec, classes=outputs(blobs[spec.roles.classifier[0]]))
         weighted = weighted_layers(network)
         if any(count != count_numbers(blobs.get(name, ()), network, name) for name, count in weighted.items()):
@@ -270,11 +278,10 @@ def named_plan(spec: NetworkSpec, net: Net, prototxt: Path | None, reporter: Rep
     missing = [name for name in weighted if name not in blobs]
     if missing:
         network = network_of(spec, include_top=False)
-        headless = weighted_layers(network)
-        if lacking := [name for name in headless if name not in blobs]:
-            shown = ", ".join(lacking[:4]) + (f" and {len(lacking) - 4} more" if len(lacking) > 4 else "")
+        if any(name not in blobs for name in weighted_layers(network)):
+            shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
             raise WeightsError(
-                f"{len(lacking)} of the {len(weighted)} layers of {spec.name} are not in the file: {shown}",
+                f"{len(missing)} of the {len(weighted)} layers of {spec.name} are not in the file: {shown}",
                 hint="without --network, and with its prototxt, the file is built as what it is",
             )
         reporter.note(f"the file has no {', '.join(missing)}: {spec.name} without its classifier")

@@ -168,7 +168,8 @@ def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     """
     blend = blend or (1.0,) * count
     if len(blend) != count:
-        raise InputError(f"{count} style pictures want {count} numbers in --style-blend; {len(blend)} were received")
+        wanted = "1 style picture takes 1 number" if count == 1 else f"{count} style pictures take {count} numbers"
+        raise InputError(f"{wanted} in --style-blend; {len(blend)} were received")
     if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
         raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0; {blend} was received")
     return tuple(each / sum(blend) for each in blend)

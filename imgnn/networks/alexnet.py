@@ -14,15 +14,13 @@ from imgnn.networks.layers import conv, dropout, inner_product, lrn, max_pool, r
 Shape = tuple[int | None, int | None, int]
 
 
-def build_caffenet(
-    input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_caffenet(input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """BVLC Reference CaffeNet: AlexNet on one GPU, with pooling before normalisation.
 
     Differences from the paper: that order; trained without the colour augmentation and with biases of 1, not 0.1.
 
     Args:
-        input_shape: `(height, width, 3)`; the fully connected layers want 227 to 258 pixels a side,
+        input_shape: `(height, width, 3)`; the fully connected layers want 199 to 230 pixels a side,
             height and width may be None without them.
         classes: outputs of `fc8`.
         include_top: end at `prob`; otherwise at `pool5`.
@@ -42,9 +40,7 @@ def build_caffenet(
     return keras.Model(data, x, name="caffenet")
 
 
-def build_alexnet(
-    input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_alexnet(input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """BVLC AlexNet: the paper's network on one GPU; its two towers live on as groups.
 
     Differences from the paper: 227 pixels, which its own numbers need; trained without the colour

@@ -6,8 +6,9 @@ Their weights come through Keras, into Keras' own cache (`~/.keras/models`, or `
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +47,7 @@ class Application:
     paper: str
     file: str
     no_top: str = "_notop"
-    roles: LayerRoles = LayerRoles()
+    roles: LayerRoles = field(default_factory=LayerRoles)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -200,7 +201,8 @@ def load(name: str, *, include_top: bool = True, weights: str | Path | None = "i
     keras_path = application.weights_path(include_top)
     if weights == "imagenet" and is_offline() and not keras_path.is_file():
         raise WeightsError(
-            f"no weights for {PREFIX + application.name!r}: {keras_path} is missing and IMGNN_OFFLINE forbids the network",
+            f"no weights for {PREFIX + application.name!r}: {keras_path} is missing, "
+            "and IMGNN_OFFLINE forbids the network",
             hint="unset IMGNN_OFFLINE, or copy the file there from a machine that has it",
         )
     model = _build(application, include_top, None if weights is None else str(weights))
@@ -239,7 +241,8 @@ def _build(application: Application, include_top: bool, weights: str | None) -> 
     name = PREFIX + application.name
     try:
         # Keras draws its download bar on stdout, which belongs to results.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # MobileNet, that a free size gets the weights of 224
             return build(weights=weights, include_top=include_top, input_shape=shape)
     except OSError as error:
         raise WeightsError(f"the weights of {name!r} cannot be read: {error}", hint=_again(application)) from error

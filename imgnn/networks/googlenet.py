@@ -25,13 +25,11 @@ from imgnn.networks.layers import (
 Shape = tuple[int | None, int | None, int]
 
 
-def build_googlenet(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_googlenet(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """BVLC GoogLeNet.
 
     Args:
-        input_shape: `(height, width, 3)`; the classifier wants 193 to 224 pixels a side (`pool5/7x7_s1`
+        input_shape: `(height, width, 3)`; the classifier wants 223 to 254 pixels a side (`pool5/7x7_s1`
             must see 7 x 7), height and width may be None without it.
         classes: outputs of `loss3/classifier`.
         include_top: end at `prob`; otherwise at `inception_5b/output`.

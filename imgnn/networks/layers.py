@@ -410,8 +410,25 @@ def lrn(
 
 def batch_norm(x: Tensor, *, name: str, epsilon: float = 1e-5, axis: int = -1) -> Tensor:
     """Caffe's BatchNorm: the stored mean and variance only; gamma and beta are a Scale layer of their own."""
-    options = {"axis": axis, "epsilon": epsilon, "momentum": 0.999, "center": False, "scale": False}
-    return keras.layers.BatchNormalization(**options, name=keras_name(name))(x)
+    return keras.layers.BatchNormalization(axis, 0.999, epsilon, center=False, scale=False, name=keras_name(name))(x)
+
+
+@register
+class BatchStatistics(keras.layers.Layer):
+    """Caffe's BatchNorm with `use_global_stats: false`: by the mean and variance of the batch at hand, always."""
+
+    def __init__(self, axis: int = -1, epsilon: float = 1e-5, **options: Any):
+        super().__init__(**options)
+        self.axis, self.epsilon = axis, epsilon
+
+    def call(self, inputs: Tensor) -> Tensor:
+        rank = len(inputs.shape)
+        others = [axis for axis in range(rank) if axis != self.axis % rank]
+        mean, variance = ops.moments(inputs, axes=others, keepdims=True)
+        return (inputs - mean) / ops.sqrt(variance + self.epsilon)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}
 
 
 @register
@@ -496,6 +513,16 @@ def inner_product(x: Tensor, units: int, *, name: str, bias: bool = True) -> Ten
     if len(x.shape) > 2:
         x = keras.layers.Flatten(data_format=LAST, name=f"{name}.flatten")(x)
     return keras.layers.Dense(units, use_bias=bias, name=name)(x)
+
+
+@register
+class AlongWidth(keras.layers.EinsumDense):
+    """Fully connected along the width of an image: `(n, h, w, c)` -> `(n, h, units, c)`; kernel (w, units)."""
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        outputs = ops.einsum(self.equation, inputs, self.kernel)
+        # Not ops.add, which takes a bias (units, 1) for one per row where the image has `units` rows (Keras 3.15).
+        return outputs if self.bias is None else outputs + ops.convert_to_tensor(self.bias)
 
 
 # One value at a time -------------------------------------------------------------------------------------------

@@ -203,12 +203,13 @@ def guess_roles(model: keras.Model) -> LayerRoles:
     Style takes the last layer of every scale but the deepest, content and dream the ones in the middle;
     features come from the last layer with weights but one, the classifier is the last one.
     """
-    last: dict[int, str] = {}  # channels-last width -> the last layer of that width
+    last: dict[int, str] = {}  # width of its map -> the last layer
     weighted = []
     for node in graph(model):
-        shape = getattr(getattr(node.layer, "output", None), "shape", ())
-        if len(shape) == 4 and (shape[2] or 0) > 1 and type(node.layer).__name__ not in ("InputLayer", "ZeroPadding2D"):
-            last[shape[2]] = node.name
+        shape: tuple[int | None, ...] = getattr(getattr(node.layer, "output", None), "shape", ())
+        width = shape[2] if len(shape) == 4 else None
+        if width and width > 1 and type(node.layer).__name__ not in ("InputLayer", "ZeroPadding2D"):
+            last[width] = node.name
         if getattr(node.layer, "weights", ()) and type(node.layer).__name__ != "BatchNormalization":
             weighted.append(node.name)
     scales = [last[width] for width in sorted(last, reverse=True)]

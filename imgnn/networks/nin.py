@@ -12,9 +12,7 @@ from imgnn.networks.layers import average_pool, conv, dropout, max_pool, relu, s
 Shape = tuple[int | None, int | None, int]
 
 
-def build_nin(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_nin(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """Network in Network, trained on ImageNet by its author.
 
     Differences from the paper, which shows CIFAR: four blocks, a first stride of 4, dropout only before the

@@ -2,7 +2,7 @@
 
 That style transfer works with filters that never saw a picture is the finding of
 What does it take to generate natural textures?, Ustyuzhaninov et al., arXiv:1606.00021, and
-A Powerful Generative Model Using Random Weights for the Deep Image Representation, He, Wang, Hopcroft, arXiv:1606.04801.
+A Powerful Generative Model Using Random Weights for the Deep Image Representation, He et al., arXiv:1606.04801.
 """
 
 import keras
@@ -16,9 +16,7 @@ BLOCKS = ((32, 32), (64, 64), (128, 128), (128,))
 SEED = 20161125
 
 
-def build_random(
-    input_shape: Shape = (256, 256, 3), classes: int = 0, include_top: bool = False
-) -> keras.Model:
+def build_random(input_shape: Shape = (256, 256, 3), classes: int = 0, include_top: bool = False) -> keras.Model:
     """VGG's pattern with fewer and random filters: 3x3 convolutions, ReLU, 2x2 pooling.
 
     Every kernel is drawn from PCG64 at a fixed seed and scaled after He et al. (arXiv:1502.01852), so that

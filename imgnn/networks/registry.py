@@ -331,7 +331,7 @@ _SPECS = (
             file="nin_imagenet.caffemodel",
             page="https://gist.github.com/mavenlin/d802a5849de39225bcc6",
         ),
-        accuracy="top-1 59.4 % (ten crops)",
+        accuracy="top-1 59.4 %",
         aliases=("network-in-network", "nin-imagenet"),
         parameters=7_595_176,
         tops={"conv4-1024": "conv4", "cccp7-1024": "cccp7", "cccp8-1024": "cccp8"},
@@ -356,7 +356,7 @@ _SPECS = (
         weights=None,
         classes=0,
         words=None,
-        parameters=0,
+        parameters=434_592,
         note="Knows no classes and has seen no pictures: for style transfer without a download.",
     ),
 )

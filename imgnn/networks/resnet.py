@@ -26,13 +26,11 @@ from imgnn.networks.layers import (
 Shape = tuple[int | None, int | None, int]
 
 
-def build_resnet50(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_resnet50(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """ResNet-50. Only here has `conv1` a bias.
 
     Args:
-        input_shape: `(height, width, 3)`; the classifier wants 193 to 224 pixels a side (`pool5` must
+        input_shape: `(height, width, 3)`; the classifier wants 195 to 226 pixels a side (`pool5` must
             see 7 x 7), height and width may be None without it.
         classes: outputs of `fc1000`.
         include_top: end at `prob`; otherwise at `res5c`.
@@ -41,9 +39,7 @@ def build_resnet50(
     return _build("resnet50", units, input_shape, classes, include_top, first_bias=True)
 
 
-def build_resnet101(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_resnet101(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """ResNet-101; stages 3 and 4 number their units: `res4a`, `res4b1` ... `res4b22`.
 
     Args:
@@ -55,9 +51,7 @@ def build_resnet101(
     return _build("resnet101", units, input_shape, classes, include_top)
 
 
-def build_resnet152(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_resnet152(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """ResNet-152: `res3a`, `res3b1` ... `res3b7`, `res4a`, `res4b1` ... `res4b35`.
 
     Args:

@@ -124,8 +124,8 @@ class Sizes:
 def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
     """The table of `network` for pictures of `size`, by default the published one.
 
-    Where the size does not fit the fully connected layers the table ends before them, and a note
-    says what they want and which sizes give it.
+    Where the size does not fit the classifier the table ends before it, and a note says what it
+    wants and which sizes give it.
 
     Args:
         size: `(height, width)`, pixels.
@@ -138,13 +138,15 @@ def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
     size = size or native
     values, misfit = _propagate(nodes, size)
     notes = []
-    if misfit and misfit.empty:
-        height, width = fitting_sizes(network)
-        raise InputError(
-            f"{_size(size)} is too small for {network.name}: nothing is left at layer {_caffe(network, misfit.layer)}",
-            hint=f"from {height.smallest} x {width.smallest} on it works",
-        )
     if misfit:
+        done = {source.layer for source in values}
+        if any(hasattr(node.layer, "kernel_size") and node.name not in done for node in nodes):
+            height, width = fitting_sizes(network)
+            raise InputError(
+                f"{_size(size)} is too small for {network.name}: "
+                f"nothing is left for layer {_caffe(network, misfit.layer)}",
+                hint=f"from {height.smallest} x {width.smallest} on it works",
+            )
         notes.append(_why(network, misfit, size))
 
     names = {keras_name: caffe for caffe, keras_name in network.layers.items()}
@@ -160,9 +162,9 @@ def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
                 name=names.get(node.name, node.name),
                 type=CAFFE_TYPES.get(type(node.layer).__name__, type(node.layer).__name__),
                 shape=tuple(value.shape[1:]),  # type: ignore[arg-type]
-                kernel=window and window.kernel,
-                stride=window and window.stride,
-                pad=window and window.pad,
+                kernel=window.kernel if window else None,
+                stride=window.stride if window else None,
+                pad=window.pad if window else None,
                 receptive_field=value.sees,
                 jump=value.jump,
                 parameters=_parameters(node.layer),
@@ -243,9 +245,8 @@ class Misfit:
     """The first layer that a size does not fit: `wants` is the shape that it was built for, `gets` what came."""
 
     layer: str
-    wants: Shape = ()
-    gets: Shape = ()
-    empty: bool = False
+    wants: Shape
+    gets: Shape
 
 
 def _propagate(nodes: list[Node], size: Pair) -> tuple[dict[Source, Value], Misfit | None]:
@@ -261,14 +262,12 @@ def _propagate(nodes: list[Node], size: Pair) -> tuple[dict[Source, Value], Misf
             values[here] = Value((None, *size, *node.layer.output.shape[3:]), (1, 1), (1.0, 1.0))
             continue
         before = [values[source] for source in node.sources]
-        if isinstance(node.layer, keras.layers.Flatten | keras.layers.Dense):
-            wants = node.layer.input.shape[1:]
-            if None not in wants and wants != before[0].shape[1:]:
-                misfit = misfit or Misfit(node.name, wants, before[0].shape[1:])
-                continue
+        wants = keras.tree.flatten(node.layer.input)[0].shape[1:]
+        fixed = isinstance(node.layer, keras.layers.Flatten | keras.layers.Dense) and None not in wants
         shapes = _output_shapes(node, values)
-        if any(length is not None and length < 1 for shape in shapes or [(0,)] for length in shape):
-            return values, Misfit(node.name, empty=True)
+        if (fixed and wants != before[0].shape[1:]) or shapes is None:
+            misfit = misfit or Misfit(node.name, wants, before[0].shape[1:])
+            continue
         source = by_name[node.sources[0].layer].layer
         window = _window(node.layer, before[0], source)
         sees, jump = _seen(before, node.layer, window)
@@ -293,7 +292,8 @@ def _output_shapes(node: Node, values: Mapping[Source, Value]) -> list[Shape] | 
         output = node.layer.compute_output_spec(*symbolic(node.args), **kwargs)
     except ValueError:  # Keras refuses sizes below 1, and so do our layers
         return None
-    return [each.shape for each in keras.tree.flatten(output)]
+    shapes = [each.shape for each in keras.tree.flatten(output)]
+    return None if any(length is not None and length < 1 for shape in shapes for length in shape) else shapes
 
 
 def _window(layer: Any, before: Value, source: Any) -> Window | None:
@@ -370,8 +370,8 @@ def _pair(value: Any) -> Pair:
 def _why(network: Network, misfit: Misfit, size: Pair) -> str:
     height, width = fitting_sizes(network)
     return (
-        f"{_caffe(network, misfit.layer)} wants {_size(misfit.wants)} and would get {_size(misfit.gets)} from a picture "
-        f"of {_size(size)}, so the table ends before it; heights of {height} and widths of {width} fit "
+        f"{_caffe(network, misfit.layer)} wants {_size(misfit.wants)} and would get {_size(misfit.gets)} "
+        f"from a picture of {_size(size)}, so the table ends before it; heights of {height} and widths of {width} fit "
         "(each layer makes (N + 2P - F)/S + 1 of a side N)"
     )
 

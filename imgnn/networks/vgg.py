@@ -11,9 +11,7 @@ from imgnn.networks.layers import conv, dropout, inner_product, max_pool, relu, 
 Shape = tuple[int | None, int | None, int]
 
 
-def build_vgg16(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_vgg16(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """VGG-16, column D of the paper's table 1.
 
     Args:
@@ -25,9 +23,7 @@ def build_vgg16(
     return _build("vgg16", (2, 2, 3, 3, 3), input_shape, classes, include_top)
 
 
-def build_vgg19(
-    input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True
-) -> keras.Model:
+def build_vgg19(input_shape: Shape = (224, 224, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """VGG-19, column E of the paper's table 1: a fourth convolution in blocks 3, 4 and 5.
 
     Args:
@@ -38,9 +34,7 @@ def build_vgg19(
     return _build("vgg19", (2, 2, 4, 4, 4), input_shape, classes, include_top)
 
 
-def _build(
-    name: str, lengths: tuple[int, ...], input_shape: Shape, classes: int, include_top: bool
-) -> keras.Model:
+def _build(name: str, lengths: tuple[int, ...], input_shape: Shape, classes: int, include_top: bool) -> keras.Model:
     """`lengths`: how many convolutions each of the five blocks has."""
     data = x = keras.Input(input_shape, name="data")
     for block, (length, filters) in enumerate(zip(lengths, (64, 128, 256, 512, 512), strict=True), start=1):

@@ -100,7 +100,7 @@ def _blobs_for(layer: Layer, bottoms: list[np.ndarray], random: np.random.Genera
 
 def relative_error(expected: np.ndarray, computed: np.ndarray) -> float:
     """The largest absolute difference, divided by the largest absolute value expected."""
-    return largest_difference(expected, computed) / (np.abs(expected).max(initial=0) or 1.0)
+    return largest_difference(expected, computed) / (np.abs(expected[np.isfinite(expected)]).max(initial=0) or 1.0)
 
 
 def disagreements(
@@ -120,5 +120,9 @@ def disagreements(
 
 def keras_values(network: Network, net: Net, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What our graph computes from the same inputs, by the keys of `run_reference`."""
-    turned = {name: x.transpose(0, 2, 3, 1) if x.ndim == 4 else x for name, x in inputs.items()}
-    return compute_values(network, net.layers, turned)
+    return compute_values(network, net.layers, channels_last(inputs))
+
+
+def channels_last(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Images with Keras' axes; other values as they are."""
+    return {name: x.transpose(0, 2, 3, 1) if x.ndim == 4 else x for name, x in inputs.items()}

@@ -1,0 +1,347 @@
+"""From a net's text to a Keras model: values, names, outputs, and what is refused. Every layer type: test_sweep.py."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from imgnn.caffe.graph import build_graph, net_blobs
+from imgnn.caffe.layer import Layer, Transform
+from imgnn.caffe.net import Net
+from imgnn.caffe.prototxt import parse_prototxt
+from imgnn.errors import ConversionError, UnknownNameError, WeightsError
+
+Blobs = Mapping[str, Sequence[np.ndarray]]
+IMAGE = (1, 3, 6, 8)
+
+
+def net_of(text: str, blobs: Blobs | None = None, **inputs: tuple[int, ...] | None) -> Net:
+    """A net of these lines, in which `conv: Convolution data -> conv { num_output: 2 }` is a layer."""
+    layers = []
+    for number, line in enumerate(text.strip().splitlines(), 1):
+        head, brace, settings = line.strip().partition("{")
+        name, _, rest = head.partition(":")
+        kind, *words = rest.split()
+        at = words.index("->")
+        params = parse_prototxt(f"layer {{ {settings.rpartition('}')[0] if brace else ''} }}").layer[0]
+        own = tuple((blobs or {}).get(name, ()))
+        layers.append(Layer(name, kind, tuple(words[:at]), tuple(words[at + 1 :]), params, own, number))
+    return Net("tiny", inputs or {"data": IMAGE}, tuple(layers))
+
+
+CONV = "convolution_param { num_output: 2 kernel_size: 1 }"
+IN_PLACE = f"""
+    conv1: Convolution data -> conv1 {{ {CONV} }}
+    relu1: ReLU conv1 -> conv1
+    drop1: Dropout conv1 -> conv1
+    fc: InnerProduct conv1 -> fc {{ inner_product_param {{ num_output: 4 }} }}
+    prob: Softmax fc -> prob
+"""
+
+
+def names_of(model: keras.Model) -> list[str]:
+    return [layer.name for layer in model.layers]
+
+
+def outputs_of(model: keras.Model) -> list[str]:
+    return [tensor._keras_history.operation.name for tensor in model.outputs]
+
+
+# Names, blobs, outputs -----------------------------------------------------------------------------------------
+
+
+def test_an_in_place_blob_has_its_value_at_the_end_and_the_raw_one_stays_reachable():
+    network = build_graph(net_of(IN_PLACE))
+    assert network.blobs == {"data": ("data", 0), "conv1": ("drop1", 0), "fc": ("fc", 0), "prob": ("prob", 0)}
+    assert network.tensor("conv1") is network.model.get_layer("drop1").output
+    assert network.tensor("conv1@raw") is network.model.get_layer("conv1").output
+    assert network.tensor("relu1") is network.model.get_layer("relu1").output
+    assert network.tensor("data") is network.model.inputs[0]
+
+
+def test_the_model_is_flat_and_its_layers_bear_caffes_names():
+    network = build_graph(net_of(IN_PLACE))
+    assert names_of(network.model) == ["data", "conv1", "relu1", "drop1", "fc.flatten", "fc", "prob"]
+    assert network.layers == {name: name for name in ("conv1", "relu1", "drop1", "fc", "prob")}
+    assert network.model.output_shape == (None, 4)
+
+
+def test_names_that_would_be_the_same_in_keras_get_a_number():
+    settings = "convolution_param { num_output: 1 kernel_size: 3 stride: 2 pad: 1 }"
+    names = ("a/b", "a.b", "a.b_2", "data", "a/b/pad", "über")
+    text = "\n".join(f"{name}: Convolution data -> {name} {{ {settings} }}" for name in names)
+    network = build_graph(net_of(text))
+    assert network.layers == {
+        "a/b": "a.b",
+        "a.b": "a.b_3",  # a.b_2 is the name of another layer
+        "a.b_2": "a.b_2",
+        "data": "data_2",  # the input was there first
+        "a/b/pad": "a.b.pad_2",  # a.b.pad pads a.b
+        "über": "layer_ber",
+    }
+    assert network.tensor("a.b") is network.model.get_layer("a.b_3").output
+
+
+def test_the_outputs_are_the_blobs_that_nobody_reads_in_the_nets_order():
+    network = build_graph(
+        net_of(f"""
+            conv: Convolution data -> conv {{ {CONV} }}
+            cut: Slice conv -> left right {{ slice_param {{ axis: 3 slice_point: 2 }} }}
+            relu: ReLU right -> right
+            pool: Pooling conv -> pool {{ pooling_param {{ global_pooling: true }} }}
+        """)
+    )
+    assert outputs_of(network.model) == ["cut", "relu", "pool"]
+    assert network.blobs["left"] == ("cut", 0)
+    assert network.tensor("left").shape == (None, 6, 2, 2)
+    assert network.tensor("cut@raw").shape == (None, 6, 2, 2)
+
+
+def test_several_inputs_of_any_rank_become_inputs_of_the_model():
+    text = "both: Eltwise image other -> both\nfc: InnerProduct vector -> fc { inner_product_param { num_output: 2 } }"
+    network = build_graph(net_of(text, image=IMAGE, other=IMAGE, vector=(1, 7)))
+    assert {tensor.name: tensor.shape for tensor in network.model.inputs} == {
+        "image": (None, 6, 8, 3),
+        "other": (None, 6, 8, 3),
+        "vector": (None, 7),
+    }
+    values = [np.ones((2, 6, 8, 3)), np.full((2, 6, 8, 3), 2.0), np.ones((2, 7))]
+    both, _ = network.model.predict(values, verbose=0)
+    np.testing.assert_array_equal(both, np.full((2, 6, 8, 3), 3.0))
+
+
+def test_a_convolution_of_several_blobs_uses_its_kernel_for_each(random):
+    kernel, bias = random.normal(size=(2, 3, 1, 1)), np.array([1.0, -1.0])
+    text = f"conv: Convolution one two -> first second {{ {CONV} }}"
+    network = build_graph(net_of(text, {"conv": [kernel, bias]}, one=IMAGE, two=IMAGE))
+    x = random.normal(size=(1, 6, 8, 3)).astype("float32")
+    first, second = network.model.predict([x, x], verbose=0)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first[0, 0, 0], kernel[:, :, 0, 0] @ x[0, 0, 0] + bias, rtol=1e-5)
+
+
+# Sizes ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_input_of_unknown_size_takes_its_channels_from_the_first_kernel(random):
+    text = f"scale: Power data -> data {{ power_param {{ scale: 0.1 }} }}\nconv: Convolution data -> conv {{ {CONV} }}"
+    network = build_graph(net_of(text, {"conv": [np.ones((2, 5, 1, 1)), np.zeros(2)]}, data=None))
+    assert network.model.input_shape == (None, None, None, 5)
+    assert network.model.predict(np.ones((1, 4, 9, 5)), verbose=0).shape == (1, 4, 9, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"conv: Convolution data -> conv {{ {CONV} }}",  # no weights to ask
+        "fc: InnerProduct data -> fc { inner_product_param { num_output: 4 } }",
+    ],
+)
+def test_an_input_of_unknown_size_that_nothing_tells_is_an_error_with_a_way_out(text):
+    with pytest.raises(ConversionError, match="do not say the shape of the input 'data'") as error:
+        build_graph(net_of(text, data=None))
+    assert error.value.hint is not None
+    assert "deploy prototxt" in error.value.hint
+
+
+def test_a_dense_layer_after_a_free_size_asks_for_the_size():
+    text = f"conv: Convolution data -> conv {{ {CONV} }}\n" + (
+        "fc: InnerProduct conv -> fc { inner_product_param { num_output: 4 } }"
+    )
+    with pytest.raises(
+        ConversionError, match=r"layer fc \(InnerProduct, line 2\): its kernel fits one input size only"
+    ):
+        build_graph(net_of(text, {"conv": [np.ones((2, 3, 1, 1)), np.zeros(2)]}, data=None))
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape"),
+    [
+        ("shape { dim: 0 dim: -1 }", (None, 144)),
+        ("shape { dim: -1 dim: 144 }", (None, 144)),
+        ("shape { dim: 1 dim: 144 }", (None, 144)),  # the batch of the prototxt
+        ("shape { dim: 0 dim: 12 dim: 3 dim: 4 }", (None, 3, 4, 12)),  # stored channels last
+        ("shape { dim: 48 } axis: 1 num_axes: 2", None),
+        ("shape { dim: 18 } axis: 1 num_axes: 2", (None, 18, 8)),
+        ("shape { dim: 1 } axis: -1 num_axes: 0", (None, 3, 6, 8, 1)),
+        ("shape { dim: -1 dim: 6 dim: 8 }", None),
+        ("shape { dim: 2 dim: 72 }", None),
+        ("shape { dim: 0 dim: 100 }", None),
+    ],
+)
+def test_reshape_keeps_the_batch_free_or_says_why_not(settings, shape):
+    net = net_of(f"r: Reshape data -> r {{ reshape_param {{ {settings} }} }}")
+    if shape is None:
+        with pytest.raises(ConversionError, match=r"layer r \(Reshape, line 1\)"):
+            build_graph(net)
+    else:
+        assert build_graph(net).model.output_shape == shape
+
+
+def test_flatten_and_reshape_have_caffes_order(random):
+    x = random.normal(size=(2, 6, 8, 3)).astype("float32")
+    flat = build_graph(net_of("f: Flatten data -> f")).model.predict(x, verbose=0)
+    np.testing.assert_array_equal(flat, x.transpose(0, 3, 1, 2).reshape(2, -1))
+    again = build_graph(
+        net_of("f: Flatten data -> f\nr: Reshape f -> r { reshape_param { shape { dim: 0 dim: 3 dim: 6 dim: 8 } } }")
+    )
+    np.testing.assert_array_equal(again.model.predict(x, verbose=0), x)
+
+
+# Weights -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_transposed_kernel_is_turned_back(legacy, random):
+    kernel = random.normal(size=(4, 4)).astype("float32")  # square, so that only the flag tells
+    blob = kernel.reshape(1, 1, 4, 4) if legacy else kernel
+    text = "fc: InnerProduct data -> fc { inner_product_param { num_output: 4 transpose: true bias_term: false } }"
+    network = build_graph(net_of(text, {"fc": [blob]}, data=(1, 4)))
+    x = random.normal(size=(2, 4)).astype("float32")
+    np.testing.assert_allclose(network.model.predict(x, verbose=0), x @ kernel, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_stay_initial_where_the_file_has_none_and_where_nobody_asked():
+    net = net_of(f"conv: Convolution data -> conv {{ {CONV} }}")
+    filled = replace(net.layers[0], blobs=(np.full((2, 3, 1, 1), 9.0), np.zeros(2)))
+    assert not (build_graph(net).model.get_weights()[0] == 9).any()
+    assert not (build_graph(replace(net, layers=(filled,)), assign=False).model.get_weights()[0] == 9).any()
+    assert (build_graph(replace(net, layers=(filled,))).model.get_weights()[0] == 9).all()
+
+
+def test_blobs_of_another_shape_name_the_layer():
+    net = net_of(f"conv: Convolution data -> conv {{ {CONV} }}", {"conv": [np.ones((2, 5, 1, 1)), np.zeros(2)]})
+    with pytest.raises(WeightsError, match="layer conv wants a kernel"):
+        build_graph(net)
+
+
+def test_net_blobs_gives_views():
+    kernel = np.ones((3, 5), "float32")
+    text = "fc: InnerProduct data -> fc { inner_product_param { num_output: 5 transpose: true } }"
+    net = net_of(text, {"fc": [kernel, np.zeros(5)]}, data=(1, 3))
+    assert np.shares_memory(net_blobs(net)["fc"][0], kernel)
+
+
+# What has no place ---------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_type_is_named_with_its_line_and_the_way_to_the_part_before_it():
+    net = net_of(f"conv: Convolution data -> conv {{ {CONV} }}\nbox: PriorBox conv -> box\nrelu: ReLU box -> relu")
+    with pytest.raises(
+        ConversionError, match=r"layer box \(PriorBox, line 2\) is of a type that has no place"
+    ) as error:
+        build_graph(net)
+    assert error.value.hint == "--until box imports the part before it"
+    network = build_graph(net, until="box")
+    assert list(network.layers) == ["conv"]
+    assert network.model.output_shape == (None, 6, 8, 2)
+
+
+def test_until_a_layer_that_is_not_there_offers_the_near_ones():
+    with pytest.raises(UnknownNameError, match="did you mean 'relu1'"):
+        build_graph(net_of(IN_PLACE), until="relu")
+    with pytest.raises(ConversionError, match="no layers before conv1"):
+        build_graph(net_of(IN_PLACE), until="conv1")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("c: Concat data data -> c { concat_param { axis: 0 } }", "axis 0 is the batch"),
+        ("c: Convolution data -> c { convolution_param { num_output: 2 kernel_size: 9 } }", "negative"),
+        ("c: Convolution data -> c { convolution_param { num_output: 2 } }", "its kernel is 0x0"),
+        (
+            "c: Convolution data -> c { convolution_param { num_output: 4 kernel_size: 1 group: 2 } }",
+            "number of groups",
+        ),
+        ("c: Convolution data -> c { convolution_param { num_output: 2 kernel_size: [1, 1, 1] } }", "3 axes"),
+        ("p: Pooling data -> p { pooling_param { kernel_size: 9 } }", r"window of \(9, 9\) does not fit|negative"),
+        ("p: Pooling data -> p { pooling_param { kernel_size: 2 pad: 2 } }", "may be all padding"),
+        ("p: Pooling data -> p { pooling_param { pool: STOCHASTIC kernel_size: 2 } }", "STOCHASTIC"),
+        ("p: Pooling data -> p mask { pooling_param { kernel_size: 2 } }", "where the maxima were"),
+        ("n: LRN data -> n { lrn_param { local_size: 4 } }", "odd local_size; it is 4"),
+        ("e: Eltwise data -> e", "wants 2 input blobs; it has 1"),
+        ("e: Eltwise data data -> e { eltwise_param { coeff: 2 } }", "one coeff per input, 2; it has 1"),
+        ("s: Slice data -> a b { slice_param { axis: 1 } }", "3 values do not divide into 2 equal parts"),
+        ("s: Slice data -> a b { slice_param { slice_point: 3 } }", "cuts 3 values"),
+        ("r: Reduction data -> r", "axis 0 is the batch"),
+        ("r: Permute data -> r { permute_param { order: 1 order: 0 } }", "moves the batch"),
+        ("r: Softmax data -> r { softmax_param { axis: 4 } }", "axis 4 of a blob that has 4"),
+        ("r: ReLU conv -> r", "reads the blob 'conv', which no layer before it gives"),
+    ],
+)
+def test_what_a_keras_model_cannot_do_is_said_with_layer_type_and_line(line, message):
+    name, kind = line.split(":")[0], line.split()[1]
+    with pytest.raises(ConversionError, match=message) as error:
+        build_graph(net_of(line))
+    assert str(error.value).startswith(f"layer {name} ({kind}, line 1)")
+
+
+# The finished model --------------------------------------------------------------------------------------------
+
+MIXED = f"""
+    bn: BatchNorm data -> data
+    scale: Scale data -> data {{ scale_param {{ bias_term: true }} }}
+    conv1: Convolution data -> conv1 {{ convolution_param {{ num_output: 4 kernel_size: 3 stride: 2 pad: 1 }} }}
+    relu1: PReLU conv1 -> conv1
+    conv2: Convolution conv1 -> conv2 {{ convolution_param {{ num_output: 4 kernel_size: 3 pad: 1 group: 2 }} }}
+    norm: LRN conv2 -> norm
+    sum: Eltwise conv1 norm -> sum {{ eltwise_param {{ coeff: 1 coeff: -0.5 }} }}
+    split: Split sum -> one two
+    pool: Pooling one -> pool {{ pooling_param {{ pool: AVE kernel_size: 3 stride: 2 pad: 1 }} }}
+    up: Deconvolution pool -> up {{ convolution_param {{ num_output: 4 kernel_size: 4 stride: 2 pad: 1 group: 4 }} }}
+    crop: Crop up two -> crop {{ crop_param {{ axis: 2 }} }}
+    cut: Slice crop -> left right {{ slice_param {{ axis: 1 }} }}
+    fc: InnerProduct left -> fc {{ inner_product_param {{ num_output: 5 }} }}
+    prob: Softmax fc -> prob
+    out: Convolution right -> out {{ {CONV} }}
+"""
+
+
+def test_a_finished_model_reloads_in_plain_keras_and_gives_the_same(tmp_path, random):
+    network = build_graph(net_of(MIXED))
+    network.model.save(tmp_path / "net.keras")
+    again = keras.models.load_model(tmp_path / "net.keras")
+    x = random.normal(size=(2, 6, 8, 3)).astype("float32")
+    for one, other in zip(network.model.predict(x, verbose=0), again.predict(x, verbose=0), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert names_of(again) == names_of(network.model)
+
+
+def test_a_finished_model_trains_a_step(random):
+    model = build_graph(net_of(MIXED)).model
+    before = model.get_weights()
+    model.compile(keras.optimizers.Adam(0.01), ["categorical_crossentropy", "mse"])
+    targets = [np.eye(5)[[0, 3]], np.zeros((2, 3, 4, 2))]
+    model.fit(random.normal(size=(2, 6, 8, 3)).astype("float32"), targets, verbose=0)
+    moved = [(one != other).any() for one, other in zip(before, model.get_weights(), strict=True)]
+    assert all(moved)
+
+
+def test_batch_norm_that_asks_for_the_batch_gets_it(random):
+    text = "bn: BatchNorm data -> bn { batch_norm_param { use_global_stats: false } }"
+    values = build_graph(net_of(text)).model.predict(random.normal(5, 3, (4, 6, 8, 3)), verbose=0)
+    np.testing.assert_allclose(values.mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(values.std(axis=(0, 1, 2)), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("transform", "shape", "mean"),
+    [
+        (Transform((104.0, 117.0, 123.0), 0.5), IMAGE, (104, 117, 123)),
+        (Transform((128.0,)), IMAGE, (128, 128, 128)),
+        (Transform((), 0.00390625), (1, 1, 28, 28), (0,)),
+        (Transform((), mean_file="mean.binaryproto"), IMAGE, None),  # its numbers are not in the prototxt
+        (None, IMAGE, None),
+    ],
+)
+def test_preprocessing_is_what_the_data_layer_said(transform, shape, mean):
+    net = replace(net_of("relu: ReLU data -> relu", data=shape), transform=transform)
+    found = build_graph(net).preprocessing
+    assert (found and found.mean) == mean
+    if found and transform:
+        assert found.size == shape[2:]
+        assert found.scale == (transform.scale,) * shape[1]
+        assert found.channel_order == ("BGR" if shape[1] == 3 else "GREY")

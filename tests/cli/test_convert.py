@@ -1,0 +1,85 @@
+"""`imgnn convert`, as it is typed."""
+
+import json
+
+import pytest
+
+from tests.caffe.encode import encode_net
+from tests.jobs.test_convert import BLOBS, NET, PLAIN
+
+
+@pytest.fixture
+def little(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "little.caffemodel").write_bytes(encode_net(PLAIN, BLOBS))
+    return tmp_path / "little.caffemodel"
+
+
+def test_each_layer_has_a_line_and_the_end_says_where_it_is(cli, little):
+    result = cli("convert", little)
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
+    assert ["conv", "4x3x3x3,", "4", "3x3x3x4,", "4", "loaded"] in lines
+    assert lines[-1] == ["little.caffemodel", "->", "little.keras"]
+    assert "Try: imgnn networks little.keras" in result.stderr
+
+
+def test_a_published_network_can_be_used_at_once(cli, shared, home):
+    result = cli("convert", shared / "weights" / "squeezenet_v1.1.caffemodel")
+    assert f"SqueezeNet v1.1 -> {home / 'networks' / 'squeezenet-v1.1.keras'}" in result.stdout
+    assert "Try: imgnn style content.jpg style.jpg -o out.png" in result.stderr
+    assert max(map(len, result.stdout.split(" -> ")[0].splitlines())) <= 80
+
+
+def test_json_holds_the_whole_table(cli, little, tiny_image):
+    result = cli("convert", little, "--json", "--verify", tiny_image)
+    told = json.loads(result.stdout)
+    assert told["layers"][0] == {
+        "layer": "conv", "status": "loaded", "blobs": [[4, 3, 3, 3], [4]], "keras": [[3, 3, 3, 4], [4]], "why": None,
+    }  # fmt: skip
+    assert told["verification"]["ok"] is True
+    assert [row["blob"] for row in told["verification"]["blobs"]] == ["conv", "conv", "fc"]
+
+
+def test_verify_prints_each_blob_beside_the_second_opinion(cli, shared, tmp_path):
+    samples = shared / "caffe_samples"
+    result = cli(
+        "convert", samples / "det1.caffemodel", samples / "det1.prototxt", "-o", tmp_path / "det1.keras",
+        "--verify", shared / "photos" / "cat.jpg",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "conv1 (PReLU1)   PReLU         1x10x10x10" in result.stdout
+    assert "against OpenCV 4" in result.stdout or "against NumPy reference" in result.stdout
+
+
+def test_a_blob_that_differs_is_a_failure(cli, little, tiny_image, monkeypatch):
+    from imgnn.caffe.verify import Verification
+
+    monkeypatch.setattr(Verification, "ok", lambda self, tolerance=0.0: False)
+    result = cli("convert", little, "--verify", tiny_image)
+    assert result.exit_code == 1
+    assert "differs from" in result.stderr
+    assert "the file was written nevertheless: little.keras" in result.stderr
+
+
+def test_an_unknown_layer_is_one_line_and_a_hint(cli, little):
+    little.write_bytes(encode_net(NET, BLOBS))
+    result = cli("convert", little)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: layer odd (Odd")
+    assert cli("convert", little, "--until", "odd").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.caffemodel"], "Error: there is no file nowhere.caffemodel"),
+        (["little.caffemodel", "-o", "a.h5"], "Error: the converted file is a .keras file; a.h5 was given"),
+        (["little.caffemodel", "--network", "vgg91"], "Error: no network is called 'vgg91'; did you mean 'vgg19'"),
+        (["little.caffemodel", "--mean", "nowhere.binaryproto"], "Error: "),
+    ],
+)
+def test_mistakes_are_one_line(cli, little, words, message):
+    result = cli("convert", *words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-2 if "Try: " in result.stderr else -1].startswith(message)

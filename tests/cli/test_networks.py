@@ -1,0 +1,72 @@
+"""`imgnn networks`, as it is typed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from imgnn.networks import registry
+
+
+def test_the_list_shows_every_network_in_80_columns(cli, home):
+    result = cli("networks", env={"COLUMNS": "80"})
+    assert result.exit_code == 0
+    assert all(any(line.split()[:1] == [name] for line in result.stdout.splitlines()) for name in registry.names())
+    table = [line for line in result.stdout.splitlines() if str(home) not in line]
+    assert max(map(len, table)) <= 80
+
+
+def test_the_list_says_what_is_on_this_machine(cli, home):
+    (home / "networks").mkdir()
+    (home / "networks" / "vgg16.keras").write_bytes(b"")
+    lines = {line.split()[0]: line for line in cli("networks").stdout.splitlines() if line.strip()}
+    assert lines["vgg16"].rstrip().endswith("here")
+    assert lines["vgg19"].rstrip().endswith("575 MB to get")
+    assert lines["resnet50"].rstrip().endswith("by hand")
+
+
+def test_the_list_wakes_no_keras():
+    code = "import sys; from imgnn.cli import networks as n; n.networks(None, None, False); print('keras' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+def test_the_longest_names_fit_into_80_columns(cli):
+    result = cli("networks", "googlenet", env={"COLUMNS": "80"})
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    row = next(line for line in lines if line.startswith("inception_5b/relu_3x3_reduce"))
+    assert row.split()[1:3] == ["ReLU", "7x7x192"]
+    assert "143 layers, 6,998,552 parameters, 1.6G MACs" in result.stdout
+
+
+def test_a_row_tells_window_receptive_field_and_cost(cli):
+    rows = {line.split()[0]: line.split() for line in cli("networks", "vgg19").stdout.splitlines() if line.strip()}
+    assert rows["conv1_1"] == ["conv1_1", "Convolution", "224x224x64", "3x3+1", "3", "1.8k", "86.7M"]
+    assert rows["pool5"] == ["pool5", "Pooling", "MAX", "7x7x512", "2x2/2", "268", "-", "-"]
+
+
+def test_a_size_that_does_not_fit_is_said(cli):
+    result = cli("networks", "vgg19", "--size", "300x400")
+    assert result.exit_code == 0
+    assert "fc6 wants 7 x 7 x 512 and would get 10 x 13 x 512" in " ".join(result.stdout.split())
+
+
+def test_json_of_the_list_and_of_a_table(cli):
+    listed = json.loads(cli("networks", "--json").stdout)
+    assert [each["name"] for each in listed] == registry.names()
+    told = json.loads(cli("networks", "squeezenet", "--size", "300", "--json").stdout)
+    assert (told["network"], told["size"], told["parameters"]) == ("squeezenet-v1.1", [300, 300], 1_235_496)
+    assert told["layers"][1]["kernel"] == [3, 3]
+
+
+@pytest.mark.parametrize("words", [["vgg19", "--size", "tall"], ["vgg19", "--size", "0x4"], ["--size", "300"]])
+def test_a_size_that_is_none_is_a_usage_mistake(cli, words):
+    assert cli("networks", *words).exit_code == 2
+
+
+def test_an_unknown_network_is_one_line(cli):
+    result = cli("networks", "vgg18")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: no network is called 'vgg18'; did you mean 'vgg1")

@@ -1,0 +1,348 @@
+"""A .caffemodel becomes one file: recognised or built, complete, and right to the digit."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from imgnn.caffe.layer import Layer
+from imgnn.caffe.message import Message
+from imgnn.caffe.net import Net
+from imgnn.errors import ConversionError, InputError, UnknownNameError, WeightsError
+from imgnn.jobs import convert
+from imgnn.jobs.convert import convert_caffemodel, recognise
+from imgnn.networks import registry
+from imgnn.networks.files import load_network_file, read_facts, read_mean_image, unallocated
+from imgnn.networks.names import network_of
+from imgnn.networks.registry import class_words
+from imgnn.options import ConvertOptions
+from imgnn.runs import Silent
+from tests.caffe.encode import encode_blob, encode_net
+from tests.networks import prototxts
+
+NET = """
+name: "little" input: "data" input_shape { dim: 1 dim: 3 dim: 9 dim: 7 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "odd" type: "Odd" bottom: "conv" top: "odd" }
+layer { name: "fc" type: "InnerProduct" bottom: "odd" top: "fc" inner_product_param { num_output: 5 } }
+"""
+PLAIN = NET.replace('layer { name: "odd" type: "Odd" bottom: "conv" top: "odd" }\n', "").replace('"odd"', '"conv"')
+BLOBS = {
+    "conv": [np.arange(108, dtype="float32").reshape(4, 3, 3, 3), np.ones(4, "float32")],
+    "fc": [np.arange(5 * 4 * 7 * 5, dtype="float32").reshape(5, 140), np.zeros(5, "float32")],
+}
+
+
+class Listener(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Files without -o go to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def little(tmp_path) -> Path:
+    """A net of its own, which describes itself."""
+    path = tmp_path / "little.caffemodel"
+    path.write_bytes(encode_net(PLAIN, BLOBS))
+    return path
+
+
+def squeezenet(path: Path, random, *, rename: tuple[str, str] = ("", ""), classes: int = 1000) -> Path:
+    """SqueezeNet v1.1 with random numbers, perhaps with another classifier."""
+    net = prototxts.deploy("squeezenet-v1.1", (227, 227), classes)
+    blobs = {name.replace(*rename): arrays for name, arrays in prototxts.random_blobs(net, random).items()}
+    path.write_bytes(encode_net(net.text.replace(*rename), blobs))
+    return path
+
+
+# Real files.
+
+
+def test_squeezenet_is_recognised_and_kept_where_it_is_found_by_name(shared, home):
+    source = shared / "weights" / "squeezenet_v1.1.caffemodel"
+    result = convert_caffemodel(source)
+    assert (result.network, result.is_kept, result.path) == (
+        "squeezenet-v1.1", True, home / "networks" / "squeezenet-v1.1.keras",
+    )  # fmt: skip
+    assert (result.count("loaded"), len(result.rows), result.parameters) == (26, 26, 1_235_496)
+    facts = read_facts(result.path)
+    assert facts["source"]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert (facts["source"]["file"], facts["source"]["licence"]) == ("squeezenet_v1.1.caffemodel", "BSD 2-Clause")
+    assert facts["words"][281] == f"n02123045 {class_words('imagenet')[281].words}"
+    assert facts["preprocessing"]["mean"] == [104.0, 117.0, 123.0]
+
+
+def test_every_blob_agrees_with_opencv(shared):
+    pytest.importorskip("cv2")
+    options = ConvertOptions(verify=shared / "photos" / "cat.jpg")
+    verified = convert_caffemodel(shared / "weights" / "squeezenet_v1.1.caffemodel", options=options).verification
+    assert verified.oracle.startswith("OpenCV 4")
+    assert len(verified.rows) > 60
+    assert verified.worst.relative_error <= 1e-5
+
+
+def test_an_old_googlenet_is_recognised_and_its_shapes_are_told(shared):
+    result = convert_caffemodel(shared / "weights" / "bvlc_googlenet.caffemodel")
+    assert (result.network, result.parameters) == ("googlenet", 6_998_552)
+    assert result.count("loaded") + result.count("reshaped") == len(result.rows) == 58
+
+
+def test_a_finished_model_trains_in_plain_keras(shared, random):
+    path = convert_caffemodel(shared / "weights" / "squeezenet_v1.1.caffemodel").path
+    model = keras.saving.load_model(path)
+    model.compile("sgd", "mse")
+    x = random.random((1, 227, 227, 3), "float32")
+    model.fit(x, np.zeros(model.output_shape[1:], "float32")[None], verbose=0)
+
+
+def test_mtcnn_is_built_from_its_prototxt_and_left_over_weights_are_told(shared, tmp_path):
+    samples = shared / "caffe_samples"
+    result = convert_caffemodel(samples / "det2.caffemodel", samples / "det2.prototxt")
+    assert (result.path, result.network, result.spec) == (Path("det2.keras"), "det2", None)
+    assert [(row.layer, row.why) for row in result.rows if row.status == "skipped"] == [
+        ("conv5-3", "the network has no such layer")
+    ]
+
+
+def test_a_prototxt_beside_it_is_used_and_told(shared):
+    listener = Listener()
+    convert_caffemodel(shared / "weights" / "vgg19_conv1_to_conv3.caffemodel", reporter=listener)
+    assert any("built as" in note and "vgg19_conv1_to_conv3.prototxt beside it says" in note for note in listener.notes)
+
+
+def test_a_prototxt_beside_it_of_other_weights_is_not_used(shared):
+    listener = Listener()
+    result = convert_caffemodel(shared / "caffe_samples" / "upconv_7_rgb_scale2.0x.caffemodel", reporter=listener)
+    assert any("is of other weights (layer conv1_layer does not fit)" in note for note in listener.notes)
+    assert result.count("loaded") == 7
+
+
+# Recognition.
+
+
+def stand_in(name: str, order: list[str] | None = None, called: str = "") -> tuple[Net, dict[str, list[np.ndarray]]]:
+    """The net of a registry's network as a file would give it; its blobs take no memory."""
+    network = network_of(name)
+    nothing = np.zeros((), "float32")
+    blobs = {}
+    for caffe, own in network.layers.items():
+        if weights := network.model.get_layer(own).weights:
+            blobs[caffe] = [np.broadcast_to(nothing, w.shape) for w in weights]
+            if isinstance(network.model.get_layer(own), keras.layers.BatchNormalization):
+                blobs[caffe].append(np.zeros(1, "float32"))
+    layers = [Layer(each, "", (), (), Message("LayerParameter")) for each in order or network.layers]
+    return Net(called, {}, tuple(layers)), blobs
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names() if registry.find(name).weights])
+def test_every_network_of_the_registry_is_recognised(name):
+    spec, _ = unallocated(lambda: recognise(*stand_in(name), Silent()))
+    assert spec.name == name
+
+
+def test_caffenet_and_alexnet_are_told_apart_by_name_where_only_weights_are_left():
+    weighted = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    spec, _ = unallocated(lambda: recognise(*stand_in("alexnet", weighted, called="AlexNet"), Silent()))
+    assert spec.name == "alexnet"
+    listener = Listener()
+    unallocated(lambda: recognise(*stand_in("alexnet", weighted), listener))
+    assert listener.notes == [
+        "caffenet and alexnet have the same weights; taken as caffenet (--network says otherwise)"
+    ]
+
+
+def test_googlenet_with_its_auxiliary_heads_is_recognised_and_the_heads_are_left_over():
+    def run():
+        net, blobs = stand_in("googlenet")
+        heads = {f"loss{n}/{part}": [np.zeros(1, "float32")] for n in (1, 2) for part in ("conv", "fc", "classifier")}
+        return recognise(net, {**blobs, **heads}, Silent())
+
+    assert unallocated(run)[0].name == "googlenet"
+
+
+def test_half_a_network_is_not_recognised():
+    def run():
+        net, blobs = stand_in("vgg16")
+        return recognise(net, {name: blobs[name] for name in list(blobs)[:8]}, Silent())
+
+    assert unallocated(run) is None
+
+
+# Other numbers of outputs, other names of the classifier.
+
+
+def test_a_places_version_is_recognised_and_does_not_take_the_place_of_the_published_one(tmp_path, random, home):
+    source = squeezenet(tmp_path / "places.caffemodel", random, classes=205)
+    result = convert_caffemodel(source)
+    assert (result.spec.name, result.path, result.is_kept) == ("squeezenet-v1.1", Path("places.keras"), False)
+    network = load_network_file(result.path)
+    assert (network.model.output_shape[-1], network.words) == (205, None)
+
+
+def test_a_classifier_of_another_name_is_found_by_its_role(tmp_path, random):
+    source = squeezenet(tmp_path / "style.caffemodel", random, rename=("conv10", "conv10_flickr"), classes=20)
+    result = convert_caffemodel(source, options=ConvertOptions(network="squeezenet"))
+    assert {row.layer: row.why for row in result.rows if row.why} == {"conv10": "the file calls it conv10_flickr"}
+    assert load_network_file(result.path).model.output_shape[-1] == 20
+
+
+def test_a_network_without_its_classifier_is_built_without_it(tmp_path, random):
+    net = prototxts.deploy("squeezenet-v1.1", (227, 227), 1000)
+    blobs = prototxts.random_blobs(net, random)
+    del blobs["conv10"]
+    (tmp_path / "headless.caffemodel").write_bytes(encode_net(net.text, blobs))
+    listener = Listener()
+    result = convert_caffemodel(
+        tmp_path / "headless.caffemodel", options=ConvertOptions("squeezenet"), reporter=listener
+    )
+    assert listener.notes == ["the file has no conv10: squeezenet-v1.1 without its classifier"]
+    assert (result.path, len(result.rows)) == (Path("headless.keras"), 25)
+
+
+def test_a_file_of_another_network_names_the_layers_that_are_not_in_it(little):
+    with pytest.raises(WeightsError, match="19 of the 19 layers of vgg19 are not in the file: conv1_1, conv1_2, "):
+        convert_caffemodel(little, options=ConvertOptions(network="vgg19"))
+    with pytest.raises(UnknownNameError, match="no network is called 'vgg91'; did you mean 'vgg19'"):
+        convert_caffemodel(little, options=ConvertOptions(network="vgg91"))
+
+
+# Nets of their own.
+
+
+def test_a_net_that_describes_itself_needs_no_prototxt(little, random):
+    result = convert_caffemodel(little, options=ConvertOptions(mean="10,20,30", scale=0.5))
+    network = load_network_file(result.path)
+    x = random.random((1, 9, 7, 3), "float32")
+    # Computed by hand, in Caffe's axes.
+    patches = np.lib.stride_tricks.sliding_window_view(x[0].transpose(2, 0, 1), (3, 3), axis=(1, 2))
+    conv = np.maximum(np.einsum("chwij,ocij->ohw", patches, BLOBS["conv"][0]) + 1.0, 0.0)
+    np.testing.assert_allclose(network.model(x)[0], BLOBS["fc"][0] @ conv.ravel(), rtol=1e-5)
+    assert (network.preprocessing.mean, network.preprocessing.scale) == ((10.0, 20.0, 30.0), (0.5,) * 3)
+
+
+def test_what_is_not_known_of_the_pictures_is_told(little):
+    listener = Listener()
+    convert_caffemodel(little, reporter=listener)
+    assert any("taken as BGR minus 104, 117, 123" in note for note in listener.notes)
+
+
+def test_until_imports_the_part_before_a_layer_that_has_no_place(tmp_path):
+    (tmp_path / "odd.caffemodel").write_bytes(encode_net(NET, BLOBS))
+    with pytest.raises(ConversionError, match=r"layer odd \(Odd"):
+        convert_caffemodel(tmp_path / "odd.caffemodel")
+    result = convert_caffemodel(tmp_path / "odd.caffemodel", options=ConvertOptions(until="odd"))
+    assert {row.layer: row.status for row in result.rows} == {"conv": "loaded", "fc": "skipped"}
+
+
+def test_a_layer_without_blobs_is_missing_and_told(tmp_path):
+    (tmp_path / "half.caffemodel").write_bytes(encode_net(PLAIN, {"conv": BLOBS["conv"]}))
+    result = convert_caffemodel(tmp_path / "half.caffemodel")
+    assert {row.layer: row.status for row in result.rows} == {"conv": "loaded", "fc": "missing"}
+
+
+def test_without_the_size_of_the_input_the_prototxt_is_asked_for(shared):
+    samples = shared / "caffe_samples"
+    with pytest.raises(ConversionError, match="does not say the size of its input") as caught:
+        convert_caffemodel(samples / "lenet_iter_10000.caffemodel")
+    assert "X.prototxt" in caught.value.hint
+    assert convert_caffemodel(samples / "lenet_iter_10000.caffemodel", samples / "lenet.prototxt").parameters == 431_080
+
+
+def test_a_mean_image_gives_channel_means_and_is_kept_whole(little, tmp_path, random):
+    mean = random.random((3, 16, 16)).astype("float32") * 255
+    (tmp_path / "mean.binaryproto").write_bytes(encode_blob(mean[None], legacy_shape=True))
+    result = convert_caffemodel(little, options=ConvertOptions(mean=str(tmp_path / "mean.binaryproto")))
+    np.testing.assert_allclose(load_network_file(result.path).preprocessing.mean, mean.mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_array_equal(read_mean_image(result.path), mean)
+
+
+def test_a_mean_of_other_channels_is_refused(little):
+    with pytest.raises(InputError, match="wants a mean of 3 channels; 1,2 has 2"):
+        convert_caffemodel(little, options=ConvertOptions(mean="1,2"))
+
+
+# Where it goes, and what is left of a failure.
+
+
+def test_output_may_be_a_file_or_a_folder(little, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert convert_caffemodel(little, output=tmp_path / "a.keras").path == tmp_path / "a.keras"
+    assert convert_caffemodel(little, output=tmp_path / "out").path == tmp_path / "out" / "little.keras"
+    with pytest.raises(InputError, match=r"is a \.keras file") as caught:
+        convert_caffemodel(little, output=tmp_path / "a.h5")
+    assert caught.value.hint == "-o a.keras"
+
+
+def test_a_failure_leaves_no_file(little, tmp_path):
+    wrong = PLAIN.replace("num_output: 4", "num_output: 6")
+    (tmp_path / "wrong.prototxt").write_text(wrong)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(WeightsError, match=r"layer conv wants a kernel \(6, 3, 3, 3\); the file holds \(4, 3, 3, 3\)"):
+        convert_caffemodel(little, tmp_path / "wrong.prototxt")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_pages_of_a_mapped_file_can_be_given_back(tmp_path, random):
+    import mmap
+
+    (tmp_path / "numbers").write_bytes(random.random(1 << 16).tobytes())
+    with (tmp_path / "numbers").open("rb") as file:
+        numbers = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), "f8")
+    before = numbers.copy()
+    convert.release({"a": [numbers[:100], numbers[100:]], "b": [before]})
+    np.testing.assert_array_equal(numbers, before)
+
+
+# A file as large as VGG-19's, converted by a process of its own.
+
+MEASURED = """
+import json, resource, sys, time
+began = time.perf_counter()
+from pathlib import Path
+from imgnn.jobs.convert import convert_caffemodel
+result = convert_caffemodel(Path(sys.argv[1]))
+used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([result.network, result.parameters, time.perf_counter() - began, used]))
+"""
+
+
+def write_vgg19(path: Path, random) -> None:
+    """575 MB of random numbers in the form of VGG-19's file."""
+    from tests.caffe.encode import length_delimited, tag, varint
+
+    net = prototxts.deploy("vgg19", (224, 224), 1000)
+    with path.open("wb") as file:
+        file.write(length_delimited(1, b"VGG_ILSVRC_19_layers"))
+        for name, shapes in net.weights.items():
+            body = length_delimited(1, name.encode())
+            for shape in shapes:
+                body += length_delimited(7, encode_blob(random.standard_normal(shape, "float32") * 0.01))
+            file.write(tag(100, 2) + varint(len(body)) + body)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+def test_575_megabytes_convert_in_eight_seconds_and_1600_megabytes_of_memory(tmp_path, random):
+    write_vgg19(tmp_path / "big.caffemodel", random)
+    assert (tmp_path / "big.caffemodel").stat().st_size > 574e6
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURED, tmp_path / "big.caffemodel"], capture_output=True, text=True, check=True
+    )
+    name, parameters, seconds, kilobytes = json.loads(run.stdout)
+    assert (name, parameters) == ("vgg19", 143_667_240)
+    assert seconds <= 8.0
+    assert kilobytes * 1024 <= 1.6e9

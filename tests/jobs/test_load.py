@@ -1,0 +1,141 @@
+"""A network comes by name, by file, and from the net; the second time from IMGNN_HOME."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from imgnn.errors import InputError, UnknownNameError, WeightsError
+from imgnn.jobs.load import load_network
+from imgnn.networks import registry, weights
+from tests.caffe.encode import encode_net
+from tests.networks import prototxts
+from tests.networks import server as answers
+from tests.networks.server import serving
+
+NAME = "squeezenet-v1.1"
+
+
+@pytest.fixture(scope="session")
+def published() -> bytes:
+    """What a server gives: SqueezeNet v1.1 with random numbers."""
+    net = prototxts.deploy(NAME, (227, 227), 1000)
+    return encode_net(net.text, prototxts.random_blobs(net, np.random.default_rng(1)))
+
+
+@pytest.fixture
+def server(published, monkeypatch):
+    """The registry's address is this server's, and its hash is that of the random file."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("IMGNN_OFFLINE")
+    with serving(published) as running:
+        spec = registry.SPECS[NAME]
+        own = replace(
+            spec.weights, url=f"{running.url}/w.caffemodel", size=len(published), file="w.caffemodel", git_blob=None,
+            sha1=hashlib.sha1(published).hexdigest(),
+        )  # fmt: skip
+        monkeypatch.setattr(registry, "SPECS", {**registry.SPECS, NAME: replace(spec, weights=own)})
+        yield running
+
+
+def test_the_first_use_downloads_and_converts_and_the_second_only_loads(server, home):
+    first = load_network(NAME)
+    assert first.source["file"] == "w.caffemodel"
+    assert (home / "networks" / f"{NAME}.keras").is_file()
+    assert not (home / "downloads" / "w.caffemodel").exists()  # the converted file holds the same numbers
+    second = load_network("SqueezeNet")
+    np.testing.assert_array_equal(first.model.get_layer("conv1").kernel, second.model.get_layer("conv1").kernel)
+    assert len(server.seen) == 1
+
+
+def test_a_download_that_is_cut_goes_on(server):
+    server.script = [answers.cuts(1_000_000), answers.honest]
+    load_network(NAME)
+    assert server.ranges() == [None, "bytes=1000000-"]
+
+
+def test_wrong_bytes_are_not_converted(server, home):
+    server.content = server.content[:-1] + b"?"
+    with pytest.raises(WeightsError, match="does not give the published file: sha1 expected"):
+        load_network(NAME)
+    assert not (home / "networks" / f"{NAME}.keras").exists()
+
+
+IN_A_PROCESS = f"""
+import sys
+from dataclasses import replace
+from imgnn.networks import registry
+spec = registry.SPECS["{NAME}"]
+own = replace(spec.weights, url=sys.argv[1], file="w.caffemodel", git_blob=None, sha1=sys.argv[2])
+registry.SPECS = {{**registry.SPECS, "{NAME}": replace(spec, weights=own)}}
+from imgnn.jobs.load import load_network
+print(load_network("{NAME}").model.count_params())
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_fetch_it_once_and_get_the_same(server, published, home):
+    words = [sys.executable, "-c", IN_A_PROCESS, f"{server.url}/w.caffemodel", hashlib.sha1(published).hexdigest()]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in both] == ["1235496", "1235496"]
+    assert len(server.seen) == 1
+    assert [path.name for path in (home / "networks").glob("*.keras")] == [f"{NAME}.keras"]
+
+
+def test_a_local_folder_replaces_the_address(published, tmp_path, monkeypatch, home):
+    (tmp_path / "squeezenet_v1.1.caffemodel").write_bytes(published)
+    monkeypatch.setenv("IMGNN_WEIGHTS_URL", str(tmp_path))
+    assert load_network(NAME).name == NAME
+    assert (tmp_path / "squeezenet_v1.1.caffemodel").is_file()  # the user's own file stays
+
+
+def test_without_weights_the_error_names_the_two_ways_out():
+    with pytest.raises(WeightsError) as caught:
+        load_network("vgg19")
+    assert str(caught.value).startswith("no weights for 'vgg19' on this machine")
+    assert "imgnn convert VGG_ILSVRC_19_layers.caffemodel" in caught.value.hint
+    assert "IMGNN_WEIGHTS_URL" in caught.value.hint
+
+
+def test_weights_that_their_authors_give_by_hand_are_said_to_be_so(monkeypatch):
+    monkeypatch.delenv("IMGNN_OFFLINE")
+    with pytest.raises(WeightsError, match="its authors give no address") as caught:
+        load_network("resnet50")
+    assert "https://github.com/KaimingHe/deep-residual-networks" in caught.value.hint
+
+
+def test_random_filters_need_no_file():
+    assert load_network("random").model.count_params() > 0
+
+
+def test_a_caffemodel_is_converted_and_not_kept(published, tmp_path, home):
+    (tmp_path / "own.caffemodel").write_bytes(published)
+    network = load_network(tmp_path / "own.caffemodel")
+    assert network.name == NAME
+    assert network.preprocessing == registry.find(NAME).preprocessing
+    assert not weights.converted_path(NAME).exists()
+
+
+def test_any_keras_file_may_be_a_network(tmp_path):
+    keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(2, 3, name="c")]).save(tmp_path / "own.keras")
+    assert load_network(str(tmp_path / "own.keras")).tensor("c").shape == (None, 14, 14, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("vgg91", UnknownNameError, "no network is called 'vgg91'; did you mean 'vgg19'"),
+        ("nowhere/vgg19", InputError, "there is no file nowhere/vgg19"),
+        ("nowhere.keras", InputError, "there is no file nowhere.keras"),
+        ("nowhere.caffemodel", InputError, "there is no file nowhere.caffemodel"),
+        ("nowhere.h5", InputError, "there is no file nowhere.h5"),
+        ("keras:inception_v33", UnknownNameError, "did you mean 'keras:inception_v3'"),
+    ],
+)
+def test_a_name_that_means_nothing_is_told(name, error, message):
+    with pytest.raises(error, match=message.replace(".", r"\.")):
+        load_network(name)

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+
+from imgnn.errors import DivergedError, InputError, InterruptedRun, UnknownNameError
+from imgnn.images.files import load_image, read_settings, save_image
+from imgnn.jobs.style import cover, shares_of, stylise
+from imgnn.options import StyleOptions
+from imgnn.runs import Silent
+
+QUICK = StyleOptions(network="random", size=48, iterations=3, style_layers=("relu1_1", "relu2_1"))
+
+
+class Recorder(Silent):
+    """Remembers the losses; presses Ctrl-C at one step."""
+
+    def __init__(self, stop=None):
+        self.losses, self.stop = [], stop
+
+    def advance(self, done, **facts):
+        self.losses.append(facts["loss"])
+        if done == self.stop:
+            raise KeyboardInterrupt
+
+
+def changed(**options):
+    return StyleOptions(**{**vars(QUICK), **options})
+
+
+@pytest.fixture
+def painting(tmp_path, random):
+    """Blue and yellow stripes, 32 wide and 64 high."""
+    stripes = np.zeros((64, 32, 3), "uint8")
+    stripes[::4] = stripes[1::4] = (250, 220, 60)
+    stripes[2::4] = stripes[3::4] = (20, 40, 160)
+    save_image(tmp_path / "stripes.png", stripes)
+    return tmp_path / "stripes.png"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out.png"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_the_loss_falls_and_the_picture_has_the_shape_of_the_content(tiny_image, painting, out, optimizer):
+    result = stylise(tiny_image, [painting], out, changed(optimizer=optimizer), recorder := Recorder())
+    assert (result.path, result.size, result.network, result.steps) == (out, (32, 48), "random", 3)
+    assert load_image(out).shape == (32, 48, 3)
+    assert recorder.losses[0] > recorder.losses[-1] >= result.loss
+
+
+@pytest.mark.parametrize("init", ["content", "random", "style"])
+def test_the_same_seed_makes_the_same_picture(tiny_image, painting, tmp_path, init):
+    pictures = []
+    for number in range(2):
+        path = tmp_path / f"{number}.png"
+        stylise(tiny_image, [painting], path, changed(init=init, seed=5))
+        pictures.append(load_image(path))
+    np.testing.assert_array_equal(*pictures)
+
+
+def test_another_seed_makes_another_noise(tiny_image, painting, tmp_path):
+    for seed in (1, 2):
+        stylise(tiny_image, [painting], tmp_path / f"{seed}.png", changed(init="random", iterations=1, seed=seed))
+    assert (load_image(tmp_path / "1.png") != load_image(tmp_path / "2.png")).mean() > 0.9
+
+
+def test_every_setting_is_in_the_file(tiny_image, painting, out):
+    result = stylise(tiny_image, [painting], out, changed(iterations=1, seed=7))
+    settings = read_settings(out)
+    assert settings["command"] == "style"
+    assert settings["loss"] == result.loss
+    assert settings.keys() >= vars(QUICK).keys() | {"content", "styles", "height", "width", "steps", "imgnn"}
+    assert (settings["seed"], settings["styles"], settings["style_layers"]) == (
+        7,
+        [str(painting)],
+        ["relu1_1", "relu2_1"],
+    )
+    assert settings["content_layers"], "the network's own, by name"
+
+
+def test_a_style_alone_is_a_blend_that_has_all_of_it(tiny_image, painting, tmp_path):
+    one, blend = tmp_path / "one.png", tmp_path / "blend.png"
+    stylise(tiny_image, [painting], one, QUICK)
+    stylise(tiny_image, [painting, tiny_image], blend, changed(style_blend=(2.0, 0.0)))
+    np.testing.assert_array_equal(load_image(one), load_image(blend))
+
+
+def test_shares_add_up_to_one():
+    assert shares_of(None, 4) == (0.25, 0.25, 0.25, 0.25)
+    assert shares_of((3.0, 1.0), 2) == (0.75, 0.25)
+
+
+def test_cover_fills_the_size_and_cuts_around_the_middle():
+    image = np.zeros((10, 40, 3), "uint8")
+    image[:, 15:25] = 255  # the middle square
+    assert (cover(image, (10, 10)) == 255).all()
+    assert cover(image, (33, 20)).shape == (33, 20, 3)
+
+
+def test_ctrl_c_saves_the_picture_so_far(tiny_image, painting, out):
+    with pytest.raises(InterruptedRun, match=rf"^stopped at step 2 of 9; picture so far saved to {out}$") as caught:
+        stylise(tiny_image, [painting], out, changed(iterations=9), Recorder(stop=2))
+    assert caught.value.exit_code == 130
+    assert (load_image(out).shape, read_settings(out)["steps"]) == ((32, 48, 3), 2)
+
+
+def test_a_loss_that_runs_away_is_told_and_the_last_good_picture_saved(tiny_image, painting, out):
+    with pytest.raises(
+        DivergedError, match="no longer finite at step 2; the best picture before it was saved"
+    ) as caught:
+        stylise(tiny_image, [painting], out, changed(learning_rate=1e30))
+    assert "learning-rate" in caught.value.hint
+    assert read_settings(out)["steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "at least 1"),
+        ({"iterations": 0}, "at least 1"),
+        ({"tv_weight": -1.0}, "0 or more"),
+        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}, "not all 0"),
+        ({"style_weight": float("nan")}, "0 or more"),
+        ({"learning_rate": 0.0}, "more than 0"),
+        ({"style_blend": (1.0, 2.0)}, "1 style picture takes 1 number in --style-blend; 2 were received"),
+        ({"style_blend": (-1.0,)}, "0 or more"),
+        ({"size": 1}, "1 x 1 pixels"),
+    ],
+    ids=str,
+)
+def test_options_that_cannot_be_meant_are_refused(tiny_image, painting, out, options, message):
+    with pytest.raises(InputError, match=message):
+        stylise(tiny_image, [painting], out, changed(**options))
+    assert not out.exists()
+
+
+def test_unknown_names_are_told_with_the_near_ones(tiny_image, painting, out):
+    with pytest.raises(UnknownNameError, match="no layer is called 'relu1_9'; did you mean"):
+        stylise(tiny_image, [painting], out, changed(style_layers=("relu1_9",)))
+    with pytest.raises(UnknownNameError, match="no network is called 'randon'; did you mean 'random'"):
+        stylise(tiny_image, [painting], out, changed(network="randon"))
+
+
+def test_the_output_is_looked_at_before_the_long_work(tiny_image, painting, tmp_path):
+    recorder = Recorder()
+    with pytest.raises(InputError, match="there is no folder"):
+        stylise(tiny_image, [painting], tmp_path / "nowhere" / "out.png", QUICK, recorder)
+    with pytest.raises(InputError, match=r"'\.xyz' was received"):
+        stylise(tiny_image, [painting], tmp_path / "out.xyz", QUICK, recorder)
+    assert recorder.losses == []
