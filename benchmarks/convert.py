@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-LOAD = "import sys; from pathlib import Path; from imgnn.networks.files import load_network_file as f; f(Path(sys.argv[1]))"
+LOAD = "import sys, pathlib; from imgnn.networks import files; files.load_network_file(pathlib.Path(sys.argv[1]))"
 PLAIN = "import sys; import imgnn.networks.layers, keras; keras.saving.load_model(sys.argv[1])"
 IMPORT = "import keras"
 

@@ -124,11 +124,10 @@ class _Names:
     def take(self, caffe_name: str) -> str:
         base = keras_name(caffe_name)
         later = (f"{base}_{number}" for number in itertools.count(2))
-        for name in itertools.chain([base], (each for each in later if each not in self._wanted)):
-            if name not in self._taken and not self._is_helper(name):
-                self._taken.add(name)
-                return name
-        raise AssertionError  # numbers do not end
+        names = itertools.chain([base], (name for name in later if name not in self._wanted))
+        free = next(name for name in names if name not in self._taken and not self._is_helper(name))
+        self._taken.add(free)
+        return free
 
     def _is_helper(self, name: str) -> bool:
         return any(name.endswith(end) and name.removesuffix(end) in self._wanted for end in HELPERS)

@@ -4,6 +4,8 @@ One table row per weight says which shape the blob must have and how it is turne
 views of the file until a layer is assigned, one layer at a time.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -152,14 +154,22 @@ def _turned(part: _Part, blob: np.ndarray) -> np.ndarray:
 
 
 def _fits(found: Shape, wanted: Shape) -> bool:
-    """Whether a blob holds the numbers wanted, in their order: the old format wrote every shape with four axes."""
+    """Whether a blob holds the numbers wanted, in their order, though it may have other axes."""
     if found == wanted:
         return True
-    if np.prod(found, dtype=int) != np.prod(wanted, dtype=int):
+    if math.prod(found) != math.prod(wanted):
         return False
-    bare = [size for size in found if size != 1]
+    if max(*found, *wanted, 1) == math.prod(wanted):
+        return True  # a vector, wherever its axes of 1 are
+    rows, wanted_rows = _without_ones_in_front(found), _without_ones_in_front(wanted)
+    if rows == wanted_rows:
+        return True  # the old format wrote every shape with four axes
     # A dense kernel (out, in) and the convolution (out, channels, kh, kw) that it can become hold the same rows.
-    return bare == [size for size in wanted if size != 1] or (bool(wanted) and bare[:1] == [wanted[0]])
+    return rows[0] == wanted_rows[0] and 2 in (len(rows), len(wanted_rows))
+
+
+def _without_ones_in_front(shape: Shape) -> Shape:
+    return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
 def _parts(layer: keras.layers.Layer, flattened: Shape | None) -> list[_Part]:

@@ -22,7 +22,7 @@ from imgnn.caffe.message import Message
 from imgnn.caffe.net import Layer, Net
 from imgnn.caffe.reference import raw_name, run_reference
 from imgnn.caffe.schema import ENUMS
-from imgnn.errors import ConversionError
+from imgnn.errors import ConversionError, InputError
 from imgnn.networks.network import Network
 
 TOLERANCE = 1e-5  # float32, added in another order
@@ -99,21 +99,39 @@ def verify(
             without a prototxt, or if OpenCV refuses it (a train_val net), OpenCV is given one written from `net`.
 
     Raises:
+        InputError: an input is missing.
         ConversionError: neither oracle knows the net, or no layer is left to compare.
     """
-    inputs = dict(x) if isinstance(x, Mapping) else dict(zip(net.inputs, [x], strict=True))
-    net = replace(net, layers=tuple(layer for layer in unfold(net.layers) if layer.name in network.layers))
-    if not net.layers:
+    given = dict(x) if isinstance(x, Mapping) else dict(zip(net.inputs, [x], strict=False))
+    if missing := [name for name in net.inputs if name not in given]:
+        raise InputError(f"{net.name} wants the inputs {', '.join(net.inputs)}; missing: {', '.join(missing)}")
+    inputs = {name: np.asarray(given[name], np.float32) for name in net.inputs}
+    net = replace(net, layers=tuple(unfold(net.layers)))
+    layers = [layer for layer in net.layers if layer.name in network.layers]
+    if not layers:
         raise ConversionError(f"no layer of {net.name} is in the network {network.name}: nothing to compare")
-    caffe_inputs = {name: _to_caffe(np.asarray(value, np.float32)) for name, value in inputs.items()}
-    computed = compute_values(network, net.layers, inputs)
-    answer, reason = _ask_opencv(net, caffe_inputs, prototxt, caffemodel)
+    net = replace(net, layers=tuple(_needed_by(layers, net.layers)))
+    caffe_inputs = {name: _to_caffe(value) for name, value in inputs.items()}
+    computed = compute_values(network, net, inputs)
+    answer, reason = _ask_opencv(net, layers, caffe_inputs, prototxt, caffemodel)
     if answer is None:
         exact = run_reference(net, caffe_inputs)
-        return Verification(tuple(_compare(net, exact, computed, REFERENCE)), REFERENCE, reason)
+        return Verification(tuple(_compare(layers, exact, computed, REFERENCE)), REFERENCE, reason)
     oracle = f"OpenCV {importlib.import_module('cv2').__version__}"
-    result = Verification(tuple(_compare(net, answer, computed, oracle)), oracle)
-    return result if result.ok() else _settle(result, net, run_reference(net, caffe_inputs), answer, computed)
+    result = Verification(tuple(_compare(layers, answer, computed, oracle)), oracle)
+    return result if result.ok() else _settle(result, layers, run_reference(net, caffe_inputs), answer, computed)
+
+
+def _needed_by(layers: Sequence[Layer], every: Sequence[Layer]) -> list[Layer]:
+    """The layers, and those that give what they read, in the net's order."""
+    names = {layer.name for layer in layers}
+    needed: list[Layer] = []
+    read: set[str] = set()
+    for layer in reversed(every):
+        if layer.name in names or not read.isdisjoint(layer.tops):
+            needed.append(layer)
+            read.update(layer.bottoms)
+    return needed[::-1]
 
 
 def run_opencv(prototxt: bytes, caffemodel: bytes, inputs: Values, layers: Sequence[Layer]) -> dict[str, np.ndarray]:
@@ -192,9 +210,13 @@ def _write_scalar(value: Any) -> str:
 
 
 def _ask_opencv(
-    net: Net, inputs: Values, prototxt: Path | bytes | None, caffemodel: Path | bytes | None
+    net: Net,
+    layers: Sequence[Layer],
+    inputs: Values,
+    prototxt: Path | bytes | None,
+    caffemodel: Path | bytes | None,
 ) -> tuple[Values | None, str | None]:
-    """Each layer's own outputs by `raw_name`; or None, and why."""
+    """The outputs of `layers` by `raw_name`; or None, and why."""
     if caffemodel is None:
         return None, "OpenCV reads a caffemodel, and there is none"
     if doubt := _distrust(net):
@@ -203,7 +225,7 @@ def _ask_opencv(
     reason = None
     for text in [*texts, write_prototxt(net, inputs).encode()]:
         try:
-            return run_opencv(text, _bytes(caffemodel), inputs, net.layers), None
+            return run_opencv(text, _bytes(caffemodel), inputs, layers), None
         except ConversionError as error:
             reason = str(error)
     return None, reason
@@ -233,22 +255,25 @@ def _distrust(net: Net) -> str | None:
     return None
 
 
-def compute_values(network: Network, layers: Sequence[Layer], inputs: Values) -> dict[str, np.ndarray]:
+def compute_values(network: Network, net: Net, inputs: Values) -> dict[str, np.ndarray]:
     """Our outputs of each layer by `raw_name`, with Caffe's axes: one model with all of them, evaluated once.
 
     Args:
+        net: its layers that `network` names are computed.
         inputs: blob name -> float32 array with Keras' axes.
     """
-    last = {top: layer.name for layer in layers for top in layer.tops}
+    last = {top: layer.name for layer in net.layers for top in layer.tops}
     tensors = {}
-    for layer in layers:
+    for layer in net.layers:
+        if layer.name not in network.layers:
+            continue
         own = network.model.get_layer(network.layers[layer.name]).output
         own = own if isinstance(own, list | tuple) else [own]
         for index, top in enumerate(layer.tops):
             value = own[index % len(own)]  # a Split is one value here
             tensors[raw_name(layer.name, index)] = network.tensor(top) if last[top] == layer.name else value
     model = keras.Model(network.model.inputs, tensors)
-    outputs = model([keras.ops.convert_to_tensor(inputs[name]) for name in inputs], training=False)
+    outputs = model([keras.ops.convert_to_tensor(value) for value in inputs.values()], training=False)
     return {name: _to_caffe(keras.ops.convert_to_numpy(value)) for name, value in outputs.items()}
 
 
@@ -257,8 +282,8 @@ def _to_caffe(value: np.ndarray) -> np.ndarray:
     return value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
 
 
-def _compare(net: Net, expected: Values, computed: Values, oracle: str) -> Iterator[BlobRow]:
-    for layer in net.layers:
+def _compare(layers: Sequence[Layer], expected: Values, computed: Values, oracle: str) -> Iterator[BlobRow]:
+    for layer in layers:
         for index, top in enumerate(layer.tops):
             wanted, found = expected[raw_name(layer.name, index)], computed[raw_name(layer.name, index)]
             error = largest_difference(wanted, found)
@@ -267,10 +292,12 @@ def _compare(net: Net, expected: Values, computed: Values, oracle: str) -> Itera
             yield BlobRow(layer.name, layer.type, top, wanted.shape, error, relative, oracle)
 
 
-def _settle(result: Verification, net: Net, exact: Values, answer: Values, computed: Values) -> Verification:
+def _settle(
+    result: Verification, layers: Sequence[Layer], exact: Values, answer: Values, computed: Values
+) -> Verification:
     """Where we and OpenCV differ, ask float64: a blob to which we are nearer than OpenCV is compared with it."""
     rows, settled = [], []
-    ours, theirs = (_compare(net, exact, values, REFERENCE) for values in (computed, answer))
+    ours, theirs = (_compare(layers, exact, values, REFERENCE) for values in (computed, answer))
     for row, our, their in zip(result.rows, ours, theirs, strict=True):
         if row.relative_error > TOLERANCE and our.relative_error < their.relative_error:
             settled.append(f"{row.blob} ({their.relative_error:.1e})")

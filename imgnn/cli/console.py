@@ -105,7 +105,8 @@ class BarReporter:
 
     def advance(self, done: float, **facts: float) -> None:
         if self.progress:
-            self.progress.update(self.progress.task_ids[0], completed=done, **({"facts": facts} if facts else {}))
+            bar = self.progress.tasks[0]
+            self.progress.update(bar.id, completed=done, facts=facts or bar.fields.get("facts", {}))
 
     def end(self) -> None:
         if self.progress:

@@ -85,6 +85,8 @@ def stylise(
     shares = shares_of(options.style_blend, len(styles))
 
     size = fit_long_side(photo.shape[:2], options.size)
+    if min(size) < 2:
+        raise InputError(f"{content} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
     photo = resize(photo, size)
     paintings = [resize(each, fit_long_side(each.shape[:2], options.size)) for each in paintings]
 

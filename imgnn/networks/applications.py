@@ -10,12 +10,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from imgnn.errors import DownloadError, UnknownNameError, WeightsError
-from imgnn.networks.network import Network
 from imgnn.networks.registry import LayerRoles, Preprocessing, class_words
 from imgnn.networks.weights import is_offline
+
+if TYPE_CHECKING:
+    from imgnn.networks.network import Network
 
 PREFIX = "keras:"
 Mode = Literal["tf", "torch", "caffe", "inside"]
@@ -184,7 +186,7 @@ def is_present(application: Application, include_top: bool = True) -> bool:
     return application.weights_path(include_top).is_file()
 
 
-def load(name: str, *, include_top: bool = True, weights: str | Path | None = "imagenet") -> Network:
+def load(name: str, *, include_top: bool = True, weights: str | Path | None = "imagenet") -> "Network":
     """The network `keras:NAME`, with the weights that Keras publishes.
 
     Args:
@@ -207,11 +209,10 @@ def load(name: str, *, include_top: bool = True, weights: str | Path | None = "i
         )
     model = _build(application, include_top, None if weights is None else str(weights))
 
-    roles = application.roles
-    if not roles.style:
-        from imgnn.networks.names import guess_roles
+    from imgnn.networks.names import guess_roles  # with Keras, which the list of names does without
+    from imgnn.networks.network import Network
 
-        roles = guess_roles(model)
+    roles = application.roles if application.roles.style else guess_roles(model)
     layers = {layer.name: layer.name for layer in model.layers}
     return Network(
         name=PREFIX + application.name,

@@ -11,6 +11,7 @@ as HDF5 in memory, as arrays): 2.7 GB for VGG-19. Here they go through the disk 
 import datetime
 import io
 import json
+import shutil
 import struct
 import zipfile
 import zlib
@@ -84,7 +85,10 @@ def save_network(
                 if mean_image is not None:
                     with archive.open(MEAN, "w") as file:
                         np.save(file, np.asarray(mean_image, "float32"))
-                archive.write(weights, WEIGHTS)  # stored, not compressed: the numbers of a network do not shrink
+                # Stored, not compressed: a network's numbers do not shrink. (archive.write copies in small pieces.)
+                member = zipfile.ZipInfo.from_file(weights, WEIGHTS)
+                with weights.open("rb") as source, archive.open(member, "w") as file:
+                    shutil.copyfileobj(source, file, SLAB)
         finally:
             weights.unlink(missing_ok=True)
 

@@ -21,7 +21,9 @@ def build_random(input_shape: Shape = (256, 256, 3), classes: int = 0, include_t
 
     Every kernel is drawn from PCG64 at a fixed seed and scaled after He et al. (arXiv:1502.01852), so that
     activations neither grow nor fade. Half of the first filters sum to zero (edges), half do not
-    (colours). Pooling averages: no kernel has learned to bring out a maximum, and gradients are smoother.
+    (colours); all later ones do, or else they would mostly see how bright it is: activations after a
+    ReLU have a large mean, and Gram matrices would hold little else. Pooling averages: no kernel has
+    learned to bring out a maximum, and gradients are smoother.
 
     Args:
         input_shape: `(height, width, 3)`; height and width may be None.
@@ -47,8 +49,12 @@ def fill(model: keras.Model) -> None:
             continue
         kernel, bias = layer.get_weights()
         drawn = random.standard_normal(kernel.shape)  # (3, 3, in, out)
+        spread = np.sqrt(2 / np.prod(kernel.shape[:3]))
         if kernel.shape[2] == 3:
             half = kernel.shape[3] // 2
             drawn[..., :half] -= drawn[..., :half].mean(axis=(0, 1), keepdims=True)
-        drawn *= np.sqrt(2 / np.prod(kernel.shape[:3]))
+        else:
+            drawn -= drawn.mean(axis=(0, 1, 2), keepdims=True)
+            spread /= np.sqrt(1 - 1 / np.pi)  # what a ReLU of a normal number keeps of its square without its mean
+        drawn *= spread
         layer.set_weights([drawn.astype("float32"), np.zeros_like(bias)])

@@ -210,7 +210,8 @@ def _edge(fits: Callable[[int], bool], good: int, bad: int) -> int:
 
 def native_size(network: Network) -> Pair:
     """The size that the model was built for; where that is free, the size of its preprocessing."""
-    _, height, width, *_ = network.model.inputs[0].shape
+    pictures = [each.shape for each in network.model.inputs if len(each.shape) == 4]
+    _, height, width, _ = pictures[0] if pictures else (None, 1, 1, None)
     published = network.preprocessing.size if network.preprocessing else (224, 224)
     return height or published[0], width or published[1]
 
@@ -259,7 +260,9 @@ def _propagate(nodes: list[Node], size: Pair) -> tuple[dict[Source, Value], Misf
         if any(source not in values for source in node.sources):
             continue  # comes after the misfit
         if not node.sources:
-            values[here] = Value((None, *size, *node.layer.output.shape[3:]), (1, 1), (1.0, 1.0))
+            shape = node.layer.output.shape
+            picture = Value((None, *size, *shape[3:]), (1, 1), (1.0, 1.0))
+            values[here] = picture if len(shape) == 4 else Value(shape, None, None)
             continue
         before = [values[source] for source in node.sources]
         wants = keras.tree.flatten(node.layer.input)[0].shape[1:]
@@ -308,7 +311,7 @@ def _window(layer: Any, before: Value, source: Any) -> Window | None:
             half = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
             pad = half if layer.padding == "same" else (0, 0)
         return Window(kernel, stride, _pair(pad), dilation, spread)
-    if hasattr(layer, "pool_size"):
+    if hasattr(layer, "pool_size") and len(before.shape) == 4:
         kernel = _pair(layer.pool_size)
         half = tuple((k - 1) // 2 for k in kernel)
         pad = getattr(layer, "pad", half if getattr(layer, "padding", "") == "same" else (0, 0))
@@ -350,7 +353,8 @@ def _macs(layer: Any, before: Shape, after: Shape) -> int:
         places = after[1:-1]
     else:
         return 0
-    return math.prod(places) * sum(math.prod(w.shape) for w in layer.weights if len(w.shape) > 1)  # type: ignore[arg-type]
+    often = math.prod(place or 1 for place in places)
+    return often * sum(math.prod(w.shape) for w in layer.weights if len(w.shape) > 1)
 
 
 def _parameters(layer: Any) -> int:

@@ -120,7 +120,7 @@ def disagreements(
 
 def keras_values(network: Network, net: Net, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What our graph computes from the same inputs, by the keys of `run_reference`."""
-    return compute_values(network, net.layers, channels_last(inputs))
+    return compute_values(network, net, channels_last(inputs))
 
 
 def channels_last(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -58,6 +58,34 @@ def test_batch_norm_divides_its_sums_by_the_factor(factor, mean):
     np.testing.assert_array_equal(found, [np.full(3, mean), np.full(3, 4 * mean)])
 
 
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((4, 2, 1, 3), (4, 2, 3, 1)),  # height and width exchanged
+        ((4, 2, 3, 3), (4, 3, 2, 3)),
+        ((4, 2, 3, 3), (4, 2, 9, 1)),
+    ],
+)
+def test_as_many_numbers_in_another_order_do_not_fit(shape, found):
+    layer = build(lambda x: L.conv(x, shape[0], shape[2:], name="c", bias=False), (5, 5, shape[1])).get_layer("c")
+    with pytest.raises(WeightsError, match="wants a kernel"):
+        keras_arrays(layer, [numbered(*found)])
+
+
+@pytest.mark.parametrize("found", [(4, 18), (1, 1, 4, 18)])
+def test_a_dense_kernel_fits_the_convolution_that_it_can_become(found):
+    layer = build(lambda x: L.conv(x, 4, 3, name="c", bias=False), (5, 5, 2)).get_layer("c")
+    kernel = keras_arrays(layer, [numbered(*found)])[0]
+    np.testing.assert_array_equal(kernel, numbered(4, 2, 3, 3).transpose(2, 3, 1, 0))
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1), (1, 1, 1, 3)])
+def test_a_vector_may_have_axes_of_one(shape):
+    layer = build(lambda x: L.batch_norm(x, name="bn"), (2, 2, 3)).get_layer("bn")
+    mean, _ = keras_arrays(layer, [numbered(*shape), numbered(*shape), np.ones((1, 1, 1, 1), "float32")])
+    np.testing.assert_array_equal(mean, [0, 1, 2])
+
+
 def test_scale_along_all_axes_of_a_picture_is_turned_too():
     layer = build(lambda x: L.Scale((3, 1, 2), bias=False, name="s")(x), (2, 3, 5)).get_layer("s")
     blob = numbered(5, 2, 3)

@@ -12,7 +12,7 @@ from imgnn.caffe.message import Message
 from imgnn.caffe.net import read_net
 from imgnn.caffe.reference import run_reference
 from imgnn.caffe.verify import verify, write_prototxt
-from imgnn.errors import ConversionError
+from imgnn.errors import ConversionError, InputError
 from tests.caffe.cases import SWEEPS
 from tests.caffe.oracle import header, write_net
 
@@ -171,7 +171,23 @@ def test_nan_and_other_shapes_never_pass():
     assert module.largest_difference(np.zeros((2, 3)), np.zeros((3, 2))) == np.inf
 
 
-def test_nothing_to_compare_is_an_error(files, x, monkeypatch):
+def test_nothing_to_compare_is_an_error(files, x):
     net = files.read()
     with pytest.raises(ConversionError, match="nothing to compare"):
         verify(replace(build_graph(net), layers={}), net, x)
+
+
+def test_a_missing_input_is_named(files, x):
+    net = files.read()
+    with pytest.raises(InputError, match="wants the inputs data; missing: data"):
+        verify(build_graph(net), net, {"image": x})
+
+
+def test_layers_that_the_network_does_not_name_still_count(files, x):
+    net = files.read()
+    network = build_graph(net)
+    some = {name: network.layers[name] for name in ("conv1", "prob")}
+    for options in ({}, {"caffemodel": files.caffemodel}):
+        result = verify(replace(network, layers=some), net, x, **options)
+        assert [row.layer for row in result.rows] == ["conv1", "prob"]
+        assert result.ok()

@@ -27,7 +27,7 @@ def test_the_list_says_what_is_on_this_machine(cli, home):
 
 
 def test_the_list_wakes_no_keras():
-    code = "import sys; from imgnn.cli import networks as n; n.networks(None, None, False); print('keras' in sys.modules)"
+    code = "import sys; from imgnn.cli.networks import networks; networks(); print('keras' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "False"
 

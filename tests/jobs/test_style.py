@@ -125,7 +125,7 @@ def test_a_loss_that_runs_away_is_told_and_the_last_good_picture_saved(tiny_imag
         ({"learning_rate": 0.0}, "more than 0"),
         ({"style_blend": (1.0, 2.0)}, "1 style picture takes 1 number in --style-blend; 2 were received"),
         ({"style_blend": (-1.0,)}, "0 or more"),
-        ({"size": 1}, "1 x 1 pixels"),
+        ({"size": 1}, "1 x 1 pixels: too few"),
     ],
     ids=str,
 )

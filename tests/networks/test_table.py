@@ -169,6 +169,13 @@ def test_table_of_a_plain_keras_model():
     assert table.row("out").macs == 32 * 32 * 4 * 4 * 8 * 4
 
 
+def test_table_of_a_network_that_takes_no_picture():
+    data = keras.Input((10,), name="data")
+    model = keras.Model(data, keras.layers.Dense(4, name="fc")(data))
+    row = layer_table(Network("numbers", model, None, {}, {})).row("fc")
+    assert (row.shape, row.parameters, row.macs, row.receptive_field) == ((4,), 44, 40, None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_in_the_registry_are_those_of_the_model(name, network):
