@@ -27,10 +27,18 @@ def name() -> str:
 
 
 def device() -> str:
-    """Where Keras computes: "cpu", "gpu", "tpu"."""
+    """Where Keras computes: "cpu", "gpu", "mps", "tpu"."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        return "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+    if name() == "jax":
+        import jax
+
+        return jax.default_backend()
     import keras
 
-    return keras.distribution.list_devices()[0].partition(":")[0]
+    return {"cuda": "gpu"}.get(kind := keras.ops.zeros(()).device.type, kind)
 
 
 def value_and_grad(function: Function) -> Evaluate:

@@ -23,7 +23,7 @@ def test_value_and_grad_is_that_of_the_formula():
 
 
 def test_device_has_a_plain_name():
-    assert backend.device() in ("cpu", "gpu", "tpu")
+    assert backend.device() in ("cpu", "gpu", "mps", "tpu")
 
 
 def run(code, **environment):

@@ -103,7 +103,7 @@ def convert_caffemodel(
     if not caffemodel.is_file():
         raise InputError(f"there is no file {caffemodel}")
     with ThreadPoolExecutor(1) as pool:
-        hashed = pool.submit(weights.digest, caffemodel)  # while the net is read and built
+        hashed = pool.submit(weights.digest, caffemodel)
         plan, rows, target = unallocated(lambda: write(caffemodel, prototxt, output, options, reporter, hashed))
     conversion = Conversion(
         path=target,
@@ -138,13 +138,14 @@ def write(
         **plan.network.source,
         "file": caffemodel.name,
         "bytes": caffemodel.stat().st_size,
-        "sha256": sha256.result(),
+        "sha256": "",  # known when the weights are written: hashing needs no Python and goes on beside
         **({"prototxt": plan.prototxt.name} if plan.prototxt else {}),
         "converted_by": f"imgnn {__version__}",
     }
-    plan.network = replace(plan.network, source=source)
+    # A variant is not what its registry's name promises, wherever it goes.
+    name = caffemodel.stem if plan.spec is not None and not plan.is_published else plan.network.name
+    plan.network = replace(plan.network, name=name, source=source)
     target = choose_target(plan, caffemodel, output)
-    weights.made_folder(target.parent)
     rows: list[Loaded] = []
 
     def fill(put: Put) -> None:
@@ -154,6 +155,7 @@ def write(
                 release(plan.blobs)
 
         rows.extend(assign_blobs(plan.network.model, plan.network.layers, plan.blobs, assign=put_and_release))
+        source["sha256"] = sha256.result()
 
     reporter.begin(f"convert {caffemodel.name}", None)
     try:
@@ -400,7 +402,9 @@ def choose_target(plan: Plan, caffemodel: Path, output: Path | None) -> Path:
     if output is not None:
         return output / f"{caffemodel.stem}.keras" if output.is_dir() else output
     if plan.spec is not None and plan.is_published:
-        return weights.converted_path(plan.spec.name)
+        kept = weights.converted_path(plan.spec.name)
+        weights.made_folder(kept.parent)
+        return kept
     return Path(f"{caffemodel.stem}.keras")
 
 

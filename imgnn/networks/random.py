@@ -12,31 +12,32 @@ from imgnn.networks.layers import average_pool, conv, relu
 
 Shape = tuple[int | None, int | None, int]
 
-BLOCKS = ((32, 32), (64, 64), (128, 128), (128,))
+LEVELS = 5  # 7, 14, 28, 56 and 112 pixels of the picture under one filter
+FILTERS = 32
 SEED = 20161125
 
 
 def build_random(input_shape: Shape = (256, 256, 3), classes: int = 0, include_top: bool = False) -> keras.Model:
-    """VGG's pattern with fewer and random filters: 3x3 convolutions, ReLU, 2x2 pooling.
+    """One layer of random 7x7 filters, at five scales: the picture is halved four times.
+
+    As in arXiv:1606.00021 the layers stand side by side, not on top of each other: what random
+    filters make of random filters tells brightness from little else. There the scales are filters
+    of 3 to 55 pixels; here they are smaller pictures, which costs a hundredth.
 
     Every kernel is drawn from PCG64 at a fixed seed and scaled after He et al. (arXiv:1502.01852), so that
-    activations neither grow nor fade. Half of the first filters sum to zero (edges), half do not
-    (colours); all later ones do, or else they would mostly see how bright it is: activations after a
-    ReLU have a large mean, and Gram matrices would hold little else. Pooling averages: no kernel has
-    learned to bring out a maximum, and gradients are smoother.
+    activations are as large as the input. Half of the filters sum to zero (strokes), half do not (colours).
 
     Args:
         input_shape: `(height, width, 3)`; height and width may be None.
         classes, include_top: there is no classifier; every builder takes these.
     """
     data = x = keras.Input(input_shape, name="data")
-    for block, widths in enumerate(BLOCKS, start=1):
-        if block > 1:
-            x = average_pool(x, 2, stride=2, name=f"pool{block - 1}")
-        for number, filters in enumerate(widths, start=1):
-            x = conv(x, filters, 3, pad=1, name=f"conv{block}_{number}")
-            x = relu(x, name=f"relu{block}_{number}")
-    model = keras.Model(data, x, name="random")
+    outputs = []
+    for level in range(1, LEVELS + 1):
+        if level > 1:
+            x = average_pool(x, 2, stride=2, name=f"pool{level - 1}")
+        outputs.append(relu(conv(x, FILTERS, 7, pad=3, name=f"conv{level}"), name=f"relu{level}"))
+    model = keras.Model(data, outputs, name="random")
     fill(model)
     return model
 
@@ -48,13 +49,8 @@ def fill(model: keras.Model) -> None:
         if not isinstance(layer, keras.layers.Conv2D):
             continue
         kernel, bias = layer.get_weights()
-        drawn = random.standard_normal(kernel.shape)  # (3, 3, in, out)
-        spread = np.sqrt(2 / np.prod(kernel.shape[:3]))
-        if kernel.shape[2] == 3:
-            half = kernel.shape[3] // 2
-            drawn[..., :half] -= drawn[..., :half].mean(axis=(0, 1), keepdims=True)
-        else:
-            drawn -= drawn.mean(axis=(0, 1, 2), keepdims=True)
-            spread /= np.sqrt(1 - 1 / np.pi)  # what a ReLU of a normal number keeps of its square without its mean
-        drawn *= spread
+        drawn = random.standard_normal(kernel.shape)  # (7, 7, 3, FILTERS)
+        strokes = drawn[..., : FILTERS // 2]
+        strokes -= strokes.mean(axis=(0, 1), keepdims=True)
+        drawn *= np.sqrt(2 / np.prod(kernel.shape[:3]))
         layer.set_weights([drawn.astype("float32"), np.zeros_like(bias)])

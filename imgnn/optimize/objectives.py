@@ -114,6 +114,7 @@ def tv_loss() -> Objective:
 
 def _distance(targets: Features, of: Callable[[Tensor], Tensor]) -> Term:
     """The mean over layers of `|of(features) - target|² / |target|²`."""
+    targets = {name: ops.stop_gradient(ops.convert_to_tensor(target)) for name, target in targets.items()}
     # A layer that is silent for the target (all zero after its ReLU) is compared as it is.
     norms = {name: float(ops.sum(ops.square(target))) or 1.0 for name, target in targets.items()}
 

@@ -5,7 +5,7 @@ import pytest
 from imgnn.images.files import read_settings
 from imgnn.optimize import loop
 
-QUICK = ("--network", "random", "--size", 48, "--iterations", 2, "--style-layers", "relu1_1,relu2_1")
+QUICK = ("--network", "random", "--size", 48, "--iterations", 2, "--style-layers", "relu1,relu2")
 
 
 def test_style_prints_the_path_of_the_picture(cli, tiny_image, tmp_path):
@@ -13,7 +13,7 @@ def test_style_prints_the_path_of_the_picture(cli, tiny_image, tmp_path):
     result = cli("style", tiny_image, tiny_image, *QUICK, "-o", out)
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
     assert "random, 48 x 32 pixels, 2 steps on the " in result.stderr
-    assert read_settings(out)["style_layers"] == ["relu1_1", "relu2_1"]
+    assert read_settings(out)["style_layers"] == ["relu1", "relu2"]
 
 
 def test_style_names_its_output_after_both_pictures(cli, tiny_image, tmp_path, monkeypatch):

@@ -190,7 +190,7 @@ def test_a_places_version_is_recognised_and_does_not_take_the_place_of_the_publi
     result = convert_caffemodel(source)
     assert (result.spec.name, result.path, result.is_kept) == ("squeezenet-v1.1", Path("places.keras"), False)
     network = load_network_file(result.path)
-    assert (network.model.output_shape[-1], network.words) == (205, None)
+    assert (network.name, network.model.output_shape[-1], network.words) == ("places", 205, None)
 
 
 def test_a_classifier_of_another_name_is_found_by_its_role(tmp_path, random):
@@ -282,6 +282,8 @@ def test_output_may_be_a_file_or_a_folder(little, tmp_path):
     (tmp_path / "out").mkdir()
     assert convert_caffemodel(little, output=tmp_path / "a.keras").path == tmp_path / "a.keras"
     assert convert_caffemodel(little, output=tmp_path / "out").path == tmp_path / "out" / "little.keras"
+    with pytest.raises(InputError, match="cannot write"):
+        convert_caffemodel(little, output=tmp_path / "nowhere" / "a.keras")
     with pytest.raises(InputError, match=r"is a \.keras file") as caught:
         convert_caffemodel(little, output=tmp_path / "a.h5")
     assert caught.value.hint == "-o a.keras"
@@ -310,13 +312,13 @@ def test_pages_of_a_mapped_file_can_be_given_back(tmp_path, random):
 # A file as large as VGG-19's, converted by a process of its own.
 
 MEASURED = """
-import json, resource, sys, time
-began = time.perf_counter()
+import json, sys, time
 from pathlib import Path
 from imgnn.jobs.convert import convert_caffemodel
 result = convert_caffemodel(Path(sys.argv[1]))
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([result.network, result.parameters, time.perf_counter() - began, used]))
+status = Path("/proc/self/status").read_text()  # getrusage would count what the parent had, too
+used = int(status.partition("VmHWM:")[2].split()[0])
+print(json.dumps([result.network, result.parameters, time.process_time(), used]))
 """
 
 
@@ -328,14 +330,15 @@ def write_vgg19(path: Path, random) -> None:
     with path.open("wb") as file:
         file.write(length_delimited(1, b"VGG_ILSVRC_19_layers"))
         for name, shapes in net.weights.items():
-            body = length_delimited(1, name.encode())
+            kind = b"InnerProduct" if name.startswith("fc") else b"Convolution"
+            body = length_delimited(1, name.encode()) + length_delimited(2, kind)
             for shape in shapes:
                 body += length_delimited(7, encode_blob(random.standard_normal(shape, "float32") * 0.01))
             file.write(tag(100, 2) + varint(len(body)) + body)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_575_megabytes_convert_in_eight_seconds_and_1600_megabytes_of_memory(tmp_path, random):
     write_vgg19(tmp_path / "big.caffemodel", random)
     assert (tmp_path / "big.caffemodel").stat().st_size > 574e6
@@ -344,5 +347,5 @@ def test_575_megabytes_convert_in_eight_seconds_and_1600_megabytes_of_memory(tmp
     )
     name, parameters, seconds, kilobytes = json.loads(run.stdout)
     assert (name, parameters) == ("vgg19", 143_667_240)
-    assert seconds <= 8.0
+    assert seconds <= 8.0  # of the processor: the clock would also count what else the machine has to do
     assert kilobytes * 1024 <= 1.6e9

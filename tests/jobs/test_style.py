@@ -7,7 +7,7 @@ from imgnn.jobs.style import cover, shares_of, stylise
 from imgnn.options import StyleOptions
 from imgnn.runs import Silent
 
-QUICK = StyleOptions(network="random", size=48, iterations=3, style_layers=("relu1_1", "relu2_1"))
+QUICK = StyleOptions(network="random", size=48, iterations=3, style_layers=("relu1", "relu2"))
 
 
 class Recorder(Silent):
@@ -43,10 +43,10 @@ def out(tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_the_loss_falls_and_the_picture_has_the_shape_of_the_content(tiny_image, painting, out, optimizer):
-    result = stylise(tiny_image, [painting], out, changed(optimizer=optimizer), recorder := Recorder())
-    assert (result.path, result.size, result.network, result.steps) == (out, (32, 48), "random", 3)
+    result = stylise(tiny_image, [painting], out, changed(optimizer=optimizer, iterations=8), recorder := Recorder())
+    assert (result.path, result.size, result.network, result.steps) == (out, (32, 48), "random", 8)
     assert load_image(out).shape == (32, 48, 3)
-    assert recorder.losses[0] > recorder.losses[-1] >= result.loss
+    assert result.loss == min(recorder.losses) < 0.9 * recorder.losses[0]
 
 
 @pytest.mark.parametrize("init", ["content", "random", "style"])
@@ -74,7 +74,7 @@ def test_every_setting_is_in_the_file(tiny_image, painting, out):
     assert (settings["seed"], settings["styles"], settings["style_layers"]) == (
         7,
         [str(painting)],
-        ["relu1_1", "relu2_1"],
+        ["relu1", "relu2"],
     )
     assert settings["content_layers"], "the network's own, by name"
 
@@ -136,8 +136,8 @@ def test_options_that_cannot_be_meant_are_refused(tiny_image, painting, out, opt
 
 
 def test_unknown_names_are_told_with_the_near_ones(tiny_image, painting, out):
-    with pytest.raises(UnknownNameError, match="no layer is called 'relu1_9'; did you mean"):
-        stylise(tiny_image, [painting], out, changed(style_layers=("relu1_9",)))
+    with pytest.raises(UnknownNameError, match="no layer is called 'relu9'; did you mean"):
+        stylise(tiny_image, [painting], out, changed(style_layers=("relu9",)))
     with pytest.raises(UnknownNameError, match="no network is called 'randon'; did you mean 'random'"):
         stylise(tiny_image, [painting], out, changed(network="randon"))
 

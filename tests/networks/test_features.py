@@ -15,10 +15,10 @@ def network():
     x = layers.Conv2D(4, 3, name="conv1")(x)
     x = layers.ReLU(name="relu1")(x)
     x = layers.MaxPooling2D(2, name="pool1")(x)
-    x = layers.Conv2D(5, 3, name="fire.conv2")(x)
+    x = layers.Conv2D(5, 3, name="fire_conv2")(x)
     x = layers.Dense(2, name="fc")(layers.Flatten(name="flat")(x))
-    names = {"conv1": "conv1", "relu1": "relu1", "pool1": "pool1", "fire/conv2": "fire.conv2", "fc": "fc"}
-    blobs = {"conv1": ("relu1", 0), "fire/conv2": ("fire.conv2", 0)}
+    names = {"conv1": "conv1", "relu1": "relu1", "pool1": "pool1", "fire/conv2": "fire_conv2", "fc": "fc"}
+    blobs = {"conv1": ("relu1", 0), "fire/conv2": ("fire_conv2", 0)}
     return Network("tiny", keras.Model(data, x), None, names, blobs)
 
 
