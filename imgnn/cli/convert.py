@@ -26,7 +26,7 @@ def convert(
     prototxt: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[X.prototxt]", help="The definition, if the network is none of ours.", show_default=False
+            metavar="X.prototxt", help="The definition, if the network is none of ours.", show_default=False
         ),
     ] = None,
     network: Annotated[
@@ -55,8 +55,8 @@ def convert(
 ) -> None:
     """Turn a .caffemodel into one Keras file that explains itself.
 
-    A network that imgnn knows is recognised, and kept where every command finds it by name; any other
-    is built from its prototxt.
+    A network that imgnn knows is recognised and kept under its name,
+    where every command finds it; any other is built from its prototxt.
 
     \b
     Example:

@@ -49,16 +49,21 @@ class LBFGS:
     Args:
         learning_rate: length of a step; 1 trusts the curve.
         history: how many steps are remembered, two tensors like `x` each.
-        first_step: how far the first step moves, in units of `x` on the mean: nothing is known yet of the curve.
+        first_step: how far the first step moves, in units of `x`, on the mean: nothing is known yet of the curve.
+        longest_step: no step moves further than this on the mean, however flat the curve seems.
 
     Source: Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 7.5. The form without a line search is that
-    of Torch's `optim.lbfgs`, which neural-style uses; but its first step, `min(1, 1 / |g|_1)` times the gradient, is
-    below the precision of a float32 grey level for a picture of half a million numbers.
+    of Torch's `optim.lbfgs`, which neural-style uses; two things differ. Its first step, `min(1, 1 / |g|_1)` times the
+    gradient, is below the precision of a float32 grey level for a picture of half a million numbers. And its steps
+    have no bound: where the curve is misjudged, the loss may jump by ten orders of magnitude before it comes back.
     """
 
-    def __init__(self, learning_rate: float = 1.0, history: int = 10, first_step: float = 1.0) -> None:
+    def __init__(
+        self, learning_rate: float = 1.0, history: int = 10, first_step: float = 1.0, longest_step: float = 10.0
+    ) -> None:
         self.learning_rate = learning_rate
         self.first_step = first_step
+        self.longest_step = longest_step
         self.history = history
         self.moves: deque[Tensor] = deque(maxlen=history)
         self.changes: deque[Tensor] = deque(maxlen=history)  # of the gradient, by the moves
@@ -78,11 +83,16 @@ class LBFGS:
                 self.changes.append(change)
         if self.moves:
             direction = self.direction(gradient, tuple(self.moves), tuple(self.changes))
+            move = direction * ops.minimum(self.learning_rate, self.longest_step / (mean_size(direction) + 1e-30))
         else:
-            direction = -gradient * (self.first_step / (ops.mean(ops.abs(gradient)) + 1e-30))
-        move = self.learning_rate * direction
+            move = -gradient * (self.learning_rate * self.first_step / (mean_size(gradient) + 1e-30))
         self.last = (move, gradient)
         return x + move, loss, parts
+
+
+def mean_size(tensor: Tensor) -> Tensor:
+    """The mean of the absolute values."""
+    return ops.mean(ops.abs(tensor))
 
 
 def _lbfgs_direction(gradient: Tensor, moves: tuple[Tensor, ...], changes: tuple[Tensor, ...]) -> Tensor:

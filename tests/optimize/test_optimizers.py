@@ -25,8 +25,8 @@ def losses_of(optimizer, function, start, steps, dtype="float64"):
 
 def test_lbfgs_steps_as_torch_does():
     golden = json.loads((Path(__file__).parents[1] / "golden" / "lbfgs.json").read_text())
-    # Torch's first step is g / |g|_1, for a large gradient: 1 / n on the mean.
-    optimizer = LBFGS(history=golden["history"], first_step=1 / len(golden["start"]))
+    # Torch's first step is g / |g|_1, for a large gradient: 1 / n on the mean. No step is cut.
+    optimizer = LBFGS(history=golden["history"], first_step=1 / len(golden["start"]), longest_step=1e9)
     _, losses = losses_of(optimizer, rosenbrock, golden["start"], 26)
     np.testing.assert_allclose(losses, golden["losses"][:26], rtol=1e-6)
 
@@ -47,6 +47,18 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds(random):
         options={"ftol": 1e-15, "gtol": 1e-9},
     ).x
     np.testing.assert_allclose(found, peer, atol=1e-5)
+
+
+def test_lbfgs_never_steps_further_than_it_may():
+    # Nearly flat, then steep: the curve seen so far promises a minimum 1000 away.
+    start, moves = np.array([10.0, 10.0]), []
+    evaluate = value_and_grad(lambda x: (ops.sum(ops.log(ops.cosh(x - 3)) + 1e-6 * x**2), {}))
+    optimizer, x = LBFGS(first_step=1.0, longest_step=2.0), ops.convert_to_tensor(start, "float64")
+    for _ in range(12):
+        before = ops.convert_to_numpy(x)
+        x, _, _ = optimizer.step(x, evaluate)
+        moves.append(np.abs(ops.convert_to_numpy(x) - before).mean())
+    assert max(moves) == pytest.approx(2.0)
 
 
 def test_lbfgs_keeps_going_where_the_loss_curves_downwards():
