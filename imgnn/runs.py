@@ -5,31 +5,12 @@ records, the web page will stream. Library modules never print.
 """
 
 import contextlib
-import os
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from imgnn.errors import InputError
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of an optimisation, after it was taken.
-
-    Attributes:
-        number: counted from 1.
-        total: how many steps are planned.
-        loss: the whole loss at the image before the step.
-        parts: its terms, weighted, by name; they add up to `loss`.
-    """
-
-    number: int
-    total: int
-    loss: float
-    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Reporter(Protocol):
@@ -73,7 +54,7 @@ def write_aside(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield aside
-        os.replace(aside, path)
+        aside.replace(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

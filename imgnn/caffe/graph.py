@@ -23,10 +23,10 @@ from imgnn.caffe.layout import assign_blobs
 from imgnn.caffe.message import Message
 from imgnn.caffe.net import Net
 from imgnn.errors import ConversionError, UnknownNameError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import layers as emit
 from imgnn.networks.layers import Tensor
 from imgnn.networks.network import Network, keras_name
-from imgnn.networks.registry import Preprocessing
 
 TO_KERAS = (0, 3, 1, 2)  # the Keras axis of each Caffe axis of a blob with four axes
 TO_CAFFE = (0, 2, 3, 1)  # and back

@@ -48,7 +48,7 @@ def note(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on one line of stdout, so that several can follow each other."""
-    print(json.dumps(value, ensure_ascii=False), file=out.file, flush=True)  # noqa: T201
+    print(json.dumps(value, ensure_ascii=False), file=out.file, flush=True)
 
 
 def print_table(table: Table) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from imgnn.errors import InputError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.images.resize import centre_square, resize_linear
-from imgnn.networks.registry import Preprocessing
 
 CHANNELS = {"RGB": 3, "BGR": 3, "GREY": 1}
 

@@ -13,10 +13,10 @@ import numpy as np
 from imgnn.errors import InputError
 from imgnn.images.files import check_readable, find_images, load_image
 from imgnn.images.preprocess import VIEWS, classifier_crops
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.load import load_network
 from imgnn.networks.network import Network
 from imgnn.networks.predict import Prediction, check_classifier, predict
-from imgnn.networks.registry import Preprocessing
 from imgnn.options import ClassifyOptions
 from imgnn.runs import Reporter, Silent
 

@@ -20,11 +20,12 @@ from imgnn.errors import ConversionError, InputError, WeightsError
 from imgnn.images.files import load_image
 from imgnn.images.mean import channel_mean, load_mean
 from imgnn.images.preprocess import classifier_crops, preprocess
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import registry, weights
 from imgnn.networks.files import Put, load_network_file, save_network, unallocated
 from imgnn.networks.names import guess_roles, network_of
 from imgnn.networks.network import Network
-from imgnn.networks.registry import NetworkSpec, Preprocessing, class_words
+from imgnn.networks.registry import NetworkSpec, class_words
 from imgnn.options import ConvertOptions
 from imgnn.runs import Reporter, Silent
 

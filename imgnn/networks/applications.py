@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from imgnn.errors import DownloadError, UnknownNameError, WeightsError
-from imgnn.networks.registry import LayerRoles, Preprocessing, class_words
+from imgnn.images.preprocessing import Preprocessing
+from imgnn.networks.registry import LayerRoles, class_words
 from imgnn.networks.weights import is_offline
 
 if TYPE_CHECKING:

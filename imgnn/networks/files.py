@@ -27,10 +27,11 @@ import keras
 import numpy as np
 
 from imgnn.errors import InputError, WeightsError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import layers  # noqa: F401  registers Caffe's layers, without which a file does not open
 from imgnn.networks.names import guess_roles
 from imgnn.networks.network import Network
-from imgnn.networks.registry import LayerRoles, Preprocessing
+from imgnn.networks.registry import LayerRoles
 from imgnn.runs import Reporter, Silent, write_aside
 
 FORMAT = "imgnn network"

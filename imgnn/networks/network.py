@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from imgnn.errors import UnknownNameError
-from imgnn.networks.registry import LayerRoles, Preprocessing
+from imgnn.images.preprocessing import Preprocessing
+from imgnn.networks.registry import LayerRoles
 
 RAW = "@raw"  # `conv1@raw`: what the layer itself gives, before in-place layers change its blob
 

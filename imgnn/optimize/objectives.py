@@ -98,16 +98,16 @@ def style_loss(targets: Features) -> Objective:
 def tv_loss() -> Objective:
     """Total variation: how much each pixel differs from its neighbours to the right and below.
 
-    `½ mean of [(x - x_right)² + (x - x_below)²] / 255²`, over the pixels that have both neighbours
+    `½ (mean of (x - x_right)² + mean of (x - x_below)²) / 255²`, over all pairs of neighbours
 
-    The form is neural-style's (squares, not the absolute values of its PyTorch port), which sums and does not
-    divide: there, the larger the picture the smoother it gets.
+    The squares are neural-style's (its PyTorch port has absolute values). It sums, which smooths a larger
+    picture more, and leaves out the last row and column, where dots then grow.
     """
 
     def term(picture: Tensor, features: Features) -> Tensor:
-        here = picture[:, :-1, :-1]
-        right, below = picture[:, :-1, 1:], picture[:, 1:, :-1]
-        return ops.mean(ops.square(here - right) + ops.square(here - below)) / (2 * 255.0**2)
+        across = ops.mean(ops.square(picture[:, :, 1:] - picture[:, :, :-1]))
+        down = ops.mean(ops.square(picture[:, 1:] - picture[:, :-1]))
+        return (across + down) / (2 * 255.0**2)
 
     return Objective({"tv": (1.0, term)})
 

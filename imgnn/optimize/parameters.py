@@ -7,7 +7,7 @@ from keras import ops
 
 from imgnn.backend import Tensor
 from imgnn.images.preprocess import preprocess
-from imgnn.networks.registry import Preprocessing
+from imgnn.images.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import pytest
 
 from imgnn.errors import InputError
 from imgnn.images.preprocess import classifier_crops, deprocess, preprocess
-from imgnn.networks.registry import Preprocessing
+from imgnn.images.preprocessing import Preprocessing
 
 CAFFE = Preprocessing((224, 224))
 RGB = Preprocessing(

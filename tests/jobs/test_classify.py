@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from imgnn.errors import InputError, UnknownNameError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs import classify as job
 from imgnn.jobs.classify import classify_images
 from imgnn.networks.files import save_network
 from imgnn.networks.network import Network
-from imgnn.networks.registry import Preprocessing
 from imgnn.options import ClassifyOptions
 from imgnn.runs import Silent
 

@@ -1,6 +1,7 @@
 """Every builder against OpenCV's Caffe importer, blob by blob, and against the graph that its prototxt gives."""
 
-import cv2
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,13 +10,18 @@ from keras import ops
 from imgnn.caffe.graph import build_graph
 from imgnn.caffe.layout import assign_blobs
 from imgnn.caffe.net import read_net
+from imgnn.images.files import load_image
+from imgnn.images.preprocess import preprocess
 from imgnn.networks import registry
 from imgnn.networks.files import unallocated
 from imgnn.networks.names import caffe_names, network_of
 from tests.caffe.encode import encode_net
 from tests.networks.prototxts import NETWORKS, Prototxt, deploy, random_blobs
 
+cv2 = pytest.importorskip("cv2")
+
 TOLERANCE = 1e-5  # largest difference / largest value
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FIRST_RANDOM = [-0.095969, 0.02598393, -0.00994906]
 
 ODD = [(97, 131), (225, 181)]
@@ -155,9 +161,10 @@ def test_random_filters_are_the_same_every_time():
     assert first.get_weights()[0].ravel()[:3] == pytest.approx(FIRST_RANDOM, abs=1e-6)
 
 
-def test_activations_of_random_filters_neither_grow_nor_fade(random):
+def test_activations_of_random_filters_are_as_large_at_every_scale():
     network = network_of("random", input_shape=(None, None, 3))
-    x = pictures((64, 64), random)
+    # A picture, not noise: that would fade from scale to scale.
+    x = preprocess(load_image(EXAMPLES / "harbour.png"), network.preprocessing)
     model = keras.Model(network.model.input, [network.tensor(name) for name in network.roles.style])
-    for activation in model.predict_on_batch(x):
-        assert 0.1 < activation.std() < 10
+    spread = [activation.std() for activation in model.predict_on_batch(x)]
+    assert 0.3 < min(spread) <= max(spread) < 3

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from imgnn.errors import InputError, WeightsError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import files, layers
 from imgnn.networks.files import load_network_file, read_facts, read_mean_image, save_network, unallocated
 from imgnn.networks.network import Network
-from imgnn.networks.registry import LayerRoles, Preprocessing
+from imgnn.networks.registry import LayerRoles
 from imgnn.runs import Silent
 
 

@@ -7,9 +7,10 @@ from imgnn.caffe.net import read_net
 from imgnn.errors import InputError
 from imgnn.images.files import load_image
 from imgnn.images.preprocess import classifier_crops, preprocess
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.network import Network
 from imgnn.networks.predict import compute_prob, predict, top_classes
-from imgnn.networks.registry import Preprocessing, class_words
+from imgnn.networks.registry import class_words
 
 RAW = Preprocessing((4, 4), mean=(0.0,) * 3, channel_order="RGB")
 

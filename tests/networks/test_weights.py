@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from imgnn.errors import DownloadError, WeightsError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import registry, weights
-from imgnn.networks.registry import LayerRoles, NetworkSpec, Preprocessing, PublishedWeights
+from imgnn.networks.registry import LayerRoles, NetworkSpec, PublishedWeights
 from imgnn.runs import Silent
 from tests.networks import server as answers
 from tests.networks.server import serving

@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 
 from imgnn.images.preprocess import preprocess
-from imgnn.networks.registry import Preprocessing
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.optimize.parameters import Pixels
 
 
