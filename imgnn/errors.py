@@ -25,6 +25,7 @@ class ImgnnError(Exception):
     """
 
     exit_code = 1
+    label = "Error"  # what the line begins with
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -74,3 +75,4 @@ class InterruptedRun(ImgnnError):
     """Ctrl-C, after the work so far was saved."""
 
     exit_code = 130
+    label = "Interrupted"

@@ -36,7 +36,7 @@ def debugging() -> bool:
 
 def show_error(error: ImgnnError) -> None:
     """One line for the message, one for the hint; no markup (a path may hold "["), no wrapping."""
-    err.print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
+    err.print(Text.assemble((f"{error.label}: ", "bold red"), str(error)), soft_wrap=True)
     if error.hint:
         err.print(Text.assemble(("Try: ", "bold"), error.hint), soft_wrap=True)
 
@@ -65,10 +65,13 @@ def reporter() -> Reporter:
 
 
 class FactsColumn(ProgressColumn):
-    """The facts of the last step: `loss 1.23e+04`."""
+    """The facts of the last step: `loss 1.23e+04`; on a narrow screen the first alone."""
+
+    WIDE = 110  # columns; below it the parts of a loss would be broken over lines
 
     def render(self, task: Task) -> Text:
-        return Text(format_facts(task.fields.get("facts", {})), style="cyan")
+        facts = task.fields.get("facts", {})
+        return Text(format_facts(facts if err.width >= self.WIDE else dict(list(facts.items())[:1])), style="cyan")
 
 
 def format_facts(facts: Mapping[str, float]) -> str:

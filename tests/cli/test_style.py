@@ -45,7 +45,7 @@ def test_ctrl_c_saves_and_exits_130(cli, tiny_image, tmp_path, monkeypatch):
     monkeypatch.setattr("imgnn.jobs.style.minimise", interrupted)
     result = cli("style", tiny_image, tiny_image, *QUICK, "--iterations", 300, "-o", out)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.endswith(f"Error: stopped at step 120 of 300; picture so far saved to {out}\n")
+    assert result.stderr.endswith(f"Interrupted: stopped at step 120 of 300; picture so far saved to {out}\n")
     assert out.is_file()
 
 
