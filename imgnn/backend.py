@@ -41,6 +41,14 @@ def device() -> str:
     return {"cuda": "gpu"}.get(kind := keras.ops.zeros(()).device.type, kind)
 
 
+def memory() -> int | None:
+    """Bytes of main memory in this machine; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not a Unix
+        return None
+
+
 def value_and_grad(function: Function) -> Evaluate:
     """What a loss is at `x`, and which way it rises there: compiled once, then fast.
 

@@ -44,6 +44,8 @@ class ConvertOptions:
 
     network: str | None = None  # a name of the registry; None: recognised, or built from the prototxt
     until: str | None = None  # the layer before which the import ends
-    mean: str | None = None  # a .binaryproto, .npy or picture; or numbers per channel, "104,117,123"
-    scale: float | None = None  # factor after the mean is taken away
+    mean: str | None = None  # a .binaryproto, .npy or picture; or numbers, "104,117,123" or "127.5" for all channels
+    scale: float | None = None  # factor after the mean is taken away; not 0
+    rgb: bool = False  # trained on RGB; Caffe's own networks take BGR
+    words: Path | None = None  # a file with a line for each class, "n02123045 tabby, tabby cat" or plain "tabby"
     verify: Path | None = None  # the picture with which every blob is compared with a second opinion

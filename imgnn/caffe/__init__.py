@@ -8,6 +8,7 @@
     layer.py      Layer and Transform: what a net is made of
     net.py        read_net: definition and weights as one list of layers, for one phase
     deploy.py     the net that was trained -> the net that answers
+    filler.py     blobs that the file lacks: shared by name, or what their filler gives
     graph.py      a net -> one flat Keras functional model
     layout.py     blob axes -> kernel axes
     reference.py  Caffe's layers in NumPy, from Caffe's rules

@@ -63,6 +63,11 @@ def deploy(layers: Sequence[Layer], declared: dict[str, tuple[int, ...] | None])
             used = [top for top in source.tops if top in inputs]
             result = f"is the input {', '.join(used)}" if used else "was cut"
             notes.append(f"data layer {source.name} ({source.type}) {result}")
+    if transform is not None and transform.mean_file:
+        notes.append(
+            f"the data layer names the mean image {transform.mean_file}, which is not read: --mean FILE gives it; "
+            "without it the mean is taken as usual (104, 117, 123; one channel: 0)"
+        )
     return Deployed(inputs, tuple(kept), tuple(notes), transform)
 
 

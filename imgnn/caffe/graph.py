@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import keras
 import numpy as np
@@ -26,11 +26,10 @@ from imgnn.errors import ConversionError, UnknownNameError
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import layers as emit
 from imgnn.networks.layers import Tensor
-from imgnn.networks.network import Network, keras_name
+from imgnn.networks.network import HELPERS, Network, keras_name
 
 TO_KERAS = (0, 3, 1, 2)  # the Keras axis of each Caffe axis of a blob with four axes
 TO_CAFFE = (0, 2, 3, 1)  # and back
-HELPERS = (".pad", ".flatten", ".nchw", ".rows", ".reshape", ".places", ".by")
 DEPLOY = "give the deploy prototxt, which says the input size"
 
 
@@ -171,15 +170,21 @@ def _channels(layers: Sequence[Layer], blob: str) -> int:
 
 
 def _preprocessing(transform: Transform | None, inputs: Sequence[Tensor]) -> Preprocessing | None:
-    """What a data layer's transform says of the pictures; None if it leaves a question open."""
-    if transform is None or transform.mean_file or len(inputs) != 1 or len(inputs[0].shape) != 4:
+    """What a data layer's transform says of the pictures; None without one, or if the input is not a picture.
+
+    A size that the files leave free is 224, and a mean image, whose numbers they do not hold, is ImageNet's mean.
+    """
+    if transform is None or len(inputs) != 1 or len(inputs[0].shape) != 4:
         return None
     _, height, width, channels = inputs[0].shape
-    means = transform.mean_value or (0.0,)
-    if height is None or width is None or channels not in (1, 3) or len(means) not in (1, channels):
+    unread = Preprocessing.mean if transform.mean_file and channels == 3 else (0.0,)
+    means = transform.mean_value or unread
+    if channels not in (1, 3) or len(means) not in (1, channels):
         return None
     mean = tuple(means) * (channels // len(means))
-    return Preprocessing((height, width), mean, "BGR" if channels == 3 else "GREY", (transform.scale,) * channels)
+    size = (height or 224, width or 224)
+    order: Literal["BGR", "GREY"] = "BGR" if channels == 3 else "GREY"
+    return Preprocessing(size, mean, order, (transform.scale,) * channels, resize=max(256, *size))
 
 
 # One layer -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ class Layer:
         bottoms, tops: names of the blobs it reads and writes; the same name in both is an in-place layer.
         params: the LayerParameter: `layer.params.convolution_param.stride`.
         blobs: its learned arrays in Caffe's axes, float32, read-only views of the mapped file where the bytes allow;
-            empty when there is no weights file or it has none for this layer.
+            empty when there is no weights file or it has none for this layer, unless `filler.py` has.
         line: where the layer begins in the prototxt; None from a caffemodel alone.
     """
 

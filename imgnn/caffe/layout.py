@@ -13,13 +13,14 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from imgnn.caffe.filler import Filled
 from imgnn.errors import WeightsError
 from imgnn.networks.layers import Scale
 
 LARGE = 1 << 20  # numbers
 CACHED = 16  # outputs of a kernel: their numbers fill one line of the cache, side by side
 
-Status = Literal["loaded", "reshaped", "skipped", "missing"]
+Status = Literal["loaded", "reshaped", "filled", "skipped", "missing"]
 Shape = tuple[int, ...]
 
 
@@ -29,8 +30,9 @@ class Loaded:
 
     Attributes:
         layer: Caffe's name.
-        status: "reshaped" holds the same numbers under a legacy shape (1x1xMxN); "skipped" blobs have no layer
-            here; "missing" is a layer without blobs, which keeps its initial weights.
+        status: "reshaped" holds the same numbers under a legacy shape (1x1xMxN); "filled" is a layer without blobs
+            whose filler says its numbers; "skipped" blobs have no layer here; "missing" is a layer without
+            blobs, which keeps its initial weights.
         why: in words, unless loaded.
     """
 
@@ -103,7 +105,10 @@ def assign_blobs(
         arrays = _arrays(layer, blobs[name], flattened, caffe_name=name)
         for weight, array in zip(layer.weights, arrays, strict=True):
             assign(weight, array)
-        found = tuple(tuple(blob.shape) for blob in blobs[name])
+        found = tuple(tuple(blob.shape) for blob in blobs[name] if not isinstance(blob, Filled))
+        if len(found) < len(blobs[name]):
+            rows.append(Loaded(name, "filled", found, wanted, "not in the file; its filler gives it, as in Caffe"))
+            continue
         parts = _parts(layer, flattened)
         same = all(blob.shape == part.shape for blob, part in zip(blobs[name], parts, strict=False))
         why = "" if same else "the same numbers under another shape"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imgnn.caffe.deploy import deploy, is_source
+from imgnn.caffe.filler import complete, sharing_note
 from imgnn.caffe.layer import Layer, Transform
 from imgnn.caffe.message import Message
 from imgnn.caffe.prototxt import read_prototxt
@@ -51,8 +52,9 @@ def read_net(
 ) -> Net:
     """Read a net from its prototxt, its weights from a caffemodel, or both from a caffemodel alone.
 
-    The layers are the prototxt's when there is one; the weights are matched by the layer's name, as in Caffe. A
-    train_val net is cut to what answers in the phase asked for (`deploy.py` says how).
+    The layers are the prototxt's when there is one; the weights are matched by the layer's name, as in Caffe, and
+    layers without any get what Caffe would give them (`filler.py`). A train_val net is cut to what answers in the
+    phase asked for (`deploy.py` says how).
 
     Args:
         phase: "TEST" or "TRAIN"; with `stages` and `level` the state that include and exclude rules are asked about.
@@ -82,12 +84,16 @@ def read_net(
     inputs = _declared_inputs(definition, where)
     layers, missing = _with_sources(layers, excluded, inputs, where, strict=prototxt is not None)
     notes += missing
+    if is_snapshot:
+        notes += _with_stored_statistics(layers)
     deployed = deploy(layers, inputs)
+    answering = complete(deployed.layers, layers, deployed.inputs)
     used = {layer.name for layer in layers}
     unused = {name: blobs for name, blobs in stored.items() if name not in used}
     if unused:
         notes.append(f"weights of layers that the net does not have were not used: {', '.join(unused)}")
-    return Net(definition.name, deployed.inputs, deployed.layers, (*notes, *deployed.notes), deployed.transform, unused)
+    notes += [*deployed.notes, *sharing_note(answering)]
+    return Net(definition.name, deployed.inputs, answering, tuple(notes), deployed.transform, unused)
 
 
 def _layers(definition: Message, where: str) -> list[Layer]:
@@ -167,6 +173,18 @@ def _is_met(rule: Message, state: Message) -> bool:
         and set(rule.stage).issubset(state.stage)
         and set(rule.not_stage).isdisjoint(state.stage)
     )
+
+
+def _with_stored_statistics(layers: Sequence[Layer]) -> list[str]:
+    """Let the BatchNorms of a snapshot answer as in TEST: with the statistics that they stored, not the batch's."""
+    names = []
+    for layer in layers:
+        said = layer.params.batch_norm_param
+        if said.has("use_global_stats") and not said.use_global_stats and layer.params.phase == "TRAIN":
+            said.set("use_global_stats", True)
+            names.append(layer.name)
+    few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"use_global_stats: false is for training; the stored statistics are used: {few}"] if names else []
 
 
 def _declared_inputs(definition: Message, where: str) -> Inputs:

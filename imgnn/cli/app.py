@@ -71,12 +71,8 @@ def root(
     Example:
       imgnn style photo.jpg painting.jpg -o out.png
     """
-    from imgnn import backend
-
     if debug:
         os.environ["IMGNN_DEBUG"] = "1"
-    else:
-        backend.quiet()
 
 
 def main() -> None:

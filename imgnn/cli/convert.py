@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgnn.caffe.verify import Verification
     from imgnn.jobs.convert import Conversion
 
-COLOURS = {"loaded": "green", "reshaped": "green", "skipped": "yellow", "missing": "red"}
+COLOURS = {"loaded": "green", "reshaped": "green", "filled": "green", "skipped": "yellow", "missing": "red"}
 
 
 def convert(
@@ -39,11 +39,20 @@ def convert(
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(help="Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123.", show_default="its own"),
+        typer.Option(
+            help="Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123 or 127.5.", show_default="its own"
+        ),
     ] = ConvertOptions.mean,
     scale: Annotated[
         float | None, typer.Option(help="Factor after the mean is taken away.", show_default="its own")
     ] = ConvertOptions.scale,
+    rgb: Annotated[bool, typer.Option("--rgb", help="It was trained on RGB, not on Caffe's BGR.")] = ConvertOptions.rgb,
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A line for each class: 'n02123045 tabby' or 'tabby'.", show_default="its own"
+        ),
+    ] = ConvertOptions.words,
     until: Annotated[
         str | None, typer.Option(metavar="LAYER", help="Import only what comes before this layer.")
     ] = ConvertOptions.until,
@@ -65,7 +74,7 @@ def convert(
     """
     from imgnn.jobs.convert import convert_caffemodel  # Keras wakes here, not at --help
 
-    options = ConvertOptions(network=network, until=until, mean=mean, scale=scale, verify=verify)
+    options = ConvertOptions(network=network, until=until, mean=mean, scale=scale, rgb=rgb, words=words, verify=verify)
     result = convert_caffemodel(caffemodel, prototxt, output, options, console.reporter())
     if json:
         console.print_json(as_json(result))

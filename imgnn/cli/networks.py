@@ -1,12 +1,14 @@
 """`imgnn networks`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.columns import Columns
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,7 @@ from imgnn.cli import console
 
 if TYPE_CHECKING:
     from imgnn.jobs.networks import Listed
+    from imgnn.networks.applications import Application
     from imgnn.networks.network import Network
     from imgnn.networks.table import LayerTable
 
@@ -49,27 +52,28 @@ def networks(
     if name is None:
         if size is not None:
             raise typer.BadParameter("--size is for one network: imgnn networks vgg19 --size 300x400")
-        from imgnn.jobs.networks import list_networks
+        from imgnn.jobs.networks import list_applications, list_networks
 
-        listed = list(list_networks())
+        listed, of_keras = list(list_networks()), list(list_applications())
         if json:
-            console.print_json([listed_json(each) for each in listed])
+            console.print_json([listed_json(each) for each in listed] + [keras_json(*each) for each in of_keras])
         else:
             show_list(listed)
+            show_applications(of_keras)
         return
 
-    from imgnn.jobs.networks import describe_network  # Keras wakes here, not at --help
+    from imgnn.jobs.networks import describe_network, origin  # Keras wakes here, not at --help
 
     network, table = describe_network(name, pixels, console.reporter())
     if json:
-        console.print_json(layers_json(network, table))
+        console.print_json({**layers_json(network, table), "origin": origin(name, network)})
     else:
-        show_layers(network, table)
+        show_layers(network, table, origin(name, network))
 
 
 def show_list(listed: "Sequence[Listed]") -> None:
     """A row for each network of the registry."""
-    from imgnn.networks import applications, weights
+    from imgnn.networks import weights
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Network", style="bold")
@@ -90,20 +94,28 @@ def show_list(listed: "Sequence[Listed]") -> None:
         accuracies = (accuracy(spec.accuracy, top) for top in (1, 5))
         table.add_row(spec.name, size, count(spec.parameters), *accuracies, states[each.state])
     console.print_table(table)
-    console.out.print(" Accuracy as published, ILSVRC-2012; * over ten crops", style="dim", highlight=False)
+    console.out.print(
+        " Accuracy as published, ILSVRC-2012, over the centre crop; +: or more", style="dim", highlight=False
+    )
     console.out.print(Text(f" Kept in {weights.home() / 'networks'}"), soft_wrap=True)
     if any(each.state == "by hand" for each in listed):
         console.out.print(
             " by hand: their authors' page links to the file; then imgnn convert FILE", highlight=False, soft_wrap=True
         )
-    names = applications.names()
-    console.out.print(f" Also {len(names)} of keras.applications: {names[2]} ... {names[-1]}", highlight=False)
+
+
+def show_applications(of_keras: "Sequence[tuple[Application, bool]]") -> None:
+    """The names of keras.applications, as many to a line as there is room for; those that are here are marked."""
+    console.out.print()
+    console.out.print(" Of keras.applications, as keras:NAME (* on this machine):", highlight=False)
+    names = [Text(f"{each.name}*", style="green") if is_here else Text(each.name) for each, is_here in of_keras]
+    console.out.print(Padding(Columns(names, padding=(0, 1)), (0, 0, 0, 1)))
 
 
 def accuracy(published: str, top: int) -> str:
-    """The number out of `top-1 59.4 % (ten crops)`: `59.4*`."""
-    found = re.search(rf"top-{top} ([\d.]+) %( or more)?( \(ten crops\))?", published)
-    return found[1] + ("+" if found[2] else "") + ("*" if found[3] else "") if found else "-"
+    """The number out of `top-5 80.3 % or more`: `80.3+`."""
+    found = re.search(rf"top-{top} ([\d.]+) %( or more)?", published)
+    return found[1] + ("+" if found[2] else "") if found else "-"
 
 
 def listed_json(each: "Listed") -> dict[str, Any]:
@@ -128,11 +140,26 @@ def listed_json(each: "Listed") -> dict[str, Any]:
     }
 
 
-def show_layers(network: "Network", layers: "LayerTable") -> None:
-    """A row for each layer, in 80 columns."""
+def keras_json(application: "Application", is_here: bool) -> dict[str, Any]:
+    """One network of keras.applications, with the same fields as far as they are known."""
+    return {
+        "name": f"keras:{application.name}",
+        "title": f"{application.function} of keras.applications",
+        "size": list(application.preprocessing.size),
+        "classes": 1000,
+        "paper": application.paper,
+        "state": "here" if is_here else "download",
+        "path": str(application.weights_path()) if is_here else None,
+    }
+
+
+def show_layers(network: "Network", layers: "LayerTable", origin: Mapping[str, str]) -> None:
+    """Where it comes from, then a row for each layer, in 80 columns."""
     height, width = layers.size
     title = str(network.source.get("title") or network.name)
     console.out.print(Text.assemble((title, "bold"), f" on a picture of {height} x {width}"), soft_wrap=True)
+    for key, text in origin.items():
+        console.out.print(Text.assemble((f"{key}: ", "dim"), text), soft_wrap=key in ("weights", "page"))
     console.out.print(Text(prepared(network)), soft_wrap=True)
     console.out.print()
     # No box: the longest names of GoogLeNet leave just enough room beside them.

@@ -13,9 +13,11 @@ PICTURE, WEIGHTS, LAYERS, STEPS = "The picture", "Weights", "The network and its
 
 
 def style(
-    content: Annotated[Path, typer.Argument(help="The photo whose content is kept.", show_default=False)],
+    content: Annotated[
+        Path, typer.Argument(metavar="CONTENT", help="The photo whose content is kept.", show_default=False)
+    ],
     styles: Annotated[
-        list[Path], typer.Argument(metavar="STYLE...", help="The pictures to paint it like.", show_default=False)
+        list[Path], typer.Argument(metavar="STYLE", help="The pictures to paint it like.", show_default=False)
     ],
     output: Annotated[
         Path | None,

@@ -17,7 +17,9 @@ LUMA = np.array([0.299, 0.587, 0.114], "float32")
 VIEWS = 10  # what oversampling looks at: four corners and the centre, and their mirror images
 
 
-def preprocess(images: np.ndarray | Sequence[np.ndarray], preprocessing: Preprocessing) -> np.ndarray:
+def preprocess(
+    images: np.ndarray | Sequence[np.ndarray], preprocessing: Preprocessing, mean_image: np.ndarray | None = None
+) -> np.ndarray:
     """Images as the network's input: channel order, minus mean, times scale.
 
     The size is left as it is: convolutions take any, and `classifier_crops` makes the one that a
@@ -26,6 +28,8 @@ def preprocess(images: np.ndarray | Sequence[np.ndarray], preprocessing: Preproc
     Args:
         images: `(height, width, 3)`, or several of one size: `(n, height, width, 3)` or a list; RGB, 0..255,
             uint8 or float.
+        mean_image: `(channels, height, width)` in the network's channel order, taken away instead of the channel
+            means: its middle, of the images' size, from every image. A smaller one is scaled to that size.
 
     Returns:
         `x`: float32 `(n, height, width, channels)`; n is 1 for one image.
@@ -47,7 +51,21 @@ def preprocess(images: np.ndarray | Sequence[np.ndarray], preprocessing: Preproc
         stacked = (stacked @ LUMA)[..., None]
     elif preprocessing.channel_order == "BGR":
         stacked = stacked[..., ::-1]
+    if mean_image is not None:
+        mean = centre_of(mean_image, stacked.shape[1:3])
     return np.ascontiguousarray((stacked - mean) * scale)
+
+
+def centre_of(mean_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What of a mean image belongs to a picture of `size`: `(height, width, channels)`.
+
+    Caffe cuts picture and mean at the same place, the middle when it tests (data_transformer.cpp).
+    """
+    mean, (height, width) = mean_image.transpose(1, 2, 0), size
+    top, left = (mean.shape[0] - height) // 2, (mean.shape[1] - width) // 2
+    if top < 0 or left < 0:
+        return resize_linear(mean, size).reshape(height, width, -1)
+    return mean[top : top + height, left : left + width]
 
 
 def deprocess(x: Any, preprocessing: Preprocessing) -> np.ndarray:

@@ -1,0 +1,12 @@
+"""One function for each command: for the command line, a notebook, a test, later the web page.
+
+A job reads and writes the files it is told of, reports through the `Reporter` it is given, raises
+`ImgnnError`, and returns a small result. What TensorFlow logs is kept quiet (IMGNN_DEBUG=1 brings it back).
+"""
+
+import os
+
+from imgnn import backend
+
+if os.environ.get("IMGNN_DEBUG", "") in ("", "0"):
+    backend.quiet()

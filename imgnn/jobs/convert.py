@@ -1,5 +1,6 @@
 """`imgnn convert`: a .caffemodel becomes one self-describing .keras file."""
 
+import math
 import mmap
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,20 +13,22 @@ import numpy as np
 
 from imgnn import __version__
 from imgnn.caffe.graph import build_graph, net_blobs
+from imgnn.caffe.layer import Transform
 from imgnn.caffe.layout import Loaded, assign_blobs
 from imgnn.caffe.net import Net, read_net
 from imgnn.caffe.verify import Verification, verify
 from imgnn.caffe.wire import read_binaryproto
-from imgnn.errors import ConversionError, InputError, WeightsError
+from imgnn.errors import ConversionError, ImgnnError, InputError, WeightsError
 from imgnn.images.files import load_image
 from imgnn.images.mean import channel_mean, load_mean
 from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import registry, weights
-from imgnn.networks.files import Put, load_network_file, save_network, unallocated
+from imgnn.networks.compare import first_difference
+from imgnn.networks.files import Put, load_network_file, read_facts, save_network, unallocated, usual_resize
 from imgnn.networks.names import guess_roles, network_of
 from imgnn.networks.network import Network
-from imgnn.networks.registry import NetworkSpec, class_words
+from imgnn.networks.registry import NetworkSpec
 from imgnn.options import ConvertOptions
 from imgnn.runs import Reporter, Silent
 
@@ -73,9 +76,9 @@ class Plan:
     net: Net
     prototxt: Path | None
     spec: NetworkSpec | None = None
-    mean_image: np.ndarray | None = None
     renamed: dict[str, str] = field(default_factory=dict)  # the network's layer -> what the file calls it
     is_published: bool = False  # the registry's network with the published number of outputs
+    is_authentic: bool = False  # and the file's bytes are those that its authors published
 
 
 def convert_caffemodel(
@@ -87,11 +90,12 @@ def convert_caffemodel(
 ) -> Conversion:
     """Convert a .caffemodel to one .keras file that holds graph, weights, preprocessing, names and source.
 
-    The graph is the registry's if the file is recognised as one of its networks (by its layers' names and sizes, or
-    by `options.network`), else the prototxt's, else the one that the caffemodel itself describes.
+    The graph is the registry's if the file is recognised as one of its networks (by its layers' names and sizes, and
+    what its definition says they do, or by `options.network`), else the prototxt's, else the caffemodel's own.
 
     Args:
-        output: default: IMGNN_HOME for a network of the registry, else STEM.keras in the current folder.
+        output: default: IMGNN_HOME for a network of the registry that takes no other's place there, else
+            STEM.keras in the current folder.
 
     Raises:
         ConversionError: a layer has no place in a Keras model, or the input size is not known.
@@ -134,7 +138,12 @@ def write(
 ) -> tuple[Plan, list[Loaded], Path]:
     """Read, build and write; the new model's variables hold nothing here (`unallocated`)."""
     plan = make_plan(caffemodel, prototxt, options, reporter)
-    plan = with_preprocessing(plan, options, reporter)
+    plan.network = with_words(with_preprocessing(plan, options, reporter), options)
+    target = choose_target(plan, caffemodel, output, sha256, reporter)
+    if plan.spec is not None and (not plan.is_published or (output is None and not is_kept(plan.spec, target))):
+        # A variant is not what its registry's name promises, wherever it goes, nor under that licence.
+        facts = {key: value for key, value in plan.network.source.items() if key != "licence"}
+        plan.network = replace(plan.network, name=caffemodel.stem, source=facts)
     source = {
         **plan.network.source,
         "file": caffemodel.name,
@@ -143,10 +152,7 @@ def write(
         **({"prototxt": plan.prototxt.name} if plan.prototxt else {}),
         "converted_by": f"imgnn {__version__}",
     }
-    # A variant is not what its registry's name promises, wherever it goes.
-    name = caffemodel.stem if plan.spec is not None and not plan.is_published else plan.network.name
-    plan.network = replace(plan.network, name=name, source=source)
-    target = choose_target(plan, caffemodel, output)
+    plan.network = replace(plan.network, source=source)
     rows: list[Loaded] = []
 
     def fill(put: Put) -> None:
@@ -160,7 +166,7 @@ def write(
 
     reporter.begin(f"convert {caffemodel.name}", None)
     try:
-        save_network(plan.network, target, fill=fill, mean_image=plan.mean_image)
+        save_network(plan.network, target, fill=fill)
     finally:
         reporter.end()
     found = {own: theirs for own, theirs in plan.renamed.items() if own != theirs}
@@ -178,13 +184,26 @@ def make_plan(caffemodel: Path, prototxt: Path | None, options: ConvertOptions, 
     if options.network:
         if options.until:
             raise InputError("--until cuts a net that a prototxt describes; with --network the net is known")
-        return named_plan(registry.find(options.network), net, prototxt, reporter)
+        plan = named_plan(registry.find(options.network), net, prototxt, reporter)
+        plan.is_authentic = is_authentic(caffemodel, registry.find(options.network))
+        if prototxt is not None and (place := difference(plan.network, read_net(prototxt, caffemodel))):
+            reporter.note(f"{prototxt.name} differs ({place}) from {plan.network.name}, which --network names")
+        return plan
     blobs = all_blobs(net)
     if options.until is None and (found := recognise(net, blobs, reporter)) is not None:
         spec, network = found
-        if prototxt is None or is_same_net(network, net):
-            return Plan(network, blobs, net, prototxt, spec, is_published=is_whole(network, spec))
-        reporter.note(f"{prototxt.name} differs from the published {spec.title} and is followed")
+        authentic = is_authentic(caffemodel, spec)
+        place = None
+        if prototxt is not None and not is_same_net(network, net):
+            place = "its layers' names or its input's size"
+        elif prototxt is not None or not authentic:
+            place = difference(network, net)
+        if place is None:
+            return Plan(network, blobs, net, prototxt, spec, {}, is_whole(network, spec), authentic)
+        described = prototxt or caffemodel
+        reporter.note(f"{described.name} differs from the published {spec.title} ({place}) and is followed")
+        if prototxt is None:
+            net = of_size(net, network)
     if prototxt is None:
         prototxt, net = own_definition(caffemodel, net, reporter)
     for note in net.notes:
@@ -192,6 +211,34 @@ def make_plan(caffemodel: Path, prototxt: Path | None, options: ConvertOptions, 
     network = build_graph(net, until=options.until, name=caffemodel.stem, assign=False)
     network = replace(network, roles=guess_roles(network.model), source={"title": net.name})
     return Plan(network, all_blobs(net), net, prototxt)
+
+
+def is_authentic(caffemodel: Path, spec: NetworkSpec) -> bool:
+    """Whether the bytes are known to be the published ones."""
+    published = spec.weights
+    return bool(published and weights.known_hash(published) and weights.mismatch(caffemodel, published) is None)
+
+
+def difference(network: Network, net: Net) -> str | None:
+    """Where the definition in a file computes something else than the network of the registry; None: nowhere.
+
+    The size of the input does not count. What a caffemodel holds besides its blobs need not be whole, and says
+    nothing if it cannot be built; in a prototxt (whose layers have lines) that is a difference.
+    """
+    try:
+        described = build_graph(of_size(net, network, force=True), assign=False)
+    except ImgnnError as error:
+        return str(error) if any(layer.line for layer in net.layers) else None
+    return first_difference(network, described)
+
+
+def of_size(net: Net, network: Network, *, force: bool = False) -> Net:
+    """The net with the network's input size, where it says none of its own (or in any case)."""
+    if len(net.inputs) != 1:
+        return net
+    [(blob, shape)] = net.inputs.items()
+    _, height, width, channels = network.model.inputs[0].shape
+    return replace(net, inputs={blob: shape if shape and not force else (1, channels, height, width)})
 
 
 def own_definition(caffemodel: Path, net: Net, reporter: Reporter) -> tuple[Path | None, Net]:
@@ -338,32 +385,50 @@ def is_same_net(network: Network, net: Net) -> bool:
 # What is known about it ----------------------------------------------------------------------------------------
 
 
-def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) -> Plan:
-    """Settle how a picture becomes the input: --mean and --scale, what the files say, Caffe's habit, in that order."""
-    network = plan.network
-    preprocessing = network.preprocessing
-    if plan.spec is not None and plan.is_published and plan.spec.words:
-        words = tuple(f"{word.wnid} {word.words}" for word in class_words(plan.spec.words))
-        network = replace(network, words=words)
+def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) -> Network:
+    """Settle how a picture becomes the input: the options, the file's data layer, the registry, Caffe's habit.
+
+    What comes first in this list wins, each for what it says.
+    """
+    network, transform = plan.network, plan.net.transform
+    prepared, mean_image = network.preprocessing, None
     shapes = [tuple(each.shape) for each in network.model.inputs]
     takes_picture = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][-1] in (1, 3)
-    if preprocessing is None and takes_picture:
-        preprocessing = habit(shapes[0])
-        if options.mean is None:
-            reporter.note(
-                "the files do not say how a picture is prepared: taken as "
-                f"{preprocessing.channel_order} minus {', '.join(f'{m:g}' for m in preprocessing.mean)} "
-                "(--mean and --scale say otherwise)"
+    told = transform is not None and bool(transform.mean_value)
+    if prepared is None and takes_picture:
+        prepared = habit(shapes[0])
+    elif prepared is not None and plan.spec is None:
+        prepared, told = replace(prepared, resize=usual_resize(prepared.size)), True
+    if prepared is None:
+        if options.mean or options.scale is not None or options.rgb:
+            raise InputError(
+                f"{network.name} does not take a picture: {shapes}; --mean, --scale and --rgb have no meaning"
             )
-    if preprocessing is None and (options.mean or options.scale):
-        raise InputError(f"{network.name} does not take a picture: {shapes}; --mean and --scale have no meaning")
-    if preprocessing is not None and options.scale is not None:
-        preprocessing = replace(preprocessing, scale=(options.scale,) * len(preprocessing.mean))
-    if preprocessing is not None and options.mean is not None:
-        mean, plan.mean_image = read_mean(options.mean, len(preprocessing.mean))
-        preprocessing = replace(preprocessing, mean=mean)
-    plan.network = replace(network, preprocessing=preprocessing)
-    return plan
+        return network
+    if transform is not None and not plan.is_authentic:
+        prepared = as_trained(prepared, transform)
+    if options.rgb:
+        if prepared.channel_order == "GREY":
+            raise InputError(f"{network.name} takes grey pictures; --rgb has no meaning")
+        if prepared.channel_order == "BGR":  # the same mean, the other way round
+            prepared = replace(prepared, channel_order="RGB", mean=prepared.mean[::-1], scale=prepared.scale[::-1])
+    if options.scale is not None:
+        if not math.isfinite(options.scale) or options.scale == 0:
+            raise InputError(f"--scale is a factor other than 0; {options.scale:g} was given")
+        prepared = replace(prepared, scale=(options.scale,) * len(prepared.mean))
+    if options.mean is not None:
+        mean, mean_image = read_mean(options.mean, len(prepared.mean), is_rgb=options.rgb)
+        prepared = replace(prepared, mean=mean)
+    elif not told and (plan.spec is None or not plan.is_published):
+        numbers = ", ".join(f"{each:g}" for each in prepared.mean)
+        whose = f"{plan.spec.title}'s" if plan.spec else "Caffe's usual one"
+        reporter.note(
+            f"the files do not say which mean was taken away: assumed is {whose}, "
+            f"{prepared.channel_order} minus {numbers} (--mean says otherwise)"
+        )
+    if options.mean is None and transform is not None and transform.mean_file:
+        reporter.note(f"its data layer names a mean image: --mean {Path(transform.mean_file).name} uses it")
+    return replace(network, preprocessing=prepared, mean_image=mean_image)
 
 
 def habit(shape: tuple[int | None, ...]) -> Preprocessing:
@@ -371,22 +436,61 @@ def habit(shape: tuple[int | None, ...]) -> Preprocessing:
     _, height, width, channels = shape
     size = (height or 224, width or 224)
     if channels == 1:
-        return Preprocessing(size, (0.0,), "GREY", (1.0,), resize=max(256, *size))
-    return Preprocessing(size, resize=max(256, *size))
+        return Preprocessing(size, (0.0,), "GREY", (1.0,), resize=usual_resize(size))
+    return Preprocessing(size, resize=usual_resize(size))
 
 
-def read_mean(mean: str, channels: int) -> tuple[tuple[float, ...], np.ndarray | None]:
-    """`--mean`: a .binaryproto, .npy or picture, or numbers ("104,117,123"): channel means, and the mean image."""
+def as_trained(prepared: Preprocessing, transform: Transform) -> Preprocessing:
+    """What the file's own data layer says wins: its mean values and its scale."""
+    channels, values = len(prepared.mean), transform.mean_value
+    if len(values) in (1, channels):
+        prepared = replace(prepared, mean=tuple(values) * (channels // len(values)))
+    if transform.scale != 1.0:
+        prepared = replace(prepared, scale=(transform.scale,) * channels)
+        if not values and not transform.mean_file:
+            prepared = replace(prepared, mean=(0.0,) * channels)
+    return prepared
+
+
+def with_words(network: Network, options: ConvertOptions) -> Network:
+    """The network with the class words of `--words`, a line for each class.
+
+    Raises:
+        InputError: the file cannot be read, or has another number of lines than the network has classes.
+    """
+    if options.words is None:
+        return network
+    try:
+        lines = options.words.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the class words in {options.words}: {error}") from error
+    classes = network.model.outputs[0].shape[-1]
+    if len(network.model.outputs) != 1 or len(lines) != classes:
+        raise InputError(f"--words wants a line for each of {classes} classes; {options.words} has {len(lines)}")
+    return replace(network, words=tuple(line.strip() for line in lines))
+
+
+def read_mean(mean: str, channels: int, *, is_rgb: bool = False) -> tuple[tuple[float, ...], np.ndarray | None]:
+    """`--mean`: a .binaryproto, .npy or picture, or numbers ("104,117,123"): channel means, and the mean image.
+
+    Numbers and arrays are in the network's own channel order; one number is for all channels.
+    """
     numbers = mean.replace(",", " ").split()
-    if all(is_number(each) for each in numbers):
-        values, image = tuple(float(each) for each in numbers), None
+    image = None
+    if numbers and all(is_number(each) for each in numbers):
+        values = tuple(float(each) for each in numbers)
+        values = values * channels if len(values) == 1 else values
     else:
         path = Path(mean).expanduser()
         array = read_binaryproto(path).transpose(1, 2, 0) if path.suffix == ".binaryproto" else load_mean(path)
+        if is_rgb and path.suffix not in (".binaryproto", ".npy"):
+            array = array[..., ::-1]  # load_mean turns pictures to BGR
         values = channel_mean(array)
-        image = array.transpose(2, 0, 1) if array.shape[:2] != (1, 1) else None
+        image = np.ascontiguousarray(array.transpose(2, 0, 1)) if array.shape[:2] != (1, 1) else None
     if len(values) != channels:
         raise InputError(f"the network wants a mean of {channels} channels; {mean} has {len(values)}")
+    if not all(map(math.isfinite, values)):
+        raise InputError(f"a mean is made of numbers; {mean} gives {', '.join(f'{each:g}' for each in values)}")
     return values, image
 
 
@@ -398,15 +502,37 @@ def is_number(word: str) -> bool:
     return True
 
 
-def choose_target(plan: Plan, caffemodel: Path, output: Path | None) -> Path:
-    """Where the file goes. A published network goes where it is found by name; variants must not take that name."""
+def choose_target(plan: Plan, caffemodel: Path, output: Path | None, sha256: Future[str], reporter: Reporter) -> Path:
+    """Where the file goes. A published network goes where it is found by name; others must not take that name.
+
+    Bytes that are not known to be the published ones go there only if nothing else is there.
+    """
     if output is not None:
         return output / f"{caffemodel.stem}.keras" if output.is_dir() else output
-    if plan.spec is not None and plan.is_published:
-        kept = weights.converted_path(plan.spec.name)
-        weights.made_folder(kept.parent)
-        return kept
-    return Path(f"{caffemodel.stem}.keras")
+    beside = Path(f"{caffemodel.stem}.keras")
+    if plan.spec is None or not plan.is_published:
+        return beside
+    kept = weights.converted_path(plan.spec.name)
+    if not plan.is_authentic and kept.is_file() and kept_sha256(kept) != sha256.result():
+        reporter.note(f"{plan.spec.name} is here already, from another file: {kept} stays, this one goes to {beside}")
+        return beside
+    if not plan.is_authentic and plan.spec.weights and weights.known_hash(plan.spec.weights):
+        reporter.note(f"taken as {plan.spec.title} though its bytes are not the published ones")
+    weights.made_folder(kept.parent)
+    return kept
+
+
+def is_kept(spec: NetworkSpec, target: Path) -> bool:
+    """Whether the target is where the network is found by name."""
+    return target == weights.converted_path(spec.name)
+
+
+def kept_sha256(kept: Path) -> str | None:
+    """Of the caffemodel that a kept file was made of; None if it is too damaged to tell."""
+    try:
+        return read_facts(kept)["source"]["sha256"]
+    except (ImgnnError, KeyError, TypeError):
+        return None
 
 
 # The second opinion, and the pages of memory --------------------------------------------------------------------
@@ -417,7 +543,9 @@ def check(plan: Plan, converted: Path, caffemodel: Path, picture: Path) -> Verif
     network = load_network_file(converted)
     if network.preprocessing is None:
         raise ConversionError(f"{network.name} does not take one picture: nothing to verify it with")
-    x = preprocess(classifier_crops(load_image(picture), network.preprocessing), network.preprocessing)
+    x = preprocess(
+        classifier_crops(load_image(picture), network.preprocessing), network.preprocessing, network.mean_image
+    )
     net, prototxt = plan.net, plan.prototxt
     beside = caffemodel.with_suffix(".prototxt")
     if plan.spec is not None and prototxt is None and beside.is_file():

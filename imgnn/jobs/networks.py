@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from imgnn.networks import registry, weights
+from imgnn.errors import UnknownNameError
+from imgnn.networks import applications, registry, weights
+from imgnn.networks.applications import Application
 from imgnn.networks.registry import NetworkSpec
 from imgnn.runs import Reporter, Silent
 
@@ -32,16 +34,57 @@ class Listed:
 
 def list_networks() -> Iterator[Listed]:
     """The networks of the registry, in its order. Wakes no Keras."""
-    for spec in map(registry.find, registry.names()):
-        path = weights.converted_path(spec.name)
-        state: State = "download"
-        if spec.weights is None:
-            state = "none needed"
-        elif path.is_file():
-            state = "here"
-        elif not spec.weights.url:
-            state = "by hand"
-        yield Listed(spec, path, state)
+    yield from (listed(registry.find(name)) for name in registry.names())
+
+
+def listed(spec: NetworkSpec) -> Listed:
+    """A network of the registry, and where its weights are."""
+    path = weights.converted_path(spec.name)
+    state: State = "download"
+    if spec.weights is None:
+        state = "none needed"
+    elif path.is_file():
+        state = "here"
+    elif not spec.weights.url:
+        state = "by hand"
+    return Listed(spec, path, state)
+
+
+def list_applications() -> Iterator[tuple[Application, bool]]:
+    """The networks of keras.applications, and whether their weights are on this machine. Wakes no Keras."""
+    for application in applications.APPLICATIONS.values():
+        yield application, applications.is_present(application)
+
+
+def origin(name: str, network: "Network") -> dict[str, str]:
+    """Who made a network, under which licence, and where its weights are: a line of text for each that is known.
+
+    Keys: "paper", "licence", "published" (accuracy), "page", "weights", "note".
+    """
+    try:
+        spec = None if Path(name).is_file() else registry.find(name)
+    except UnknownNameError:
+        spec = None
+    if spec is not None:
+        where, published = listed(spec), spec.weights
+        told = {"paper": spec.paper, "published": spec.accuracy, "note": spec.note}
+        if published is not None:
+            size = weights.readable_size(published.size)
+            told |= {"licence": published.licence, "page": published.page}
+            told["weights"] = {
+                "here": f"here: {where.path}",
+                "by hand": f"to get by hand from that page ({size}), then imgnn convert {published.file}",
+            }.get(where.state, f"{size} to get from {published.url}")
+    else:
+        told = {key: str(network.source.get(key) or "") for key in ("paper", "licence")}
+        if name.startswith(applications.PREFIX):
+            application = applications.find(name)
+            path = application.weights_path()
+            told["weights"] = f"here: {path}" if applications.is_present(application) else "Keras gets them"
+        else:
+            told["weights"] = f"here: {name}"
+    order = ("paper", "licence", "published", "page", "weights", "note")
+    return {key: told[key] for key in order if told.get(key)}
 
 
 def describe_network(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -23,6 +24,7 @@ from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import load_network
 from imgnn.networks.features import cut
 from imgnn.networks.network import Network
+from imgnn.networks.table import layer_table
 from imgnn.optimize.loop import minimise
 from imgnn.optimize.objectives import content_loss, gram_matrix, style_loss, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
@@ -75,6 +77,7 @@ def stylise(
     options, reporter = options or StyleOptions(), reporter or Silent()
     check(options, styles)
     check_writable(output)
+    check_apart(output, (content, *styles))
     photo, paintings = load_image(content), [load_image(path) for path in styles]
     network = load_network(options.network, reporter=reporter)
     preprocessing = network.preprocessing
@@ -87,6 +90,8 @@ def stylise(
     size = fit_long_side(photo.shape[:2], options.size)
     if min(size) < 2:
         raise InputError(f"{content} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
+    look = cut(network, (*content_layers, *style_layers), size)
+    check_memory(network, look, size)
     photo = resize(photo, size)
     paintings = [resize(each, fit_long_side(each.shape[:2], options.size)) for each in paintings]
 
@@ -99,10 +104,10 @@ def stylise(
         + options.tv_weight * tv_loss()
     )
     pixels = Pixels.of(preprocessing)
-    look = cut(network, (*content_layers, *style_layers), size)
     evaluate = value_and_grad(lambda values: loss(values, look(pixels.to_x(values))))
     start = pixels.from_x(preprocess(first_picture(options, photo, paintings[0]), preprocessing))
-    reporter.note(f"{network.name}, {size[1]} x {size[0]} pixels, {options.iterations} steps on the {backend.device()}")
+    extent = f"{size[0]} x {size[1]} pixels (height x width)"
+    reporter.note(f"{network.name}, {extent}, {options.iterations} steps on the {backend.device()}")
     started = time.perf_counter()
     outcome = minimise(ops.convert_to_tensor(start), evaluate, build_optimizer(options), options.iterations, reporter)
     seconds = time.perf_counter() - started
@@ -123,6 +128,7 @@ def stylise(
         "height": size[0],
         "width": size[1],
         "steps": outcome.steps,
+        "step": outcome.step,
         "loss": outcome.loss,
         "seconds": round(seconds, 1),
         "network_source": dict(network.source),
@@ -132,7 +138,8 @@ def stylise(
     save_image(output, image, settings={"command": "style", **asdict(options), **facts})
     if outcome.ended == "interrupted":
         raise InterruptedRun(
-            f"stopped at step {outcome.steps} of {options.iterations}; picture so far saved to {output}"
+            f"stopped at step {outcome.steps} of {options.iterations}; "
+            f"the best picture so far, of step {outcome.step}, saved to {output}"
         )
     if outcome.ended == "diverged":
         raise DivergedError(
@@ -160,6 +167,40 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     if options.learning_rate is not None and not options.learning_rate > 0:
         raise InputError(f"a learning rate is more than 0, not {options.learning_rate}")
     shares_of(options.style_blend, len(styles))
+
+
+def check_apart(output: Path, pictures: Sequence[Path]) -> None:
+    """See to it that the result does not take the place of a picture it is made of.
+
+    Raises:
+        InputError: it would.
+    """
+    for picture in pictures:
+        if output.exists() and picture.exists() and output.samefile(picture):
+            raise InputError(f"{output} would be replaced by what is made of it", hint="another name with -o")
+
+
+def check_memory(network: Network, look: keras.Model, size: tuple[int, int]) -> None:
+    """Refuse a picture whose activations cannot be held by this machine, before it starts to try.
+
+    Each activation is kept for the gradient, beside the gradient itself: float32, twice. (Measured with
+    SqueezeNet v1.1 at 512 to 1536 pixels: the process then has 0.9 to 1.1 times that, and 0.6 GB for TensorFlow.)
+
+    Raises:
+        InputError: it wants more than there is; the hint names a size that fits.
+    """
+    used = {layer.name for layer in look.layers}
+    rows = [row for row in layer_table(network, size) if network.layers.get(row.name) in used]
+    wanted = 8.0 * sum(math.prod(row.shape) for row in rows)
+    there = backend.memory()
+    if there is None or backend.device() != "cpu" or wanted < there:
+        return
+    fitting = int(max(size) * math.sqrt(0.8 * there / wanted)) // 64 * 64
+    raise InputError(
+        f"a picture of {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
+        f"this machine has {there / 1e9:.0f} GB",
+        hint=f"--size {max(fitting, 64)}, or a smaller network",
+    )
 
 
 def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
@@ -225,5 +266,6 @@ def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def build_optimizer(options: StyleOptions) -> Optimizer:
     """The optimiser asked for, at its own learning rate if none is given."""
     if options.optimizer == "adam":
-        return Adam() if options.learning_rate is None else Adam(options.learning_rate)
+        rate = Adam().learning_rate if options.learning_rate is None else options.learning_rate
+        return Adam(rate, steps=options.iterations)
     return LBFGS() if options.learning_rate is None else LBFGS(options.learning_rate)

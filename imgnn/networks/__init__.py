@@ -4,6 +4,11 @@
     network.py    Network: a Keras model that knows its Caffe names and its preprocessing
     layers.py     Caffe layers that Keras lacks, and one short function for each layer of a builder
     alexnet.py googlenet.py nin.py resnet.py squeezenet.py vgg.py ...   one family per file, in the prototxt's order
+    random.py     seeded random filters: a network without weights
+    applications.py   the networks of keras.applications, as `keras:NAME`
+    names.py      from a builder's model to a Network: Caffe's names, read off the graph
+    compare.py    whether two networks compute the same
+    table.py      a network layer by layer: shape, receptive field, parameters, MACs
     files.py      one self-describing .keras file: graph, weights, facts
     weights.py    finds and downloads published weights, hash-checked
     features.py   a network cut at named layers: dict of activations

@@ -221,7 +221,7 @@ def load(name: str, *, include_top: bool = True, weights: str | Path | None = "i
         preprocessing=application.preprocessing,
         layers=layers,
         blobs={},
-        words=tuple(word.words for word in class_words("imagenet")) if include_top else None,
+        words=tuple(map(str, class_words("imagenet"))) if include_top else None,
         roles=roles,
         source={
             "title": f"{application.function} of keras.applications",
@@ -245,7 +245,7 @@ def _build(application: Application, include_top: bool, weights: str | None) -> 
         # Keras draws its download bar on stdout, which belongs to results.
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # MobileNet, that a free size gets the weights of 224
-            return build(weights=weights, include_top=include_top, input_shape=shape)
+            return _renumbered(build(weights=weights, include_top=include_top, input_shape=shape))
     except OSError as error:
         raise WeightsError(f"the weights of {name!r} cannot be read: {error}", hint=_again(application)) from error
     except ValueError as error:
@@ -258,6 +258,25 @@ def _build(application: Application, include_top: bool, weights: str | None) -> 
             f"the weights of {name!r} could not be fetched: {error}",
             hint="check the connection and try again; set IMGNN_OFFLINE=1 to forbid the attempt",
         ) from error
+
+
+def _renumbered(model: Any) -> Any:
+    """The model, its unnamed layers counted from the first: `activation`, `activation_1`, ...
+
+    Keras goes on counting through the whole process; a second Inception would have an `activation_94` for its first.
+    """
+    groups: dict[str, list[tuple[int, Any]]] = {}
+    for layer in model.layers:
+        stem, _, number = layer.name.rpartition("_") if layer.name[-1].isdecimal() else (layer.name, "", "0")
+        if not number.isdecimal():  # conv2d
+            stem, number = layer.name, "0"
+        if stem.replace("_", "") == type(layer).__name__.casefold():
+            groups.setdefault(stem, []).append((int(number), layer))
+    for stem, layers in groups.items():
+        first = min(number for number, _ in layers)
+        for number, layer in layers:
+            layer.name = f"{stem}_{number - first}" if number > first else stem
+    return model
 
 
 def _again(application: Application) -> str:

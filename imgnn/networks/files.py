@@ -27,6 +27,7 @@ import keras
 import numpy as np
 
 from imgnn.errors import InputError, WeightsError
+from imgnn.images.preprocess import CHANNELS, constants
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import layers  # noqa: F401  registers Caffe's layers, without which a file does not open
 from imgnn.networks.names import guess_roles
@@ -39,6 +40,7 @@ VERSION = 1
 FACTS = "imgnn.json"
 WEIGHTS = "model.weights.h5"
 MEAN = "mean.npy"
+AGAIN = "convert or download it once more"
 SLAB = 16 << 20  # bytes written at a time
 
 Put = Callable[[Any, np.ndarray], None]
@@ -58,16 +60,13 @@ OTHER_FORMATS = {
 }
 
 
-def save_network(
-    network: Network, path: Path, *, fill: Fill | None = None, mean_image: np.ndarray | None = None
-) -> None:
+def save_network(network: Network, path: Path, *, fill: Fill | None = None) -> None:
     """Write a network to one file, whole or not at all.
 
     Args:
         fill: is given `put(variable, array)` and calls it for the model's variables, so that the weights of
             a model built by `unallocated` go from their source to the disk, one array at a time. Variables
             it leaves out, and all of them without it, are written with the values they have.
-        mean_image: float32 `(channels, height, width)`, kept beside the channel means of the preprocessing.
 
     Raises:
         InputError: the file cannot be written.
@@ -83,9 +82,9 @@ def save_network(
                     (FACTS, facts_of(network)),
                 ):
                     archive.writestr(name, json.dumps(value, ensure_ascii=False))
-                if mean_image is not None:
+                if network.mean_image is not None:
                     with archive.open(MEAN, "w") as file:
-                        np.save(file, np.asarray(mean_image, "float32"))
+                        np.save(file, np.asarray(network.mean_image, "float32"))
                 # Stored, not compressed: a network's numbers do not shrink. (archive.write copies in small pieces.)
                 member = zipfile.ZipInfo.from_file(weights, WEIGHTS)
                 with weights.open("rb") as source, archive.open(member, "w") as file:
@@ -194,7 +193,7 @@ def read_facts(path: Path) -> dict[str, Any]:
         if FACTS not in archive.namelist():
             return {}
         facts = json.loads(archive.read(FACTS))
-    if facts.get("format") != FORMAT or not isinstance(facts.get("version"), int):
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT or not isinstance(facts.get("version"), int):
         raise WeightsError(f"{path} holds an {FACTS} that is not ours")
     if facts["version"] > VERSION:
         raise WeightsError(
@@ -209,8 +208,11 @@ def read_mean_image(path: Path) -> np.ndarray | None:
     with opened(path) as archive:
         if MEAN not in archive.namelist():
             return None
-        with archive.open(MEAN) as file:
-            return np.load(file, allow_pickle=False)
+        try:
+            with archive.open(MEAN) as file:
+                return np.load(file, allow_pickle=False)
+        except ValueError as error:
+            raise WeightsError(f"{path}: its {MEAN} is no array of numbers: {error}", hint=AGAIN) from error
 
 
 @contextmanager
@@ -225,13 +227,12 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            if "config.json" not in archive.namelist():
-                raise WeightsError(f"{path} is an archive, but not of a Keras model: config.json is missing")
+            for member in ("config.json", WEIGHTS):
+                if member not in archive.namelist():
+                    raise WeightsError(f"{path} is an archive, but not of a Keras model: {member} is missing")
             yield archive
     except (zipfile.BadZipFile, EOFError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WeightsError(
-            f"{path} is damaged, or not a .keras file: {error}", hint="convert or download it once more"
-        ) from error
+        raise WeightsError(f"{path} is damaged, or not a .keras file: {error}", hint=AGAIN) from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -251,17 +252,59 @@ def load_network_file(path: Path, *, reporter: Reporter | None = None) -> Networ
         return guess_network(path, reporter or Silent())
     with opened(path) as archive:
         model = rebuild(archive, path)
-    preprocessing = facts["preprocessing"]
-    return Network(
-        name=facts["name"],
-        model=model,
-        preprocessing=Preprocessing(**tuples(preprocessing)) if preprocessing else None,
-        layers=facts["layers"],
-        blobs={blob: (layer, index) for blob, (layer, index) in facts["blobs"].items()},
-        words=tuple(facts["words"]) if facts["words"] else None,
-        roles=LayerRoles(**tuples(facts["roles"])),
-        source=facts["source"],
-    )
+    return network_from_facts(facts, model, path, read_mean_image(path))
+
+
+def network_from_facts(
+    facts: Mapping[str, Any], model: keras.Model, path: Path, mean_image: np.ndarray | None = None
+) -> Network:
+    """The network of a model and the content of its imgnn.json.
+
+    Raises:
+        WeightsError: a fact is missing, or is not what the format says.
+    """
+    try:
+        preprocessing = facts["preprocessing"]
+        network = Network(
+            name=str(facts["name"]),
+            model=model,
+            preprocessing=Preprocessing(**tuples(preprocessing)) if preprocessing else None,
+            layers=dict(facts["layers"]),
+            blobs={blob: (layer, int(index)) for blob, (layer, index) in facts["blobs"].items()},
+            words=tuple(map(str, facts["words"])) if facts["words"] else None,
+            roles=LayerRoles(**tuples(facts["roles"])),
+            source=dict(facts["source"]),
+            mean_image=mean_image,
+        )
+        if network.preprocessing:
+            check_preprocessing(network.preprocessing)
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise WeightsError(f"the facts in {path} are damaged: {FACTS}: {what}", hint=AGAIN) from error
+    return network
+
+
+def check_preprocessing(preprocessing: Preprocessing) -> None:
+    """See to it that the numbers and words make sense.
+
+    Raises:
+        InputError, ValueError, TypeError: they do not.
+    """
+    if preprocessing.channel_order not in CHANNELS:
+        raise ValueError(f"channel_order is one of {', '.join(CHANNELS)}, not {preprocessing.channel_order!r}")
+    if preprocessing.crop not in ("square", "caffe"):
+        raise ValueError(f"crop is square or caffe, not {preprocessing.crop!r}")
+    height, width = preprocessing.size
+    if not all(isinstance(side, int) and side > 0 for side in (height, width, preprocessing.resize)):
+        raise ValueError(f"sizes are pixels, not {height!r}, {width!r}, {preprocessing.resize!r}")
+    if not np.isfinite(constants(preprocessing)).all():
+        raise ValueError(f"mean {preprocessing.mean} and scale {preprocessing.scale} are to be numbers")
+
+
+def usual_resize(size: tuple[int, int]) -> int:
+    """The side that a picture is scaled to before crops of `size` are cut: 256 around 224 and 227, as Caffe has it."""
+    side = max(size)
+    return 256 if side in (224, 227) else round(side * 8 / 7)
 
 
 def tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -286,12 +329,14 @@ def rebuild(archive: zipfile.ZipFile, path: Path) -> keras.Model:
             groups = groups_by_layer(file)
             with keras.StatelessScope():
                 model = keras.saving.deserialize_keras_object(config)
+                if not isinstance(model, keras.Model):
+                    raise TypeError(f"config.json holds a {type(model).__name__}, not a model")
                 for layer in model.layers:
                     for number, variable in enumerate(layer.weights):
                         key = f"{layer.name}/{number}"
                         pending.add(key)
                         variable._initializer = reading(groups[layer.name][str(number)], key, pending)
-    except (KeyError, OSError, ValueError, TypeError) as error:
+    except (KeyError, OSError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be rebuilt: {error}", hint="convert it once more") from error
     return load_with_keras(path) if pending else model
 
@@ -365,6 +410,8 @@ def load_with_keras(path: Path) -> keras.Model:
 
 def guess_network(path: Path, reporter: Reporter) -> Network:
     """A network from a `.keras` file that says nothing of pictures."""
+    with opened(path):  # a missing member is told in our words
+        pass
     model = load_with_keras(path)
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs, name=model.name)
@@ -387,7 +434,7 @@ def guess_network(path: Path, reporter: Reporter) -> Network:
         mean=(0.0,) * channels,
         channel_order="RGB" if channels == 3 else "GREY",
         scale=(1.0,) * channels,
-        resize=max(256, *size),
+        resize=usual_resize(size),
     )
     reporter.note(
         f"{path.name} does not say how a picture is prepared: taken as "

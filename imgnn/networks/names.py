@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from imgnn.errors import InputError
-from imgnn.networks.network import Network
+from imgnn.networks.network import HELPERS, Network
 from imgnn.networks.registry import LayerRoles, NetworkSpec, class_words, find
 
 # What a prototxt runs in place: the blob then holds this layer's output. All nets of the registry do.
@@ -113,8 +113,7 @@ def _sources(values: Any) -> Iterator[Source]:
 
 def helper_of(name: str, names: Mapping[str, Any] | set[str]) -> str | None:
     """The layer that `name` serves (`conv1.pad` serves `conv1`); None if it is a layer in its own right."""
-    stem, dot, _ = name.rpartition(".")
-    return stem if dot and stem in names else None
+    return next((name.removesuffix(end) for end in HELPERS if name.endswith(end) and name[: -len(end)] in names), None)
 
 
 def caffe_names(
@@ -181,7 +180,7 @@ def network_of(
     layers, blobs = caffe_names(model, spec.tops)
     words = None
     if spec.words and include_top and classes == spec.classes:
-        words = tuple(word.words for word in class_words(spec.words))
+        words = tuple(map(str, class_words(spec.words)))
     source = {"title": spec.title, "paper": spec.paper}
     if spec.weights:
         source["licence"] = spec.weights.licence

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from imgnn.errors import UnknownNameError
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.registry import LayerRoles
 
+# A layer of Caffe's may need several of Keras': those before it are called after it, with one of these ends.
+HELPERS = (".pad", ".flatten", ".nchw", ".rows", ".reshape", ".places", ".by")
 RAW = "@raw"  # `conv1@raw`: what the layer itself gives, before in-place layers change its blob
 
 
@@ -37,6 +40,8 @@ class Network:
         words: one per class, in the order of the output; None if not known.
         roles: the layers that style, content, dream and features use by default.
         source: file name, sha256, licence, paper, who converted it: plain strings, kept in the file.
+        mean_image: the whole mean of the pictures it was trained on, float32 `(channels, height, width)` in the
+            order of `preprocessing.channel_order`; classifiers then subtract its middle, not the channel means.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Network:
     words: tuple[str, ...] | None = None
     roles: LayerRoles = field(default_factory=LayerRoles)
     source: Mapping[str, Any] = field(default_factory=dict)
+    mean_image: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def tensor(self, name: str) -> Any:
         """The symbolic output called `name`: a Caffe blob, a Caffe layer, a Keras layer, or `LAYER@raw`.

@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from imgnn.errors import InputError
 from imgnn.images.preprocess import preprocess
 from imgnn.networks.network import Network
-from imgnn.networks.registry import class_words
+
+# What a value may pass through and still be a probability.
+PASSES = ("Flatten", "Reshape", "Permute", "Dropout", "GlobalAveragePooling2D", "AveragePooling2D", "AveragePool")
 
 
 @dataclass(frozen=True)
@@ -56,25 +59,41 @@ def predict(
 def compute_prob(network: Network, pictures: np.ndarray, *, batch: int = 16) -> np.ndarray:
     """The probability of every class: float32 `(n, classes)`; arguments and errors as in `predict`.
 
-    A network that ends in logits gets its softmax here.
+    A network that does not end in a softmax or sigmoid gives logits, and gets its softmax here.
     """
     check_classifier(network)
     x = pictures
     if pictures.dtype == np.uint8:
         if network.preprocessing is None:
             raise InputError(f"{network.name} does not say how a picture becomes its input")
-        x = preprocess(pictures, network.preprocessing)
+        x = preprocess(pictures, network.preprocessing, network.mean_image)
     check_input(network, x.shape)
     scores = [
         np.asarray(network.model.predict_on_batch(x[start : start + batch])).reshape(-1, classes(network))
         for start in range(0, len(x), batch)
     ]
     prob = np.concatenate(scores).astype("float32")
-    # Probabilities lie in 0..1 whatever the picture; logits of many classes never all do.
-    if prob.min() < 0.0 or prob.max() > 1.0 + 1e-4:
+    if not gives_prob(network.model):
         raised = np.exp(prob - prob.max(axis=1, keepdims=True))
         prob = raised / raised.sum(axis=1, keepdims=True)
     return prob
+
+
+def gives_prob(model: keras.Model) -> bool:
+    """Whether the model's output is a probability already: it comes out of a softmax or sigmoid."""
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs)
+    value = model.outputs[0]
+    for operation in reversed(model.operations):  # sorted, so that each comes before those that read it
+        if not isinstance(operation, keras.layers.Layer) or operation.output is not value:
+            continue
+        function = getattr(getattr(operation, "activation", None), "__name__", "")
+        if isinstance(operation, keras.layers.Softmax) or function in ("softmax", "sigmoid"):
+            return True
+        if type(operation).__name__ not in PASSES:
+            return False
+        value = operation.input
+    return False
 
 
 def top_classes(prob: np.ndarray, words: Sequence[str] | None, top_k: int) -> list[Prediction]:
@@ -86,18 +105,12 @@ def top_classes(prob: np.ndarray, words: Sequence[str] | None, top_k: int) -> li
 def class_name(words: Sequence[str] | None, class_index: int) -> tuple[str | None, str | None]:
     """The wnid and the words of a class.
 
-    A line of a synset file, "n02123045 tabby, tabby cat", is taken apart; to the packaged words of
-    ImageNet's class of that number belongs its wnid.
+    A line of a synset file, "n02123045 tabby, tabby cat", is taken apart; any other is all words.
     """
     if words is None or class_index >= len(words):
         return None, None
-    line = words[class_index]
-    if found := re.fullmatch(r"(n\d{8})[\s:]+(.+)", line):
-        return found[1], found[2]
-    imagenet = class_words("imagenet")
-    if class_index < len(imagenet) and imagenet[class_index].words == line:
-        return imagenet[class_index].wnid, line
-    return None, line
+    found = re.fullmatch(r"(n\d{8})[\s:]+(.+)", words[class_index])
+    return (found[1], found[2]) if found else (None, words[class_index])
 
 
 def classes(network: Network) -> int:

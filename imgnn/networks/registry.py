@@ -97,6 +97,10 @@ class ClassWord(NamedTuple):
     wnid: str
     words: str
 
+    def __str__(self) -> str:
+        """The line of a synset file, which is how a `Network` keeps it: "n02123045 tabby, tabby cat"."""
+        return f"{self.wnid} {self.words}"
+
     @property
     def short(self) -> str:
         """The first of the words: "tabby" of "tabby, tabby cat"."""
@@ -265,10 +269,11 @@ _SPECS = (
                 "conv1/7x7_s2",
                 "conv2/3x3",
                 "inception_3a/output",
+                "inception_3b/output",
                 "inception_4a/output",
-                "inception_5a/output",
             ),
-            # fzliu/style-transfer adds conv2/3x3 with a weight of 2e-4: as good as none.
+            # fzliu/style-transfer adds conv2/3x3 with a weight of 2e-4: as good as none. Its style layer
+            # inception_5a/output is left out: with it the picture is grain, and the photo is lost.
             content=("inception_3a/output",),
             dream=("inception_4c/output",),
             features=("pool5/7x7_s1",),

@@ -16,12 +16,14 @@ class Outcome:
     Attributes:
         values: the values with the lowest loss of all that were evaluated.
         loss: their loss.
+        step: the evaluation that found them, counted from 1; 0 if there was none.
         steps: how many evaluations were made.
         ended: "done"; "interrupted" by Ctrl-C; "diverged": the last loss was not finite.
     """
 
     values: Tensor
     loss: float
+    step: int
     steps: int
     ended: Literal["done", "interrupted", "diverged"] = "done"
 
@@ -37,7 +39,7 @@ def minimise(start: Tensor, evaluate: Evaluate, optimizer: Optimizer, steps: int
         steps: evaluations of the loss; the last one is not followed by a move.
         reporter: told the loss and its parts at each step.
     """
-    values, best, lowest, done = start, start, math.inf, 0
+    values, best, lowest, found, done = start, start, math.inf, 0, 0
     ended: Literal["done", "interrupted", "diverged"] = "done"
     reporter.begin("Optimising", steps, "steps")
     try:
@@ -50,9 +52,9 @@ def minimise(start: Tensor, evaluate: Evaluate, optimizer: Optimizer, steps: int
                 ended = "diverged"
                 break
             if loss < lowest:
-                best, lowest = here, loss
+                best, lowest, found = here, loss, done
             reporter.advance(done, loss=loss, **{name: float(part) for name, part in parts.items()})
     except KeyboardInterrupt:
         ended = "interrupted"
     reporter.end()
-    return Outcome(best, lowest, done, ended)
+    return Outcome(best, lowest, found, done, ended)

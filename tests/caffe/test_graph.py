@@ -1,17 +1,21 @@
 """From a net's text to a Keras model: values, names, outputs, and what is refused. Every layer type: test_sweep.py."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import cv2
 import keras
 import numpy as np
 import pytest
 
 from imgnn.caffe.graph import build_graph, net_blobs
 from imgnn.caffe.layer import Layer, Transform
-from imgnn.caffe.net import Net
+from imgnn.caffe.net import Net, read_net
 from imgnn.caffe.prototxt import parse_prototxt
 from imgnn.errors import ConversionError, UnknownNameError, WeightsError
+from tests.caffe.encode import encode_net
+from tests.caffe.oracle import header
 
 Blobs = Mapping[str, Sequence[np.ndarray]]
 IMAGE = (1, 3, 6, 8)
@@ -333,7 +337,11 @@ def test_batch_norm_that_asks_for_the_batch_gets_it(random):
         (Transform((104.0, 117.0, 123.0), 0.5), IMAGE, (104, 117, 123)),
         (Transform((128.0,)), IMAGE, (128, 128, 128)),
         (Transform((), 0.00390625), (1, 1, 28, 28), (0,)),
-        (Transform((), mean_file="mean.binaryproto"), IMAGE, None),  # its numbers are not in the prototxt
+        (Transform((1.0, 2.0, 3.0), 0.0078), (1, 3, 0, 0), (1, 2, 3)),  # no crop_size: of any size
+        # The numbers of a mean image are not in the prototxt; the scale is.
+        (Transform((), 0.017, mean_file="mean.binaryproto"), IMAGE, (104, 117, 123)),
+        (Transform((), 0.017, mean_file="mean.binaryproto"), (1, 1, 28, 28), (0,)),
+        (Transform((1.0, 2.0, 3.0)), (1, 1, 28, 28), None),
         (None, IMAGE, None),
     ],
 )
@@ -342,6 +350,39 @@ def test_preprocessing_is_what_the_data_layer_said(transform, shape, mean):
     found = build_graph(net).preprocessing
     assert (found and found.mean) == mean
     if found and transform:
-        assert found.size == shape[2:]
+        assert found.size == ((224, 224) if 0 in shape else shape[2:])
+        assert found.resize == 256
         assert found.scale == (transform.scale,) * shape[1]
         assert found.channel_order == ("BGR" if shape[1] == 3 else "GREY")
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_a_bilinear_filler_upsamples_as_opencv_does(tmp_path, random, factor):
+    # FCN's recipe (Caffe's filler.hpp): kernel 2 f - f % 2, stride f, pad ceil((f - 1) / 2).
+    settings = f"kernel_size: {2 * factor - factor % 2} stride: {factor} pad: {math.ceil((factor - 1) / 2)}"
+    text = f"""{header(data=(1, 2, 5, 6))}
+        layer {{ name: "up" type: "Deconvolution" bottom: "data" top: "up" convolution_param {{
+            num_output: 2 group: 2 {settings} bias_term: false weight_filler {{ type: "bilinear" }} }} }}"""
+    (tmp_path / "net.prototxt").write_text(text)
+    x = random.random((1, 5, 6, 2), "float32")
+    found = build_graph(read_net(tmp_path / "net.prototxt", None)).model.predict(x, verbose=0)[0]
+    expected = cv2.resize(x[0], None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    inner = slice(factor, -factor)  # at the border Caffe has zeros outside, OpenCV the outermost pixels
+    np.testing.assert_allclose(found[inner, inner], expected[inner, inner], atol=1e-5)
+
+
+def test_towers_with_one_set_of_parameters_answer_the_same(tmp_path, random):
+    layers = "".join(
+        f"""layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}"
+            param {{ name: "w" }} param {{ name: "b" }} {CONV} }}\n"""
+        for name, bottom in (("conv", "left"), ("conv_p", "right"))
+    )
+    text = header(left=IMAGE, right=IMAGE) + layers
+    blobs = {"conv": [random.normal(size=(2, 3, 1, 1)).astype("float32"), np.float32([1, -1])]}
+    (tmp_path / "net.prototxt").write_text(text)
+    (tmp_path / "net.caffemodel").write_bytes(encode_net(text, blobs))
+    model = build_graph(read_net(tmp_path / "net.prototxt", tmp_path / "net.caffemodel")).model
+    x = random.normal(size=(1, 6, 8, 3)).astype("float32")
+    left, right = model.predict([x, x], verbose=0)
+    np.testing.assert_array_equal(left, right)
+    np.testing.assert_allclose(left[0, 0, 0], blobs["conv"][0][:, :, 0, 0] @ x[0, 0, 0] + [1, -1], rtol=1e-5)

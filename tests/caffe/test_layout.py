@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from imgnn.caffe.filler import Filled
 from imgnn.caffe.layout import assign_blobs, keras_arrays
 from imgnn.errors import WeightsError
 from imgnn.networks import layers as L
@@ -144,3 +145,11 @@ def test_nvidias_batch_norm_is_told_in_words(count):
     layer = build(lambda x: L.batch_norm(x, name="bn"), (2, 2, 3)).get_layer("bn")
     with pytest.raises(WeightsError, match="NVIDIA's old fork"):
         keras_arrays(layer, [numbered(3)] * count)
+
+
+def test_what_a_filler_gave_has_its_own_status():
+    model = build(lambda x: L.conv(x, 2, 1, name="c"), (1, 1, 3))
+    kernel, bias = np.full((2, 3, 1, 1), 0.5, "float32"), np.ones(2, "float32").view(Filled)
+    (row,) = assign_blobs(model, {"c": "c"}, {"c": [kernel, bias]})
+    assert (row.status, row.blob_shapes, bool(row.why)) == ("filled", ((2, 3, 1, 1),), True)
+    np.testing.assert_array_equal(model.predict(np.ones((1, 1, 1, 3)), verbose=0), [[[[2.5, 2.5]]]])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from imgnn.caffe.filler import Filled, bilinear
 from imgnn.caffe.net import Transform, read_net
 from imgnn.caffe.schema import ENUMS, V1_TYPES
 from imgnn.errors import ConversionError, InputError, WeightsError
@@ -350,3 +351,144 @@ def test_a_blob_that_does_not_fit_is_named_with_its_layer(net, tmp_path):
 def test_no_file_at_all_is_an_input_error():
     with pytest.raises(InputError, match="found neither"):
         read_net(None, None)
+
+
+# What the file lacks: fillers, shared parameters, and what a snapshot says of training.
+
+
+def conv(settings: str = "", bias: str = "bias_term: false") -> str:
+    return f"""layer {{ name: 'l' type: 'Convolution' bottom: 'data' top: 'l'
+        convolution_param {{ num_output: 2 kernel_size: 1 {bias} {settings} }} }}"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "numbers"),
+    [  # include/caffe/filler.hpp; the defaults are those of the layers' LayerSetUp
+        ("type: 'PReLU'", [(3,)], [0.25]),
+        ("type: 'PReLU' prelu_param { channel_shared: true filler { value: 0.1 } }", [()], [0.1]),
+        ("type: 'Scale' scale_param { filler { value: 2.606 } }", [(3,)], [2.606]),
+        ("type: 'Scale' scale_param { bias_term: true bias_filler { value: 3 } }", [(3,), (3,)], [1, 3]),
+        ("type: 'Scale' scale_param { num_axes: 0 }", [()], [1]),
+        ("type: 'Scale' scale_param { filler { type: 'xavier' } }", [], []),
+        ("type: 'Bias'", [(3,)], [0]),
+        ("type: 'Bias' bias_param { filler { value: -7 } }", [(3,)], [-7]),
+        (conv("weight_filler { value: 2 }"), [(2, 3, 1, 1)], [2]),
+        (conv("weight_filler { value: 2 } bias_filler { value: 5 }", ""), [(2, 3, 1, 1), (2,)], [2, 5]),
+        (conv("weight_filler { value: 2 } bias_filler { type: 'gaussian' }", ""), [], []),
+        (conv("weight_filler { type: 'msra' }"), [], []),
+        (conv(), [], []),  # Caffe's zeros, which nobody means
+        ("type: 'InnerProduct' inner_product_param { num_output: 2 }", [], []),
+        ("type: 'ReLU'", [], []),
+    ],
+)
+def test_a_layer_without_blobs_has_what_its_filler_says(net, layer, shapes, numbers):
+    text = layer if layer.startswith("layer") else f"layer {{ name: 'l' bottom: 'data' top: 'l' {layer} }}"
+    blobs = net("input: 'data' input_dim: [1, 3, 6, 8]" + text).layers[0].blobs
+    assert [blob.shape for blob in blobs] == shapes
+    for blob, number in zip(blobs, numbers, strict=True):
+        assert isinstance(blob, Filled)
+        np.testing.assert_array_equal(blob, np.full(blob.shape, number, "f4"))
+
+
+def test_the_channels_that_a_filler_needs_are_followed_through_the_net(net):
+    found = net("""
+      input: 'data' input_dim: [1, 3, 6, 8]
+      layer { name: 'c' type: 'Convolution' bottom: 'data' top: 'c' convolution_param { num_output: 4 kernel_size: 1 } }
+      layer { name: 'p' type: 'Pooling' bottom: 'c' top: 'p' }
+      layer { name: 'both' type: 'Concat' bottom: 'c' bottom: 'p' top: 'both' }
+      layer { name: 'slope' type: 'PReLU' bottom: 'both' top: 'both' }
+      layer { name: 'moved' type: 'Permute' bottom: 'both' top: 'moved' }
+      layer { name: 'lost' type: 'PReLU' bottom: 'moved' top: 'moved' }
+    """)
+    assert {each.name: each.blobs[0].shape for each in found.layers if each.blobs} == {"slope": (8,)}
+
+
+@pytest.mark.parametrize(
+    ("size", "tent"),
+    [
+        (1, [1]),
+        (2, [0.5, 0.5]),
+        (3, [0.5, 1, 0.5]),
+        (4, [0.25, 0.75, 0.75, 0.25]),
+        (5, [1 / 3, 2 / 3, 1, 2 / 3, 1 / 3]),
+    ],
+)
+def test_a_bilinear_kernel_is_a_tent_in_both_directions(size, tent):
+    # By hand: a tent that falls to 0 over ceil(size / 2) pixels, seen at the middle of each pixel.
+    np.testing.assert_allclose(bilinear(size), np.outer(tent, tent), rtol=1e-6)
+
+
+def test_blobs_in_the_file_win_over_fillers(net):
+    text = "input: 'data' input_dim: [1, 3, 6, 8] layer { name: 'l' type: 'PReLU' bottom: 'data' top: 'l' }"
+    (blob,) = net(text, encode_net(text, {"l": [np.float32([1, 2, 3])]})).layers[0].blobs
+    assert not isinstance(blob, Filled)
+    np.testing.assert_array_equal(blob, [1, 2, 3])
+
+
+TOWERS = """
+input: "a" input_dim: [1, 3, 6, 8] input: "b" input_dim: [1, 3, 6, 8]
+layer { name: "c" type: "Convolution" bottom: "a" top: "c" param { name: "w" } param { name: "bias" }
+        convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "c_p" type: "Convolution" bottom: "b" top: "c_p" param { name: "w" } param { OTHER }
+        convolution_param { num_output: 2 kernel_size: 1 } }
+"""
+SHARED = "parameters that Caffe shares are copies here, equal until training unties them: "
+
+
+@pytest.mark.parametrize("owner", ["c", "c_p"])
+def test_parameters_of_one_name_are_found_wherever_the_file_has_them(net, owner):
+    text = TOWERS.replace("OTHER", 'name: "bias"')
+    found = net(text, encode_net(text, {owner: [np.full((2, 3, 1, 1), 9.0), np.ones(2)]}))
+    for layer in found.layers:
+        assert [blob.flat[0] for blob in layer.blobs] == [9, 1]
+    assert found.notes == (SHARED + "c and c_p",)
+
+
+def test_each_blob_is_shared_by_itself(net):
+    text = TOWERS.replace("OTHER", "lr_mult: 2")
+    found = net(text, encode_net(text, {"c": [np.full((2, 3, 1, 1), 9.0), np.ones(2)]}))
+    kernel, bias = found.layers[1].blobs
+    assert (kernel.flat[0], bias.tolist()) == (9, [0, 0])  # its own bias begins with its filler's 0
+    assert isinstance(bias, Filled) and not isinstance(kernel, Filled)
+
+
+def test_a_convolution_of_two_blobs_is_told_to_be_copied(net):
+    found = net("""
+      input: "a" input_dim: [1, 3, 6, 8] input: "b" input_dim: [1, 3, 6, 8]
+      layer { name: "c" type: "Convolution" bottom: "a" bottom: "b" top: "c1" top: "c2" }
+    """)
+    assert found.notes == (SHARED + "c (of 2 inputs)",)
+
+
+SNAPSHOT = """
+layer { name: "data" type: "Data" top: "data" top: "label" PHASE transform_param { crop_size: 4 } }
+layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" PHASE batch_norm_param { use_global_stats: false } }
+"""
+
+
+@pytest.mark.parametrize(("phase", "uses_stored"), [("TRAIN", True), ("TEST", False)])
+def test_a_snapshot_of_training_answers_with_its_stored_statistics(net, phase, uses_stored):
+    text = SNAPSHOT.replace("PHASE", f"phase: {phase}")
+    weights = encode_net(text, {"bn": [np.ones(3), np.ones(3), np.ones(1)]})
+    alone, described = net(None, weights), net(text, weights)
+    assert alone.layers[0].params.batch_norm_param.use_global_stats is uses_stored
+    assert any("the stored statistics are used: bn" in note for note in alone.notes) is uses_stored
+    assert described.layers[0].params.batch_norm_param.use_global_stats is False  # what a prototxt says is meant
+
+
+def test_a_mean_image_that_is_named_is_asked_for(net):
+    found = net("""
+      layer { name: "data" type: "Data" top: "data" transform_param { mean_file: "m.binaryproto" scale: 0.5 } }
+      layer { name: "c" type: "Convolution" bottom: "data" top: "c" }
+    """)
+    assert found.transform == Transform(scale=0.5, mean_file="m.binaryproto")
+    assert any("m.binaryproto, which is not read: --mean FILE gives it" in note for note in found.notes)
+
+
+def test_the_transform_of_an_input_layer_counts_as_well(net):
+    found = net("""
+      layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 4, 4] } }
+              transform_param { mean_value: 127.5 scale: 0.0078125 mirror: true } }
+      layer { name: "r" type: "ReLU" bottom: "data" top: "r" }
+    """)
+    assert found.transform == Transform(mean_value=(127.5,), scale=0.0078125)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from imgnn.networks import registry
+from imgnn.networks import applications, registry
 
 
 def test_the_list_shows_every_network_in_80_columns(cli, home):
@@ -20,10 +20,31 @@ def test_the_list_shows_every_network_in_80_columns(cli, home):
 def test_the_list_says_what_is_on_this_machine(cli, home):
     (home / "networks").mkdir()
     (home / "networks" / "vgg16.keras").write_bytes(b"")
-    lines = {line.split()[0]: line for line in cli("networks").stdout.splitlines() if line.strip()}
+    table = cli("networks").stdout.partition("Of keras")[0]
+    lines = {line.split()[0]: line for line in table.splitlines() if line.strip()}
     assert lines["vgg16"].rstrip().endswith("here")
     assert lines["vgg19"].rstrip().endswith("575 MB to get")
     assert lines["resnet50"].rstrip().endswith("by hand")
+
+
+def test_the_networks_of_keras_are_listed_and_those_that_are_here_marked(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = applications.find("vgg19").weights_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    words = cli("networks").stdout.partition("keras:NAME")[2].split()
+    assert "vgg19*" in words and "vgg16" in words and "convnext_xlarge" in words
+    states = {each["name"]: each["state"] for each in json.loads(cli("networks", "--json").stdout)}
+    assert (states["keras:vgg19"], states["keras:vgg16"]) == ("here", "download")
+
+
+def test_the_head_of_a_table_says_where_the_network_comes_from(cli):
+    head = " ".join(cli("networks", "vgg19").stdout.partition("Layer")[0].split())
+    assert "paper: Very Deep Convolutional Networks" in head
+    assert "licence: CC BY 4.0" in head
+    assert "published: top-5 92.5 %" in head
+    assert "weights: 575 MB to get from http://www.robots.ox.ac.uk" in head
+    assert "to get by hand" in cli("networks", "resnet50").stdout
 
 
 def test_the_list_wakes_no_keras():
@@ -35,7 +56,8 @@ def test_the_list_wakes_no_keras():
 def test_the_longest_names_fit_into_80_columns(cli):
     result = cli("networks", "googlenet", env={"COLUMNS": "80"})
     lines = result.stdout.splitlines()
-    assert max(map(len, lines)) <= 80
+    # An address is not broken, so that it can be copied.
+    assert max(len(line) for line in lines if "http" not in line) <= 80
     row = next(line for line in lines if line.startswith("inception_5b/relu_3x3_reduce"))
     assert row.split()[1:3] == ["ReLU", "7x7x192"]
     assert "143 layers, 6,998,552 parameters, 1.6G MACs" in result.stdout
@@ -55,7 +77,7 @@ def test_a_size_that_does_not_fit_is_said(cli):
 
 def test_json_of_the_list_and_of_a_table(cli):
     listed = json.loads(cli("networks", "--json").stdout)
-    assert [each["name"] for each in listed] == registry.names()
+    assert [each["name"] for each in listed] == [*registry.names(), *applications.names()]
     told = json.loads(cli("networks", "squeezenet", "--size", "300", "--json").stdout)
     assert (told["network"], told["size"], told["parameters"]) == ("squeezenet-v1.1", [300, 300], 1_235_496)
     assert told["layers"][1]["kernel"] == [3, 3]

@@ -12,7 +12,7 @@ def test_style_prints_the_path_of_the_picture(cli, tiny_image, tmp_path):
     out = tmp_path / "out.jpg"
     result = cli("style", tiny_image, tiny_image, *QUICK, "-o", out)
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
-    assert "random, 48 x 32 pixels, 2 steps on the " in result.stderr
+    assert "random, 32 x 48 pixels (height x width), 2 steps on the " in result.stderr
     assert read_settings(out)["style_layers"] == ["relu1", "relu2"]
 
 
@@ -40,12 +40,14 @@ def test_ctrl_c_saves_and_exits_130(cli, tiny_image, tmp_path, monkeypatch):
     out = tmp_path / "out.png"
 
     def interrupted(start, evaluate, optimizer, steps, reporter):
-        return loop.Outcome(start, 0.5, 120, "interrupted")
+        return loop.Outcome(start, 0.5, 118, 120, "interrupted")
 
     monkeypatch.setattr("imgnn.jobs.style.minimise", interrupted)
     result = cli("style", tiny_image, tiny_image, *QUICK, "--iterations", 300, "-o", out)
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr.endswith(f"Interrupted: stopped at step 120 of 300; picture so far saved to {out}\n")
+    assert result.stderr.endswith(
+        f"Interrupted: stopped at step 120 of 300; the best picture so far, of step 118, saved to {out}\n"
+    )
     assert out.is_file()
 
 

@@ -17,12 +17,15 @@ from imgnn.runs import Silent
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
 @pytest.fixture
 def network(tmp_path_factory):
     """A file with a network that says whether a picture is red, green or blue."""
-    model = keras.Sequential(
-        [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1 / 255)]
-    )
+    colour = [keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1 / 255)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *colour, keras.layers.Activation("sigmoid")])
     model = keras.Model(model.inputs, model.outputs)
     preprocessing = Preprocessing((8, 8), mean=(0.0,) * 3, channel_order="RGB", resize=10)
     path = tmp_path_factory.mktemp("networks") / "colours.keras"
@@ -63,7 +66,7 @@ def test_a_folder_is_classified_in_its_order(network, photos, batch, oversample)
     assert [each.path.name for each in results] == [f"{number}.png" for number in range(12)]
     assert words(results) == ["red", "green", "blue"] * 4
     assert {len(each.predictions) for each in results} == {2}
-    assert results[0].predictions[0].prob == pytest.approx(1.0)
+    assert results[0].predictions[0].prob == pytest.approx(sigmoid(1.0))
 
 
 def test_a_bad_file_costs_only_itself(network, photos, tmp_path):
@@ -121,7 +124,7 @@ def test_ten_crops_are_averaged_as_numpy_averages_them(network, tmp_path, random
     [result] = classify_images([tmp_path / "noise.png"], ClassifyOptions(network, oversample=True))
     corners = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
     # The mean colour of a view is that of its mirror image.
-    wanted = np.mean([noise[y : y + 8, x : x + 8].mean(axis=(0, 1)) for y, x in corners], axis=0) / 255
+    wanted = np.mean([sigmoid(noise[y : y + 8, x : x + 8].mean(axis=(0, 1)) / 255) for y, x in corners], axis=0)
     found = {each.class_index: each.prob for each in result.predictions}
     np.testing.assert_allclose([found[index] for index in range(3)], wanted, atol=1e-5)
 

@@ -182,14 +182,100 @@ def test_half_a_network_is_not_recognised():
     assert unallocated(run) is None
 
 
+# A definition that differs, and files that are not the published ones.
+
+
+def altered(tmp_path, random, old: str, new: str) -> tuple[Path, Path]:
+    """SqueezeNet v1.1 whose definition says something else: caffemodel and prototxt."""
+    net = prototxts.deploy("squeezenet-v1.1", (227, 227), 1000)
+    text = net.text.replace(old, new)
+    assert text != net.text
+    source = tmp_path / "altered.caffemodel"
+    source.write_bytes(encode_net(text, prototxts.random_blobs(net, random)))
+    (tmp_path / "given.prototxt").write_text(text)
+    return source, tmp_path / "given.prototxt"
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_net_that_pools_otherwise_is_built_as_it_says(tmp_path, random, home, is_given):
+    source, prototxt = altered(tmp_path, random, "pool: MAX", "pool: AVE")
+    listener = Listener()
+    result = convert_caffemodel(source, prototxt if is_given else None, reporter=listener)
+    assert (result.spec, result.path) == (None, Path("altered.keras"))
+    assert "AveragePool" in type(load_network_file(result.path).model.get_layer("pool1")).__name__
+    described = prototxt.name if is_given else source.name
+    assert any(
+        f"{described} differs from the published SqueezeNet v1.1 (layer pool1" in note and "is followed" in note
+        for note in listener.notes
+    )
+
+
+def test_a_net_that_is_wired_otherwise_is_built_as_it_says(tmp_path, random):
+    source, _ = altered(
+        tmp_path, random,
+        'bottom: "fire2/expand1x1" bottom: "fire2/expand3x3"', 'bottom: "fire2/expand3x3" bottom: "fire2/expand1x1"',
+    )  # fmt: skip
+    listener = Listener()
+    assert convert_caffemodel(source, reporter=listener).spec is None
+    assert any("what goes into layer fire3/squeeze1x1" in note for note in listener.notes)
+
+
+def test_a_prototxt_with_a_layer_that_has_no_place_is_not_taken_for_the_published_one(tmp_path, random):
+    source, prototxt = altered(tmp_path, random, 'name: "pool1" type: "Pooling"', 'name: "pool1" type: "Odd"')
+    with pytest.raises(ConversionError, match=r"layer pool1 \(Odd"):
+        convert_caffemodel(source, prototxt)
+
+
+def test_names_without_weights_and_dropout_do_not_make_another_network(tmp_path, random):
+    source, _ = altered(tmp_path, random, '"relu_conv1"', '"relu0"')
+    assert convert_caffemodel(source).spec.name == "squeezenet-v1.1"
+
+
+def test_a_network_of_ones_own_does_not_take_the_place_of_the_published_one(shared, tmp_path, random, home):
+    published = shared / "weights" / "squeezenet_v1.1.caffemodel"
+    listener = Listener()
+    kept = convert_caffemodel(published, reporter=listener).path
+    assert listener.notes == ["taken as SqueezeNet v1.1 though its bytes are not the published ones"]
+    assert convert_caffemodel(published).path == kept  # the same file again
+    result = convert_caffemodel(squeezenet(tmp_path / "mine.caffemodel", random), reporter=listener)
+    assert (result.path, result.network, result.is_kept) == (Path("mine.keras"), "mine", False)
+    assert read_facts(kept)["source"]["file"] == "squeezenet_v1.1.caffemodel"
+    assert "licence" not in read_facts(result.path)["source"]
+    assert f"{kept} stays, this one goes to mine.keras" in listener.notes[-1]
+
+
+def test_bytes_that_are_known_replace_what_is_kept(tmp_path, random, home, monkeypatch):
+    kept = convert_caffemodel(squeezenet(tmp_path / "mine.caffemodel", random)).path
+    published = squeezenet(tmp_path / "published.caffemodel", random)
+    monkeypatch.setattr(convert.weights, "mismatch", lambda path, _: None if path == published else "other bytes")
+    assert convert_caffemodel(published).path == kept
+    assert read_facts(kept)["source"]["file"] == "published.caffemodel"
+
+
+def test_what_the_data_layer_of_a_variant_says_wins_over_the_registry(tmp_path, random):
+    net = prototxts.deploy("squeezenet-v1.1", (227, 227), 205)
+    transform = "transform_param { crop_size: 227 mean_value: 90 mean_value: 91 mean_value: 92 scale: 0.5 }"
+    data = f'layer {{ name: "data" type: "Data" top: "data" top: "label" {transform} data_param {{ batch_size: 4 }} }}'
+    first = net.text.index("layer")
+    text = 'name: "Places"\n' + data + net.text[first:]
+    (tmp_path / "places.caffemodel").write_bytes(encode_net(text, prototxts.random_blobs(net, random)))
+    listener = Listener()
+    network = load_network_file(convert_caffemodel(tmp_path / "places.caffemodel", reporter=listener).path)
+    assert (network.preprocessing.mean, network.preprocessing.scale) == ((90.0, 91.0, 92.0), (0.5,) * 3)
+    assert not any("assumed" in note for note in listener.notes)
+
+
 # Other numbers of outputs, other names of the classifier.
 
 
 def test_a_places_version_is_recognised_and_does_not_take_the_place_of_the_published_one(tmp_path, random, home):
     source = squeezenet(tmp_path / "places.caffemodel", random, classes=205)
-    result = convert_caffemodel(source)
+    listener = Listener()
+    result = convert_caffemodel(source, reporter=listener)
     assert (result.spec.name, result.path, result.is_kept) == ("squeezenet-v1.1", Path("places.keras"), False)
     network = load_network_file(result.path)
+    assert "licence" not in network.source
+    assert "assumed is SqueezeNet v1.1's, BGR minus 104, 117, 123" in listener.notes[-1]
     assert (network.name, network.model.output_shape[-1], network.words) == ("places", 205, None)
 
 
@@ -209,7 +295,7 @@ def test_a_network_without_its_classifier_is_built_without_it(tmp_path, random):
     result = convert_caffemodel(
         tmp_path / "headless.caffemodel", options=ConvertOptions("squeezenet"), reporter=listener
     )
-    assert listener.notes == ["the file has no conv10: squeezenet-v1.1 without its classifier"]
+    assert listener.notes[0] == "the file has no conv10: squeezenet-v1.1 without its classifier"
     assert (result.path, len(result.rows)) == (Path("headless.keras"), 25)
 
 
@@ -237,7 +323,7 @@ def test_a_net_that_describes_itself_needs_no_prototxt(little, random):
 def test_what_is_not_known_of_the_pictures_is_told(little):
     listener = Listener()
     convert_caffemodel(little, reporter=listener)
-    assert any("taken as BGR minus 104, 117, 123" in note for note in listener.notes)
+    assert any("assumed is Caffe's usual one, BGR minus 104, 117, 123" in note for note in listener.notes)
 
 
 def test_until_imports_the_part_before_a_layer_that_has_no_place(tmp_path):
@@ -268,6 +354,41 @@ def test_a_mean_image_gives_channel_means_and_is_kept_whole(little, tmp_path, ra
     result = convert_caffemodel(little, options=ConvertOptions(mean=str(tmp_path / "mean.binaryproto")))
     np.testing.assert_allclose(load_network_file(result.path).preprocessing.mean, mean.mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_array_equal(read_mean_image(result.path), mean)
+
+
+def test_one_mean_is_for_all_channels_and_rgb_turns_the_order(little):
+    result = convert_caffemodel(little, options=ConvertOptions(mean="127.5", scale=0.5, rgb=True))
+    prepared = load_network_file(result.path).preprocessing
+    assert (prepared.mean, prepared.scale, prepared.channel_order) == ((127.5,) * 3, (0.5,) * 3, "RGB")
+    assumed = load_network_file(convert_caffemodel(little, options=ConvertOptions(rgb=True)).path).preprocessing
+    assert (assumed.mean, assumed.channel_order) == ((123.0, 117.0, 104.0), "RGB")
+
+
+def test_crops_of_a_small_network_are_cut_from_a_small_picture(little):
+    assert load_network_file(convert_caffemodel(little).path).preprocessing.resize == 10  # 9 x 7, and an eighth
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ConvertOptions(mean="nan,1,2"), "a mean is made of numbers"),
+        (ConvertOptions(scale=0.0), "a factor other than 0"),
+        (ConvertOptions(scale=float("inf")), "a factor other than 0"),
+        (ConvertOptions(words=Path("nowhere.txt")), "cannot read the class words in nowhere.txt"),
+    ],
+)
+def test_numbers_and_files_without_sense_are_refused(little, options, message):
+    with pytest.raises(InputError, match=message):
+        convert_caffemodel(little, options=options)
+
+
+def test_class_words_of_ones_own_are_kept(little, tmp_path):
+    (tmp_path / "words.txt").write_text("n02123045 tabby\ndog\nbird\nfish\nhorse\n")
+    path = convert_caffemodel(little, options=ConvertOptions(words=tmp_path / "words.txt")).path
+    assert load_network_file(path).words == ("n02123045 tabby", "dog", "bird", "fish", "horse")
+    (tmp_path / "words.txt").write_text("cat\ndog\n")
+    with pytest.raises(InputError, match=r"a line for each of 5 classes; .*words\.txt has 2"):
+        convert_caffemodel(little, options=ConvertOptions(words=tmp_path / "words.txt"))
 
 
 def test_a_mean_of_other_channels_is_refused(little):

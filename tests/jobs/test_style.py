@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -99,7 +101,8 @@ def test_cover_fills_the_size_and_cuts_around_the_middle():
 
 
 def test_ctrl_c_saves_the_picture_so_far(tiny_image, painting, out):
-    with pytest.raises(InterruptedRun, match=rf"^stopped at step 2 of 9; picture so far saved to {out}$") as caught:
+    said = f"stopped at step 2 of 9; the best picture so far, of step 2, saved to {out}"
+    with pytest.raises(InterruptedRun, match=re.escape(said)) as caught:
         stylise(tiny_image, [painting], out, changed(iterations=9), Recorder(stop=2))
     assert caught.value.exit_code == 130
     assert (load_image(out).shape, read_settings(out)["steps"]) == ((32, 48, 3), 2)
@@ -149,3 +152,16 @@ def test_the_output_is_looked_at_before_the_long_work(tiny_image, painting, tmp_
     with pytest.raises(InputError, match=r"'\.xyz' was received"):
         stylise(tiny_image, [painting], tmp_path / "out.xyz", QUICK, recorder)
     assert recorder.losses == []
+
+
+def test_a_picture_that_does_not_fit_the_memory_is_refused_before_it_is_made(tiny_image, painting, out):
+    with pytest.raises(InputError, match=r"wants about \d+ GB of memory; this machine has") as caught:
+        stylise(tiny_image, [painting], out, StyleOptions(network="random", size=2_000_000))
+    assert caught.value.hint.startswith("--size ")
+
+
+def test_the_result_never_takes_the_place_of_what_it_is_made_of(tiny_image, painting):
+    before = tiny_image.read_bytes()
+    with pytest.raises(InputError, match="would be replaced by what is made of it"):
+        stylise(tiny_image, [painting], tiny_image, QUICK)
+    assert tiny_image.read_bytes() == before

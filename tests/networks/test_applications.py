@@ -69,11 +69,21 @@ def test_roles_name_layers_that_exist(name):
     assert roles.style and roles.content and roles.dream
 
 
+def test_layers_have_the_same_names_however_many_networks_were_built_before():
+    keras.layers.Activation("relu")
+    keras.layers.Conv2D(1, 1)
+    first, second = (applications.load("keras:inception_v3", weights=None) for _ in range(2))
+    names = [layer.name for layer in second.model.layers]
+    assert names == [layer.name for layer in first.model.layers]
+    assert len(set(names)) == len(names)
+    assert names[1:4] == ["conv2d", "batch_normalization", "activation"]
+
+
 def test_an_application_knows_its_classes_and_size():
     network = applications.load("keras:MobileNetV2", weights=None)
     assert network.name == "keras:mobilenet_v2"
     assert network.model.input.shape == (None, 224, 224, 3)
-    assert network.words[281] == "tabby, tabby cat"
+    assert network.words[281] == "n02123045 tabby, tabby cat"
 
 
 def test_an_unknown_application_offers_the_near_ones():

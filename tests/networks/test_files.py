@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -110,8 +111,9 @@ def test_models_built_unallocated_leave_nothing_behind():
 
 def test_the_mean_image_is_kept_beside(saved, tmp_path, random):
     mean = random.random((3, 8, 8), "float32")
-    save_network(saved[1], tmp_path / "b.keras", mean_image=mean)
+    save_network(replace(saved[1], mean_image=mean), tmp_path / "b.keras")
     np.testing.assert_array_equal(read_mean_image(tmp_path / "b.keras"), mean)
+    np.testing.assert_array_equal(load_network_file(tmp_path / "b.keras").mean_image, mean)
     assert read_mean_image(saved[0]) is None
 
 
@@ -207,6 +209,62 @@ def test_facts_that_are_no_json_are_damage(saved, tmp_path):
         read_facts(tmp_path / "b.keras")
 
 
+def without(*keys):
+    return lambda facts: {key: value for key, value in facts.items() if key not in keys}
+
+
+def prepared(**changed):
+    return lambda facts: {**facts, "preprocessing": {**facts["preprocessing"], **changed}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: [], "not ours"),
+        (without("preprocessing"), "'preprocessing' is missing"),
+        (without("layers"), "'layers' is missing"),
+        (lambda facts: {**facts, "roles": {"taste": []}}, "'taste'"),
+        (lambda facts: {**facts, "blobs": {"data": 3}}, "are damaged"),
+        (prepared(channel_order="XYZ"), "channel_order is one of RGB, BGR, GREY, not 'XYZ'"),
+        (prepared(crop="round"), "crop is square or caffe"),
+        (prepared(size=[224]), "are damaged"),
+        (prepared(mean=[1.0, 2.0]), "wants 3 numbers as mean"),
+        (prepared(mean=["a", "b", "c"]), "are damaged"),
+        (prepared(scale=[0.0] * 3), "a scale of 0"),
+        (prepared(mean=[float("nan")] * 3), "are to be numbers"),
+    ],
+)
+def test_facts_that_make_no_sense_are_damage(saved, tmp_path, change, message):
+    def changed(name, content):
+        return json.dumps(change(json.loads(content))).encode() if name == files.FACTS else content
+
+    with pytest.raises(WeightsError, match=message):
+        load_network_file(rewritten(saved[0], tmp_path / "b.keras", changed))
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "message"),
+    [
+        ("model.weights.h5", None, r"model\.weights\.h5 is missing"),
+        ("config.json", b"[]", "cannot be rebuilt"),
+        ("config.json", b"{}", "cannot be rebuilt"),
+    ],
+)
+def test_members_that_are_missing_or_empty_are_damage(saved, tmp_path, member, content, message):
+    path = rewritten(saved[0], tmp_path / "b.keras", lambda name, old: content if name == member else old)
+    with pytest.raises(WeightsError, match=message):
+        load_network_file(path)
+
+
+def rewritten(source, target, change):
+    """The archive with other contents; a member whose content is None is left out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            if (content := change(name, old.read(name))) is not None:
+                new.writestr(name, content)
+    return target
+
+
 def foreign(tmp_path, *layers_, shape=(32, 40, 3)):
     """A file that Keras wrote."""
     model = keras.Sequential([keras.Input(shape), *layers_], name="foreign")
@@ -219,7 +277,7 @@ def test_of_a_foreign_file_the_facts_are_guessed_and_told(tmp_path):
     listener = Listener()
     loaded = load_network_file(path, reporter=listener)
     assert loaded.name == "foreign"
-    assert loaded.preprocessing == Preprocessing((32, 40), (0.0,) * 3, "RGB", (1.0,) * 3)
+    assert loaded.preprocessing == Preprocessing((32, 40), (0.0,) * 3, "RGB", (1.0,) * 3, resize=46)
     assert loaded.tensor("first").shape == (None, 30, 38, 4)
     assert listener.notes == [
         "foreign.keras does not say how a picture is prepared: taken as RGB, 0..255, no mean, 32x40"

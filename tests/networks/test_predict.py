@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from imgnn.images.files import load_image
 from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.network import Network
-from imgnn.networks.predict import compute_prob, predict, top_classes
+from imgnn.networks.predict import compute_prob, gives_prob, predict, top_classes
 from imgnn.networks.registry import class_words
 
 RAW = Preprocessing((4, 4), mean=(0.0,) * 3, channel_order="RGB")
@@ -21,9 +23,15 @@ def mean_colour(*layers: keras.layers.Layer, size=(4, 4), words=None, preprocess
     return Network("colours", model, preprocessing, {}, {}, words=words)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+def logarithm(x):
+    return keras.ops.log(x + 1e-9)
+
+
 @pytest.fixture
 def to_share():
-    return keras.layers.Rescaling(1 / 255)
+    """The softmax of logarithms is each one's share."""
+    return [keras.layers.Activation(logarithm), keras.layers.Softmax()]
 
 
 def picture(*colour) -> np.ndarray:
@@ -31,13 +39,13 @@ def picture(*colour) -> np.ndarray:
 
 
 def test_the_most_probable_class_comes_first(to_share):
-    [(first, second)] = predict(mean_colour(to_share), picture(51, 204, 0), top_k=2)
+    [(first, second)] = predict(mean_colour(*to_share), picture(51, 204, 0), top_k=2)
     assert (first.class_index, second.class_index) == (1, 0)
-    assert (first.prob, second.prob) == pytest.approx((0.8, 0.2))
+    assert (first.prob, second.prob) == pytest.approx((0.8, 0.2), abs=1e-6)
 
 
 def test_no_more_classes_than_there_are(to_share):
-    [predictions] = predict(mean_colour(to_share), picture(1, 2, 3), top_k=10)
+    [predictions] = predict(mean_colour(*to_share), picture(1, 2, 3), top_k=10)
     assert [each.class_index for each in predictions] == [2, 1, 0]
 
 
@@ -45,9 +53,9 @@ def test_equal_classes_keep_their_order():
     assert [each.class_index for each in top_classes(np.array([0.25, 0.5, 0.25]), None, 3)] == [1, 0, 2]
 
 
-def test_x_is_taken_as_it_is():
+def test_x_is_taken_as_it_is(to_share):
     x = np.full((1, 4, 4, 3), [0.1, 0.2, 0.7], "float32")
-    np.testing.assert_allclose(compute_prob(mean_colour(), x), [[0.1, 0.2, 0.7]], atol=1e-6)
+    np.testing.assert_allclose(compute_prob(mean_colour(*to_share), x), [[0.1, 0.2, 0.7]], atol=1e-6)
 
 
 def test_logits_get_their_softmax():
@@ -55,16 +63,50 @@ def test_logits_get_their_softmax():
     np.testing.assert_allclose(compute_prob(mean_colour(), x), [[0.2, 0.3, 0.5]], atol=1e-6)
 
 
+def test_logits_that_look_like_probabilities_get_their_softmax_alone_and_in_company():
+    small, large = (np.full((1, 4, 4, 3), each, "float32") for each in ([0.2, 0.9, 0.1], [3.0, -1.0, 0.0]))
+    alone, together = (compute_prob(mean_colour(), x) for x in (small, np.concatenate([small, large])))
+    np.testing.assert_allclose(alone[0], np.exp([0.2, 0.9, 0.1]) / np.exp([0.2, 0.9, 0.1]).sum(), atol=1e-6)
+    np.testing.assert_allclose(together[0], alone[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        keras.layers.Softmax(),
+        keras.layers.Activation("sigmoid"),
+        keras.layers.Dense(3, activation="softmax"),
+        [keras.layers.Softmax(), keras.layers.Reshape((1, 1, 3)), keras.layers.Dropout(0.5)],
+    ],
+)
+def test_what_comes_out_of_a_softmax_or_sigmoid_is_a_probability(last):
+    assert gives_prob(mean_colour(*(last if isinstance(last, list) else [last])).model)
+
+
+@pytest.mark.parametrize("last", [keras.layers.Dense(3), keras.layers.ReLU(), keras.layers.Activation("tanh")])
+def test_anything_else_is_a_logit(last):
+    assert not gives_prob(mean_colour(keras.layers.Softmax(), last).model)
+
+
+def test_the_mean_image_is_taken_away_from_a_classifiers_picture():
+    ramp = np.arange(3 * 6 * 6, dtype="float32").reshape(3, 6, 6)
+    network = replace(mean_colour(), mean_image=ramp)
+    received = np.log(compute_prob(network, picture(9, 9, 9))[0])
+    expected = 9 - ramp[:, 1:5, 1:5].mean(axis=(1, 2))  # the middle, as Caffe cuts it when it tests
+    np.testing.assert_allclose(received - received[0], expected - expected[0], atol=1e-4)
+
+
 def test_views_of_one_picture_are_averaged(to_share):
     views = np.concatenate([picture(255, 0, 0), picture(0, 255, 0), picture(0, 0, 255), picture(0, 0, 255)])
-    both = predict(mean_colour(to_share), views, views=2, top_k=1)
-    assert [(each[0].class_index, each[0].prob) for each in both] == [(0, 0.5), (2, 1.0)]
+    both = predict(mean_colour(*to_share), views, views=2, top_k=1)
+    assert [each[0].class_index for each in both] == [0, 2]
+    assert [each[0].prob for each in both] == pytest.approx([0.5, 1.0], abs=1e-6)
     with pytest.raises(InputError, match="4 pictures are not a multiple of 3 views"):
-        predict(mean_colour(to_share), views, views=3)
+        predict(mean_colour(*to_share), views, views=3)
 
 
 def test_batches_change_nothing(to_share, random):
-    network = mean_colour(to_share)
+    network = mean_colour(*to_share)
     pictures = random.integers(0, 256, (7, 4, 4, 3), dtype="uint8")
     whole = compute_prob(network, pictures, batch=7)
     assert whole.shape == (7, 3)
@@ -72,8 +114,8 @@ def test_batches_change_nothing(to_share, random):
 
 
 def test_a_map_of_one_pixel_is_a_row_of_scores(to_share):
-    network = mean_colour(to_share, keras.layers.Reshape((1, 1, 3)))
-    assert compute_prob(network, picture(0, 255, 0)).tolist() == [[0, 1, 0]]
+    network = mean_colour(*to_share, keras.layers.Reshape((1, 1, 3)))
+    assert compute_prob(network, picture(0, 255, 0))[0] == pytest.approx([0, 1, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +124,12 @@ def test_a_map_of_one_pixel_is_a_row_of_scores(to_share):
         (None, None, None),
         (("red", "green", "blue"), None, "green"),
         (("n00000000 r", "n02123045 tabby, tabby cat", "n00000000 b"), "n02123045", "tabby, tabby cat"),
-        (tuple(each.words for each in class_words("imagenet")[:3]), "n01443537", "goldfish, Carassius auratus"),
+        (tuple(map(str, class_words("imagenet")[:3])), "n01443537", "goldfish, Carassius auratus"),
         (("only one",), None, None),
     ],
 )
 def test_a_class_has_the_words_that_are_known(to_share, words, wnid, said):
-    [(best,)] = predict(mean_colour(to_share, words=words), picture(0, 255, 0), top_k=1)
+    [(best,)] = predict(mean_colour(*to_share, words=words), picture(0, 255, 0), top_k=1)
     assert (best.wnid, best.words) == (wnid, said)
 
 
@@ -104,14 +146,14 @@ def test_what_is_no_classifier_is_told():
 
 def test_a_picture_of_another_size_is_told(to_share):
     with pytest.raises(InputError, match=r"wants pictures of the form \(None, 4, 4, 3\); \(1, 5, 4, 3\) was received"):
-        predict(mean_colour(to_share), np.zeros((1, 5, 4, 3), "uint8"))
+        predict(mean_colour(*to_share), np.zeros((1, 5, 4, 3), "uint8"))
 
 
 def test_a_network_without_preprocessing_wants_x(to_share):
-    network = mean_colour(to_share, preprocessing=None)
+    network = mean_colour(*to_share, preprocessing=None)
     with pytest.raises(InputError, match="does not say how a picture becomes its input"):
         predict(network, picture(0, 0, 0))
-    assert compute_prob(network, picture(0, 0, 255).astype("float32")).tolist() == [[0, 0, 1]]
+    assert compute_prob(network, picture(0, 0, 255).astype("float32"))[0] == pytest.approx([0, 0, 1], abs=1e-6)
 
 
 # OpenCV 4.14's own Caffe importer on Caffe's example picture: class and probability, the first five.

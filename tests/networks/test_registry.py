@@ -88,7 +88,7 @@ def test_the_registry_is_light():
 
 def test_a_network_knows_its_words_and_where_it_comes_from():
     network = network_of("squeezenet-v1.1")
-    assert network.words[281] == "tabby, tabby cat"
+    assert network.words[281] == "n02123045 tabby, tabby cat"
     assert network.source["licence"] == "BSD 2-Clause"
     assert network.tensor("conv1") is network.model.get_layer("relu_conv1").output
     assert network.tensor("conv1@raw") is network.model.get_layer("conv1").output

@@ -83,3 +83,14 @@ def test_a_step_at_the_minimum_stays_there(optimizer):
     found, losses = losses_of(optimizer, lambda x: (ops.sum(x**2), {}), np.zeros(4), 3)
     np.testing.assert_array_equal(found, 0)
     assert losses == [0.0, 0.0, 0.0]
+
+
+def test_adams_strides_fade_over_the_steps_it_is_told_of():
+    adam, x = Adam(8.0, steps=4), ops.zeros((1,))
+    strides = []
+    for _ in range(4):
+        moved, _, _ = adam.step(x, lambda x: (ops.sum(x), {}, ops.ones((1,))))
+        strides.append(float(x[0] - moved[0]))
+        x = moved
+    # A constant gradient: each stride is the rate, 8 times half a cosine.
+    np.testing.assert_allclose(strides, 4 + 4 * np.cos(np.pi * np.arange(4) / 4), rtol=1e-5)
