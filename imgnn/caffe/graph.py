@@ -3,7 +3,7 @@
 How values are stored: a blob of four axes `(n, c, h, w)` is channels last, `(n, h, w, c)`; a blob of any
 other rank keeps Caffe's axes. So the rank alone tells, and `_Place.axis` is the one place where a Caffe
 axis becomes a Keras axis. A layer whose result depends on the order of the values (Flatten, Reshape) goes
-to Caffe's order first, through a helper layer `NAME.nchw`. The batch is free: no layer may touch its axis.
+to Caffe's order first, through a helper layer `NAME__nchw`. The batch is free: no layer may touch its axis.
 
 Each rule builds one type of layer, after the C++ source of the same name in BVLC/caffe, src/caffe/layers.
 """
@@ -59,15 +59,17 @@ def build_graph(net: Net, *, until: str | None = None, name: str | None = None, 
     for layer in layers:
         if missing := [blob for blob in layer.bottoms if blob not in values]:
             raise ConversionError(f"{_where(layer)} reads the blob {missing[0]!r}, which no layer before it gives")
-        known[layer.name] = names.take(layer.name)
-        place = _Place(layer, known[layer.name], [values[blob] for blob in layer.bottoms], batches)
+        keras_layer = names.take(layer.name)
+        # Of two layers with one name the first has the weights, as in Caffe; the later is listed by its Keras name.
+        known[layer.name if layer.name not in known else keras_layer] = keras_layer
+        place = _Place(layer, keras_layer, [values[blob] for blob in layer.bottoms], batches)
         tops = _build(place)
         for blob in layer.bottoms:
             unread.pop(blob, None)
         for index, blob in enumerate(layer.tops):
             several = isinstance(tops, list)
             values[blob] = unread[blob] = tops[index] if several else tops
-            blobs[blob] = (known[layer.name], index if several else 0)
+            blobs[blob] = (keras_layer, index if several else 0)
     outputs = list(unread.values())
     # One value stands alone: Keras warns whoever calls a model of [x] with x.
     ends = (each if len(each) > 1 else each[0] for each in (list(inputs.values()), outputs))
@@ -135,6 +137,10 @@ class _Names:
 def _where(layer: Layer) -> str:
     line = f", line {layer.line}" if layer.line else ""
     return f"layer {layer.name} ({layer.type}{line})"
+
+
+def _import_before(layer: Layer) -> str:
+    return f"--until {layer.name} imports the part before it"
 
 
 # Inputs --------------------------------------------------------------------------------------------------------
@@ -219,7 +225,20 @@ class _Place:
         return tuple(self.x.shape[axis] for axis in TO_KERAS) if self.rank == 4 else tuple(self.x.shape)
 
     def fail(self, message: str, *, hint: str | None = None) -> NoReturn:
-        raise ConversionError(f"{_where(self.layer)}: {message}", hint=hint)
+        raise ConversionError(f"{_where(self.layer)}: {message}", hint=hint or _import_before(self.layer))
+
+    def choice(self, params: Message, field: str, *known: str) -> str:
+        """The value of an enum; one that Caffe does not know would be computed as something else."""
+        value = str(getattr(params, field))
+        if value not in known:
+            self.fail(f"{field} is {value}; {' and '.join(known)} have a place here")
+        return value
+
+    def positive(self, **settings: int) -> None:
+        """See to it that counts are counts."""
+        for name, value in settings.items():
+            if value < 1:
+                self.fail(f"{name} is {value}; at least 1 is expected")
 
     def caffe_axis(self, axis: int) -> int:
         """Counted from the front, as Caffe does; never the batch."""
@@ -242,7 +261,7 @@ class _Place:
 
     def in_caffes_order(self) -> Tensor:
         """The first bottom, its axes as Caffe has them."""
-        return keras.layers.Permute((3, 1, 2), name=f"{self.name}.nchw")(self.x) if self.rank == 4 else self.x
+        return keras.layers.Permute((3, 1, 2), name=f"{self.name}__nchw")(self.x) if self.rank == 4 else self.x
 
 
 def _build(place: _Place) -> Any:
@@ -252,18 +271,20 @@ def _build(place: _Place) -> Any:
     if rule is None:
         raise ConversionError(
             f"{_where(layer)} is of a type that has no place here",
-            hint=f"--until {layer.name} imports the part before it",
+            hint=_import_before(layer),
         )
     wanted = BOTTOMS.get(layer.type, (1, 1))
     if not wanted[0] <= len(layer.bottoms) <= wanted[1]:
         place.fail(f"wants {wanted[0]} input blobs; it has {len(layer.bottoms)}")
+    if not layer.tops:
+        place.fail("writes no blob")
     try:
         return rule(place)
-    except ValueError as error:  # Keras refuses sizes that do not fit
+    except (ValueError, ArithmeticError, TypeError) as error:  # Keras refuses sizes that do not fit
         place.fail(_reason(error))
 
 
-def _reason(error: ValueError) -> str:
+def _reason(error: Exception) -> str:
     """The line of Keras' message that says what is wrong: in bold, behind where it was noticed."""
     text = re.sub(r"\x1b\[\d+m", "", str(error))
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Exception encountered")]
@@ -288,19 +309,26 @@ def _convolution(place: _Place, function: Callable[..., Tensor]) -> Tensor:
     if place.caffe_axis(params.axis) != 1:
         place.fail(f"its channels are on axis {params.axis}; images have them on axis 1")
     kernel = _pair(place, params, "kernel_size", "kernel")
-    if min(kernel) < 1:
-        place.fail(f"its kernel is {kernel[0]}x{kernel[1]}")
+    stride, dilation = _pair(place, params, "stride", default=1), _pair(place, params, "dilation", default=1)
+    place.positive(kernel=min(kernel), stride=min(stride), dilation=min(dilation), group=params.group)
+    _check_units(place, params.num_output)
     return function(
         place.x,
         params.num_output,
         kernel,
         name=place.name,
-        stride=_pair(place, params, "stride", default=1),
+        stride=stride,
         pad=_pair(place, params, "pad"),
-        dilation=_pair(place, params, "dilation", default=1),
+        dilation=dilation,
         group=params.group,
         bias=params.bias_term,
     )
+
+
+def _check_units(place: _Place, units: int) -> None:
+    """As many outputs as a network can have: a damaged number must not ask for all the memory there is."""
+    if not 1 <= units <= 1 << 20:
+        place.fail(f"num_output is {units}; 1 to {1 << 20:,} are expected")
 
 
 def _pooling(place: _Place) -> Tensor:
@@ -313,7 +341,8 @@ def _pooling(place: _Place) -> Tensor:
     average = params.pool == "AVE"
     if params.global_pooling:
         return (emit.global_average_pool if average else emit.global_max_pool)(place.x, name=place.name)
-    kernel = _pair(place, params, "kernel_size", "kernel")
+    kernel, stride = _pair(place, params, "kernel_size", "kernel"), _pair(place, params, "stride", default=1)
+    place.positive(kernel=min(kernel), stride=min(stride))
     pad = _pair(place, params, "pad")
     if kernel[0] <= pad[0] or kernel[1] <= pad[1]:
         place.fail(
@@ -323,9 +352,9 @@ def _pooling(place: _Place) -> Tensor:
         place.x,
         kernel,
         name=place.name,
-        stride=_pair(place, params, "stride", default=1),
+        stride=stride,
         pad=pad,
-        ceil=params.round_mode != "FLOOR",
+        ceil=place.choice(params, "round_mode", "CEIL", "FLOOR") == "CEIL",
     )
 
 
@@ -333,6 +362,7 @@ def _inner_product(place: _Place) -> Tensor:
     """From `axis` on, everything is one vector; the axes before it are kept."""
     params = place.layer.params.inner_product_param
     units, bias, name = params.num_output, params.bias_term, place.name
+    _check_units(place, units)
     axis = place.caffe_axis(params.axis)
     if None in place.shape[axis:]:
         place.fail("its kernel fits one input size only, and the size is not known", hint=DEPLOY)
@@ -346,7 +376,7 @@ def _inner_product(place: _Place) -> Tensor:
         place.fail(f"axis {axis} of a blob that has {place.rank}")
     x = place.in_caffes_order()
     if axis < place.rank - 1:
-        x = keras.layers.Reshape((*x.shape[1:axis], math.prod(x.shape[axis:])), name=f"{name}.rows")(x)
+        x = keras.layers.Reshape((*x.shape[1:axis], math.prod(x.shape[axis:])), name=f"{name}__rows")(x)
     return keras.layers.Dense(units, use_bias=bias, name=name)(x)
 
 
@@ -355,7 +385,8 @@ def _lrn(place: _Place) -> Tensor:
     place.spatial()
     if params.local_size % 2 == 0:
         place.fail(f"wants an odd local_size; it is {params.local_size}")
-    within = params.norm_region == "WITHIN_CHANNEL"
+    within = place.choice(params, "norm_region", "ACROSS_CHANNELS", "WITHIN_CHANNEL") == "WITHIN_CHANNEL"
+    place.positive(local_size=params.local_size)
     settings = {"size": params.local_size, "alpha": params.alpha, "beta": params.beta, "k": params.k}
     return emit.lrn(place.x, name=place.name, within=within, **settings)
 
@@ -380,7 +411,7 @@ def _scale(place: _Place) -> Tensor:
         return emit.Scale(_along(place, params), params.bias_term, name=place.name)(place.x)
     if not params.bias_term:
         return _apply(place, params, "multiply", place.name)
-    product = _apply(place, params, "multiply", f"{place.name}.by")
+    product = _apply(place, params, "multiply", f"{place.name}__by")
     end = params.axis % place.rank + len(place.bottoms[1].shape)
     axes = [place.axis(axis) for axis in range(params.axis % place.rank, end)]
     return emit.Bias(axes, name=place.name)(product)
@@ -418,9 +449,10 @@ def _eltwise(place: _Place) -> Tensor:
         sizes = zip(place.x.shape, other.shape, strict=False)
         if len(other.shape) != place.rank or any(a != b for a, b in sizes if None not in (a, b)):
             place.fail(f"its inputs differ: {tuple(place.x.shape)} and {tuple(other.shape)} (in Keras' order)")
-    if params.operation == "PROD":
+    operation = place.choice(params, "operation", "SUM", "PROD", "MAX")
+    if operation == "PROD":
         return keras.layers.Multiply(name=name)(place.bottoms)
-    if params.operation == "MAX":
+    if operation == "MAX":
         return keras.layers.Maximum(name=name)(place.bottoms)
     coefficients = list(params.coeff)
     if not coefficients or set(coefficients) == {1.0}:
@@ -511,7 +543,7 @@ def _shaped(place: _Place, sizes: Sequence[int | None]) -> Tensor:
     channels, height, width = shape
     if (height, width) == (1, 1):
         return keras.layers.Reshape((1, 1, channels), name=place.name)(x)
-    x = keras.layers.Reshape(shape, name=f"{place.name}.reshape")(x)
+    x = keras.layers.Reshape(shape, name=f"{place.name}__reshape")(x)
     return keras.layers.Permute((2, 3, 1), name=place.name)(x)
 
 
@@ -552,19 +584,21 @@ def _reduction(place: _Place) -> Tensor:
     x = place.x
     if place.rank == 4 and start == 3:  # what remains are three axes, and those keep Caffe's order
         x, axes = place.in_caffes_order(), [3]
-    return emit.Reduction(params.operation, sorted(axes), params.coeff, name=place.name)(x)
+    operation = place.choice(params, "operation", "SUM", "ASUM", "SUMSQ", "MEAN")
+    return emit.Reduction(operation, sorted(axes), params.coeff, name=place.name)(x)
 
 
 def _argmax(place: _Place) -> Tensor:
     """Along an axis; or over all values of an image, then (n, 1, top_k), or (n, 2, top_k) with the values too."""
     params, name = place.layer.params.argmax_param, place.name
+    place.positive(top_k=params.top_k)
     if params.has("axis"):
         gives = "values" if params.out_max_val else "places"
         return emit.ArgMax(place.axis(params.axis), params.top_k, gives, name=name)(place.x)
     if place.rank > 4:
         place.fail(f"of a blob that has {place.rank} axes wants an axis")
-    x = emit.flatten(place.x, name=f"{name}.rows")
-    both = emit.ArgMax(-1, params.top_k, "both" if params.out_max_val else "places", name=f"{name}.places")(x)
+    x = emit.flatten(place.x, name=f"{name}__rows")
+    both = emit.ArgMax(-1, params.top_k, "both" if params.out_max_val else "places", name=f"{name}__places")(x)
     if place.rank == 4:  # Caffe's (n, 1 or 2, top_k, 1)
         return keras.layers.Reshape((params.top_k, 1, 2 if params.out_max_val else 1), name=name)(both)
     if params.out_max_val:
@@ -585,6 +619,9 @@ def _power_like(kind: type, param: str, *fields: str) -> Callable[[_Place], Tens
     def rule(place: _Place) -> Tensor:
         params = getattr(place.layer.params, param)
         settings = {field: getattr(params, field) for field in fields}
+        base = settings.get("base", -1.0)
+        if base != -1.0 and (base <= 0 or (kind is emit.Log and base == 1)):
+            place.fail(f"base is {base}; -1 (which is e) or a positive number, of a Log not 1, is expected")
         return kind(**settings, name=place.name)(place.x)
 
     return rule

@@ -100,7 +100,7 @@ def assign_blobs(
         if not blobs.get(name):
             rows.append(Loaded(name, "missing", (), wanted, "the file has no blobs for it; initial weights are kept"))
             continue
-        helper = own.get(f"{keras_name}.flatten")
+        helper = own.get(f"{keras_name}__flatten")
         flattened = tuple(helper.input.shape[1:]) if helper is not None else None
         arrays = _arrays(layer, blobs[name], flattened, caffe_name=name)
         for weight, array in zip(layer.weights, arrays, strict=True):
@@ -196,7 +196,7 @@ def _kernel(weight: Any) -> _Part:
 
 def _dense(weight: Any, flattened: Shape | None) -> _Part:
     rows, units = weight.shape
-    if flattened is None or flattened[:2] == (1, 1):
+    if flattened is None or len(flattened) != 3 or flattened[:2] == (1, 1):  # no other rank is turned
         return _Part("kernel", (units, rows), lambda blob: blob.T)
     height, width, channels = flattened
 

@@ -3,7 +3,7 @@
 The functions (`conv`, `max_pool`, `lrn`...) take a tensor and give a tensor. They pad explicitly and on both
 sides as Caffe does, name the Keras layer after the Caffe layer (`keras_name`), and choose the stock Keras
 layer wherever it gives the same numbers at every input size. A helper layer in front carries the name of
-the layer it serves: `conv1.pad`, `fc6.flatten`.
+the layer it serves: `conv1__pad`, `fc6__flatten`.
 
 The classes are registered with Keras: `import imgnn.networks.layers` before `keras.models.load_model`.
 All of it is channels last and works through `keras.ops`, at sizes known or unknown (None) when built.
@@ -173,7 +173,7 @@ def conv(
         if stride == (1, 1) and halves:
             padding = "same"  # with a stride Keras pads the right side only, a pixel away from Caffe
         else:
-            x = keras.layers.ZeroPadding2D(pad, data_format=LAST, name=f"{name}.pad")(x)
+            x = keras.layers.ZeroPadding2D(pad, data_format=LAST, name=f"{name}__pad")(x)
     options: dict[str, Any] = {"padding": padding, "dilation_rate": dilation, "use_bias": bias, "data_format": LAST}
     if group == 1 and (max(stride) == 1 or max(dilation) == 1):
         return keras.layers.Conv2D(filters, kernel, stride, name=name, **options)(x)
@@ -511,7 +511,7 @@ def inner_product(x: Tensor, units: int, *, name: str, bias: bool = True) -> Ten
     """
     name = keras_name(name)
     if len(x.shape) > 2:
-        x = keras.layers.Flatten(data_format=LAST, name=f"{name}.flatten")(x)
+        x = keras.layers.Flatten(data_format=LAST, name=f"{name}__flatten")(x)
     return keras.layers.Dense(units, use_bias=bias, name=name)(x)
 
 
@@ -714,7 +714,7 @@ def flatten(x: Tensor, *, name: str) -> Tensor:
     """All but the batch in one axis, in Caffe's order channels, height, width."""
     name = keras_name(name)
     if len(x.shape) == 4 and x.shape[1:3] != (1, 1):
-        x = keras.layers.Permute((3, 1, 2), name=f"{name}.nchw")(x)
+        x = keras.layers.Permute((3, 1, 2), name=f"{name}__nchw")(x)
     return keras.layers.Flatten(data_format=LAST, name=name)(x)
 
 

@@ -112,7 +112,7 @@ def _sources(values: Any) -> Iterator[Source]:
 
 
 def helper_of(name: str, names: Mapping[str, Any] | set[str]) -> str | None:
-    """The layer that `name` serves (`conv1.pad` serves `conv1`); None if it is a layer in its own right."""
+    """The layer that `name` serves (`conv1__pad` serves `conv1`); None if it is a layer in its own right."""
     return next((name.removesuffix(end) for end in HELPERS if name.endswith(end) and name[: -len(end)] in names), None)
 
 
@@ -125,7 +125,7 @@ def caffe_names(
     Dropout, BatchNorm or Scale, that layer works in place and the blob is what comes out of it.
 
     Args:
-        model: made by one of the builders, whose layer names are Caffe's with "." for "/".
+        model: made by one of the builders, whose layer names are Caffe's with "__" for "/".
         tops: Caffe layer -> blob, where the prototxt gives the two different names.
 
     Returns:
@@ -142,7 +142,7 @@ def caffe_names(
     for node in nodes:
         if helper_of(node.name, known):
             continue
-        name = node.name.replace(".", "/")
+        name = node.name.replace("__", "/")
         if node.sources:  # a prototxt's input is a blob and no layer
             layers[name] = node.name
         if node.name in followed:

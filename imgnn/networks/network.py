@@ -12,17 +12,18 @@ from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.registry import LayerRoles
 
 # A layer of Caffe's may need several of Keras': those before it are called after it, with one of these ends.
-HELPERS = (".pad", ".flatten", ".nchw", ".rows", ".reshape", ".places", ".by")
+HELPERS = ("__pad", "__flatten", "__nchw", "__rows", "__reshape", "__places", "__by")
 RAW = "@raw"  # `conv1@raw`: what the layer itself gives, before in-place layers change its blob
 
 
 def keras_name(caffe_name: str) -> str:
-    """The Keras layer name for a Caffe layer: Keras refuses "/" in names, so `inception_3a/1x1` is `inception_3a.1x1`.
+    """The Keras layer name for a Caffe layer: `inception_3a/1x1` is `inception_3a__1x1`.
 
-    Other characters that Keras or HDF5 stumble over become "_". Two Caffe names may collide;
-    whoever names the layers of a whole net adds `_2`, `_3` and records the pairs in `Network.layers`.
+    Keras refuses "/" in names, and its torch backend "." as well. Other characters that a backend or HDF5
+    stumbles over become "_". Two Caffe names may collide; whoever names the layers of a whole net adds `_2`, `_3`
+    and records the pairs in `Network.layers`.
     """
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "_" for c in caffe_name.replace("/", "."))
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in caffe_name.replace("/", "__"))
     return safe if safe[:1].isalnum() else f"layer{safe}"
 
 

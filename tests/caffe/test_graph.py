@@ -67,25 +67,26 @@ def test_an_in_place_blob_has_its_value_at_the_end_and_the_raw_one_stays_reachab
 
 def test_the_model_is_flat_and_its_layers_bear_caffes_names():
     network = build_graph(net_of(IN_PLACE))
-    assert names_of(network.model) == ["data", "conv1", "relu1", "drop1", "fc.flatten", "fc", "prob"]
+    assert names_of(network.model) == ["data", "conv1", "relu1", "drop1", "fc__flatten", "fc", "prob"]
     assert network.layers == {name: name for name in ("conv1", "relu1", "drop1", "fc", "prob")}
     assert network.model.output_shape == (None, 4)
 
 
 def test_names_that_would_be_the_same_in_keras_get_a_number():
     settings = "convolution_param { num_output: 1 kernel_size: 3 stride: 2 pad: 1 }"
-    names = ("a/b", "a.b", "a.b_2", "data", "a/b/pad", "über")
+    names = ("a/b", "a__b", "a__b_2", "a.b", "data", "a/b/pad", "über")
     text = "\n".join(f"{name}: Convolution data -> {name} {{ {settings} }}" for name in names)
     network = build_graph(net_of(text))
     assert network.layers == {
-        "a/b": "a.b",
-        "a.b": "a.b_3",  # a.b_2 is the name of another layer
-        "a.b_2": "a.b_2",
+        "a/b": "a__b",
+        "a__b": "a__b_3",  # a__b_2 is the name of another layer
+        "a__b_2": "a__b_2",
+        "a.b": "a_b",
         "data": "data_2",  # the input was there first
-        "a/b/pad": "a.b.pad_2",  # a.b.pad pads a.b
+        "a/b/pad": "a__b__pad_2",  # a__b__pad pads a__b
         "über": "layer_ber",
     }
-    assert network.tensor("a.b") is network.model.get_layer("a.b_3").output
+    assert network.tensor("a__b") is network.model.get_layer("a__b_3").output
 
 
 def test_the_outputs_are_the_blobs_that_nobody_reads_in_the_nets_order():
@@ -255,7 +256,7 @@ def test_until_a_layer_that_is_not_there_offers_the_near_ones():
     [
         ("c: Concat data data -> c { concat_param { axis: 0 } }", "axis 0 is the batch"),
         ("c: Convolution data -> c { convolution_param { num_output: 2 kernel_size: 9 } }", "negative"),
-        ("c: Convolution data -> c { convolution_param { num_output: 2 } }", "its kernel is 0x0"),
+        ("c: Convolution data -> c { convolution_param { num_output: 2 } }", "kernel is 0; at least 1"),
         (
             "c: Convolution data -> c { convolution_param { num_output: 4 kernel_size: 1 group: 2 } }",
             "number of groups",
@@ -386,3 +387,51 @@ def test_towers_with_one_set_of_parameters_answer_the_same(tmp_path, random):
     left, right = model.predict([x, x], verbose=0)
     np.testing.assert_array_equal(left, right)
     np.testing.assert_allclose(left[0, 0, 0], blobs["conv"][0][:, :, 0, 0] @ x[0, 0, 0] + [1, -1], rtol=1e-5)
+
+
+# What is damaged, or means something else -----------------------------------------------------------------------
+
+
+def test_of_two_layers_with_one_name_the_first_gets_the_weights(random):
+    kernel, bias = random.random((2, 3, 1, 1), "float32"), random.random(2, "float32")
+    network = build_graph(net_of(f"c: Convolution data -> c {{ {CONV} }}\nc: ReLU c -> c", {"c": (kernel, bias)}))
+    assert network.layers == {"c": "c", "c_2": "c_2"}
+    np.testing.assert_array_equal(network.model.get_layer("c").weights[0][0, 0], kernel[:, :, 0, 0].T)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("e: Eltwise data data -> e { eltwise_param { operation: 7 } }", "operation is 7; SUM and PROD and MAX"),
+        ("n: LRN data -> n { lrn_param { norm_region: SAME_MAP } }", "norm_region is SAME_MAP; ACROSS_CHANNELS and"),
+        ("p: Pooling data -> p { pooling_param { kernel_size: 2 round_mode: ROUND } }", "round_mode is ROUND"),
+        ("r: Reduction data -> r { reduction_param { operation: MAX axis: 1 } }", "operation is MAX; SUM and ASUM"),
+        ("p: Pooling data -> p { pooling_param { kernel_size: 2 stride: 0 } }", "stride is 0; at least 1"),
+        ("d: Deconvolution data -> d { convolution_param { num_output: 2 kernel_size: 2 group: 0 } }", "group is 0"),
+        ("d: Deconvolution data -> d { convolution_param { num_output: 2 kernel_size: 2 stride: 0 } }", "stride is 0"),
+        (
+            "c: Convolution data -> c { convolution_param { num_output: 4000000000 kernel_size: 1 } }",
+            "num_output is 4000",
+        ),
+        ("i: InnerProduct data -> i { inner_product_param { num_output: 4000000000 } }", "num_output is 4000000000"),
+        ("a: ArgMax data -> a { argmax_param { top_k: 0 } }", "top_k is 0"),
+        ("l: Log data -> l { log_param { base: 1 } }", "base is 1.0; "),
+        ("r: ReLU data ->", "writes no blob"),
+    ],
+)
+def test_a_setting_that_caffe_does_not_have_is_named_and_never_guessed(line, message):
+    with pytest.raises(ConversionError) as caught:
+        build_graph(net_of(line))
+    name, kind = line.partition(":")[0], line.split()[1]
+    assert str(caught.value).startswith(f"layer {name} ({kind}, line 1): ")
+    assert message in str(caught.value)
+    assert caught.value.hint == f"--until {name} imports the part before it"
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6), (1, 2, 3, 4, 5)])
+def test_a_dense_layer_takes_blobs_of_any_rank_in_caffes_order(shape, random):
+    rows = math.prod(shape[1:])
+    kernel, x = random.random((3, rows), "float32"), random.random(shape, "float32")
+    line = "i: InnerProduct data -> i { inner_product_param { num_output: 3 bias_term: false } }"
+    network = build_graph(net_of(line, {"i": (kernel,)}, data=shape))
+    np.testing.assert_allclose(network.model.predict_on_batch(x), x.reshape(1, rows) @ kernel.T, rtol=1e-5)

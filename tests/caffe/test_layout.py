@@ -109,7 +109,7 @@ def test_the_rows_tell_what_became_of_every_blob():
         "relu": [numbered(1)],
         "loss": [numbered(7)],
     }
-    rows = assign_blobs(model, {"a/b": "a.b", "relu": "relu", "fc": "fc"}, blobs)
+    rows = assign_blobs(model, {"a/b": "a__b", "relu": "relu", "fc": "fc"}, blobs)
     assert [(row.layer, row.status) for row in rows] == [
         ("a/b", "reshaped"),
         ("fc", "missing"),
@@ -119,7 +119,7 @@ def test_the_rows_tell_what_became_of_every_blob():
     assert all(row.why for row in rows)
     assert rows[0].blob_shapes == ((2, 4, 1, 1), (1, 1, 1, 2))
     assert rows[0].keras_shapes == ((1, 1, 4, 2), (2,))
-    np.testing.assert_array_equal(model.get_layer("a.b").get_weights()[1], [0, 1])
+    np.testing.assert_array_equal(model.get_layer("a__b").get_weights()[1], [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def network(model: keras.Model) -> Network:
         name="tiny",
         model=model,
         preprocessing=Preprocessing((12, 10), mean=(1.0, 2.0, 3.0), scale=(0.5, 0.5, 0.5)),
-        layers={"conv1": "conv1", "conv2/3x3": "conv2.3x3"},
+        layers={"conv1": "conv1", "conv2/3x3": "conv2__3x3"},
         blobs={"conv1": ("relu1", 0)},
         words=("cat", "dog", "größer", "fish", "bird"),
         roles=LayerRoles(style=("conv1",), classifier=("fc",)),

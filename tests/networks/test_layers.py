@@ -74,7 +74,7 @@ def test_layers_bear_caffes_names_and_helpers_say_whom_they_help():
     y = L.conv(x, 2, 3, name="fire2/squeeze", stride=2, pad=1)
     model = keras.Model(x, L.inner_product(y, 3, name="fc"))
     names = [layer.name for layer in model.layers[1:]]
-    assert names == ["fire2.squeeze.pad", "fire2.squeeze", "fc.flatten", "fc"]
+    assert names == ["fire2__squeeze__pad", "fire2__squeeze", "fc__flatten", "fc"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from imgnn.networks.names import caffe_names, helper_of
 
 
 def test_only_the_ends_that_we_give_make_a_helper():
-    names = {"conv1", "conv1.pad", "conv1.bn", "conv1.scale"}
-    assert helper_of("conv1.pad", names) == "conv1"
-    assert helper_of("conv1.bn", names) is None
-    assert helper_of("other.pad", names) is None
+    names = {"conv1", "conv1__pad", "conv1__bn", "conv1__scale"}
+    assert helper_of("conv1__pad", names) == "conv1"
+    assert helper_of("conv1__bn", names) is None
+    assert helper_of("other__pad", names) is None
 
 
 def test_layers_called_after_another_are_layers_of_their_own():

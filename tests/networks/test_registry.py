@@ -92,4 +92,4 @@ def test_a_network_knows_its_words_and_where_it_comes_from():
     assert network.source["licence"] == "BSD 2-Clause"
     assert network.tensor("conv1") is network.model.get_layer("relu_conv1").output
     assert network.tensor("conv1@raw") is network.model.get_layer("conv1").output
-    assert network.tensor("fire2/concat") is network.model.get_layer("fire2.concat").output
+    assert network.tensor("fire2/concat") is network.model.get_layer("fire2__concat").output
