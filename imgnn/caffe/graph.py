@@ -33,22 +33,22 @@ TO_CAFFE = (0, 2, 3, 1)  # and back
 DEPLOY = "give the deploy prototxt, which says the input size"
 
 
-def build_graph(net: Net, *, until: str | None = None, name: str | None = None, assign: bool = True) -> Network:
+def build_graph(net: Net, *, name: str | None = None, assign: bool = True) -> Network:
     """The net as a flat Keras model, with its Caffe names and weights.
 
     The outputs of the model are the blobs that no layer reads, in the net's order.
 
     Args:
-        until: the layer to stop before; what the file has in front of it becomes the model.
         name: the network's name; default: the net's own.
         assign: put the net's blobs into the model; layers without blobs keep Keras' initial weights.
 
     Raises:
         ConversionError: a layer type or setting that has no place in a Keras model; names layer, type and line.
-        UnknownNameError: no layer is called `until`.
         WeightsError: a blob does not have the shape that its layer wants.
     """
-    layers = _before(net, until)
+    layers = list(unfold(net.layers))
+    if not layers:
+        raise ConversionError(f"{net.name} has no layers")
     names = _Names([*net.inputs, *(layer.name for layer in layers)])
     blobs = {blob: (names.take(blob), 0) for blob in net.inputs}
     inputs = {blob: _input(net, layers, blob, name) for blob, (name, _) in blobs.items()}
@@ -80,6 +80,68 @@ def build_graph(net: Net, *, until: str | None = None, name: str | None = None, 
     return Network(name or net.name, model, preprocessing, known, blobs)
 
 
+def build_free(net: Net, *, name: str | None = None, assign: bool = True) -> Network:
+    """The net for pictures of any size where nothing in it fixes the size, else for the size that it declares."""
+    fixed = build_graph(net, name=name, assign=assign)
+    [shape, *others] = net.inputs.values()
+    if others or shape is None or len(shape) != 4:
+        return fixed
+    try:
+        free = build_graph(replace(net, inputs=dict.fromkeys(net.inputs, (*shape[:2], 0, 0))), name=name, assign=assign)
+    except ConversionError:
+        return fixed
+    if any(output.shape[-1] is None for output in free.model.outputs):  # its number of values depends on the size
+        return fixed
+    return replace(free, preprocessing=fixed.preprocessing)
+
+
+def before(net: Net, until: str) -> Net:
+    """The part of a net that comes before a layer.
+
+    Layers of a type that has no place here are left out, and with them all that read them: what remains of an SSD
+    before its `detection_out` is the network and its heads, without the prior boxes. A note says so.
+
+    Raises:
+        UnknownNameError: no layer is called `until`.
+        ConversionError: nothing remains.
+    """
+    names = [layer.name for layer in net.layers]
+    if until not in names:
+        raise UnknownNameError("layer", until, names)
+    layers: list[Layer] = []
+    unknown: list[Layer] = []
+    lost: set[str] = set()  # blobs that are not computed
+    dependent = 0
+    for layer in net.layers[: names.index(until)]:
+        if layer.type in RULES and lost.isdisjoint(layer.bottoms):
+            layers.append(layer)
+            lost.difference_update(layer.tops)
+            continue
+        lost.update(layer.tops)
+        if layer.type in RULES:
+            dependent += 1
+        else:
+            unknown.append(layer)
+    if not layers:
+        raise ConversionError(f"{net.name} has no layers before {until}")
+    notes = net.notes
+    if unknown:
+        which = ", ".join(f"{layer.name} ({layer.type})" for layer in unknown)
+        notes += (f"left out: {which}" + (f", and {dependent} layers that read them" if dependent else ""),)
+    read = {bottom for layer in layers for bottom in layer.bottoms}
+    kept = {layer.name for layer in layers}
+    return replace(
+        net,
+        inputs={blob: shape for blob, shape in net.inputs.items() if blob in read},
+        layers=tuple(layers),
+        notes=notes,
+        unused_blobs={
+            **net.unused_blobs,
+            **{layer.name: layer.blobs for layer in net.layers if layer.blobs and layer.name not in kept},
+        },
+    )
+
+
 def net_blobs(net: Net) -> dict[str, tuple[np.ndarray, ...]]:
     """Layer name -> blobs as `caffe.layout` expects them: a `transpose`d InnerProduct is turned back (a view)."""
     blobs = {}
@@ -91,17 +153,6 @@ def net_blobs(net: Net) -> dict[str, tuple[np.ndarray, ...]]:
         if own:
             blobs[layer.name] = own
     return blobs
-
-
-def _before(net: Net, until: str | None) -> list[Layer]:
-    """The layers to build: those in front of `until`, or all."""
-    names = [layer.name for layer in net.layers]
-    if until is not None and until not in names:
-        raise UnknownNameError("layer", until, names)
-    end = len(names) if until is None else names.index(until)
-    if end == 0:
-        raise ConversionError(f"{net.name} has no layers" + (f" before {until}" if until else ""))
-    return list(unfold(net.layers[:end]))
 
 
 def unfold(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -396,7 +447,8 @@ def _batch_norm(place: _Place) -> Tensor:
     axis = place.axis(1)
     if params.has("use_global_stats") and not params.use_global_stats:
         return emit.BatchStatistics(axis, params.eps, name=place.name)(place.x)  # even while testing
-    return emit.batch_norm(place.x, name=place.name, epsilon=params.eps, axis=axis)
+    momentum = params.moving_average_fraction
+    return emit.batch_norm(place.x, name=place.name, epsilon=params.eps, axis=axis, momentum=momentum)
 
 
 def _mvn(place: _Place) -> Tensor:
@@ -532,6 +584,8 @@ def _shaped(place: _Place, sizes: Sequence[int | None]) -> Tensor:
         place.fail(f"cannot tell {len(open_sizes)} sizes of its output {tuple(sizes)}", hint=DEPLOY)
     shape = [-1 if size is None else size for size in sizes]
     whole, known = _product(place.shape[1:]), math.prod(size for size in shape if size != -1)
+    if whole is None and not open_sizes:
+        place.fail("its output has a fixed size, and that of its input is not known", hint=DEPLOY)
     if whole is not None and (whole % known if open_sizes else whole != known):
         place.fail(f"{place.shape[1:]} has {whole} values; they do not fill {tuple(shape)}")
     if whole is not None and open_sizes:

@@ -1,6 +1,7 @@
 """`imgnn convert`."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -151,7 +152,7 @@ def next_command(result: "Conversion") -> str:
     """A command to go on with."""
     from imgnn.options import ClassifyOptions
 
-    name = result.network if result.is_kept else str(result.path)
+    name = result.network if result.is_kept else shlex.quote(str(result.path))
     if result.spec is None:
         return f"imgnn networks {name}"
     option = "" if name == ClassifyOptions.network else f" --network {name}"

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from imgnn import __version__
-from imgnn.caffe.graph import build_graph, net_blobs
+from imgnn.caffe.graph import before, build_free, build_graph, net_blobs
 from imgnn.caffe.layer import Transform
 from imgnn.caffe.layout import Loaded, assign_blobs
 from imgnn.caffe.net import Net, read_net
@@ -206,9 +206,11 @@ def make_plan(caffemodel: Path, prototxt: Path | None, options: ConvertOptions, 
             net = of_size(net, network)
     if prototxt is None:
         prototxt, net = own_definition(caffemodel, net, reporter)
+    if options.until is not None:
+        net = before(net, options.until)
     for note in net.notes:
         reporter.note(note)
-    network = build_graph(net, until=options.until, name=caffemodel.stem, assign=False)
+    network = build_free(net, name=caffemodel.stem, assign=False)
     network = replace(network, roles=guess_roles(network.model), source={"title": net.name})
     return Plan(network, all_blobs(net), net, prototxt)
 
@@ -396,7 +398,7 @@ def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) 
     takes_picture = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][-1] in (1, 3)
     told = transform is not None and bool(transform.mean_value)
     if prepared is None and takes_picture:
-        prepared = habit(shapes[0])
+        prepared = habit(shapes[0][-1], *plan.net.inputs.values())
     elif prepared is not None and plan.spec is None:
         prepared, told = replace(prepared, resize=usual_resize(prepared.size)), True
     if prepared is None:
@@ -431,10 +433,12 @@ def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) 
     return replace(network, preprocessing=prepared, mean_image=mean_image)
 
 
-def habit(shape: tuple[int | None, ...]) -> Preprocessing:
-    """What most Caffe networks were trained with: BGR, 0..255, minus ImageNet's mean; one channel: as it is."""
-    _, height, width, channels = shape
-    size = (height or 224, width or 224)
+def habit(channels: int, declared: tuple[int, ...] | None) -> Preprocessing:
+    """What most Caffe networks were trained with: BGR, 0..255, minus ImageNet's mean; one channel: as it is.
+
+    The size is that of the input as the files declare it, `(number, channels, height, width)`, else 224.
+    """
+    size = (declared[2], declared[3]) if declared else (224, 224)
     if channels == 1:
         return Preprocessing(size, (0.0,), "GREY", (1.0,), resize=usual_resize(size))
     return Preprocessing(size, resize=usual_resize(size))

@@ -1,6 +1,7 @@
 """A network by whatever name a command was given: the registry's, `keras:NAME`, a `.keras` or `.caffemodel` file."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from imgnn.errors import InputError, UnknownNameError
@@ -30,9 +31,9 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
         return applications.load(name)
     path = Path(name_or_path).expanduser()
     if path.suffix == ".caffemodel":
-        return load_caffemodel(path, reporter)
+        return replace(load_caffemodel(path, reporter), file=name)
     if path.is_file() or path.suffix in (".keras", *OTHER_FORMATS):
-        return load_network_file(path, reporter=reporter)
+        return replace(load_network_file(path, reporter=reporter), file=name)
     try:
         spec = registry.find(name)
     except UnknownNameError:

@@ -228,7 +228,7 @@ def own_layers(network: Network, role: Literal["content", "style"]) -> tuple[str
     if not layers:
         raise InputError(
             f"{network.name} does not say which of its layers are good for {role}",
-            hint=f"name some with --{role}-layers; imgnn networks {network.name} lists them",
+            hint=f"name some with --{role}-layers; {network.layers_command} lists them",
         )
     return layers
 

@@ -39,7 +39,7 @@ def cut(network: Network, names: Sequence[str], size: tuple[int, int]) -> keras.
         raise InputError(
             f"{network.name} cannot give {', '.join(outputs)} for a picture of {size[0]} x {size[1]} pixels: "
             "a layer on the way there wants another size",
-            hint=f"layers before the first fully connected one take any size: imgnn networks {network.name} lists them",
+            hint=f"layers before the first fully connected one take any size: {network.layers_command} lists them",
         ) from error
     for name, output in model.output.items():
         if len(output.shape) != 4 or 0 in output.shape[1:3]:

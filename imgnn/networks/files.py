@@ -237,7 +237,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def load_network_file(path: Path, *, reporter: Reporter | None = None) -> Network:
+def load_network_file(path: Path | str, *, reporter: Reporter | None = None) -> Network:
     """Read a network from a file that `save_network` wrote, or from any other `.keras` file.
 
     For the others the facts are guessed and told: the size is the model's input, a picture is
@@ -247,6 +247,7 @@ def load_network_file(path: Path, *, reporter: Reporter | None = None) -> Networ
         InputError: no such file, another kind of file, a model that takes no picture or is not flat.
         WeightsError: damaged, of a newer version, or with layers that Keras does not know.
     """
+    path = Path(path)
     facts = read_facts(path)
     if not facts:
         return guess_network(path, reporter or Silent())

@@ -408,9 +408,13 @@ def lrn(
     return LRN(size, alpha, beta, k, within, name=keras_name(name))(x)
 
 
-def batch_norm(x: Tensor, *, name: str, epsilon: float = 1e-5, axis: int = -1) -> Tensor:
-    """Caffe's BatchNorm: the stored mean and variance only; gamma and beta are a Scale layer of their own."""
-    return keras.layers.BatchNormalization(axis, 0.999, epsilon, center=False, scale=False, name=keras_name(name))(x)
+def batch_norm(x: Tensor, *, name: str, epsilon: float = 1e-5, axis: int = -1, momentum: float = 0.999) -> Tensor:
+    """Caffe's BatchNorm: the stored mean and variance only; gamma and beta are a Scale layer of their own.
+
+    `momentum` is Caffe's moving_average_fraction: what is kept of the stored statistics in a training step.
+    """
+    options: dict[str, Any] = {"momentum": momentum, "epsilon": epsilon, "center": False, "scale": False}
+    return keras.layers.BatchNormalization(axis, **options, name=keras_name(name))(x)
 
 
 @register

@@ -1,5 +1,6 @@
 """A network ready for use: a flat Keras model that knows its Caffe names and its preprocessing."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,6 +44,7 @@ class Network:
         source: file name, sha256, licence, paper, who converted it: plain strings, kept in the file.
         mean_image: the whole mean of the pictures it was trained on, float32 `(channels, height, width)` in the
             order of `preprocessing.channel_order`; classifiers then subtract its middle, not the channel means.
+        file: the file that the user named it by; None if it goes by its name.
     """
 
     name: str
@@ -54,6 +56,12 @@ class Network:
     roles: LayerRoles = field(default_factory=LayerRoles)
     source: Mapping[str, Any] = field(default_factory=dict)
     mean_image: np.ndarray | None = field(default=None, compare=False, repr=False)
+    file: str | None = None
+
+    @property
+    def layers_command(self) -> str:
+        """What lists its layers, ready to be typed."""
+        return f"imgnn networks {shlex.quote(self.file or self.name)}"
 
     def tensor(self, name: str) -> Any:
         """The symbolic output called `name`: a Caffe blob, a Caffe layer, a Keras layer, or `LAYER@raw`.
@@ -73,7 +81,7 @@ class Network:
             output = self.model.get_layer(layer).output
         except ValueError:
             known = {*self.blobs, *self.layers}
-            raise UnknownNameError("layer", name, known, hint=f"imgnn networks {self.name} lists them") from None
+            raise UnknownNameError("layer", name, known, hint=f"{self.layers_command} lists them") from None
         return output[index] if isinstance(output, list | tuple) else output
 
     def named(self, name: str) -> "Network":

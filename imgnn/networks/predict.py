@@ -11,6 +11,8 @@ from imgnn.errors import InputError
 from imgnn.images.preprocess import preprocess
 from imgnn.networks.network import Network
 
+Shape = tuple[int | None, ...]
+
 # What a value may pass through and still be a probability.
 PASSES = ("Flatten", "Reshape", "Permute", "Dropout", "GlobalAveragePooling2D", "AveragePooling2D", "AveragePool")
 
@@ -124,14 +126,31 @@ def check_classifier(network: Network) -> None:
     Raises:
         InputError: it does not; the message names the outputs.
     """
-    shapes = [tuple(each.shape) for each in network.model.outputs]
+    shapes = output_shapes(network)
     one_row = [len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1)) for shape in shapes]
     if len(network.model.inputs) != 1 or one_row != [True] or not shapes[0][-1]:
         raise InputError(
-            f"{network.name} is no classifier: one output (batch, classes) is expected, it has "
-            + ", ".join(f"{each.name} {shape}" for each, shape in zip(network.model.outputs, shapes, strict=True)),
-            hint=f"imgnn networks {network.name} lists its layers",
+            f"{network.name} is no classifier: expected one row of scores for a picture, found "
+            + " and ".join(" x ".join("?" if size is None else str(size) for size in shape[1:]) for shape in shapes)
+            + " values",
+            hint=f"{network.layers_command} lists its layers",
         )
+
+
+def input_shape(network: Network) -> Shape:
+    """The shape of the (first) input; where the model takes any size, the one that the network was made for."""
+    shape = tuple(network.model.inputs[0].shape)
+    if network.preprocessing is not None and shape[1:3] == (None, None):
+        return (shape[0], *network.preprocessing.size, shape[3])
+    return shape
+
+
+def output_shapes(network: Network) -> list[Shape]:
+    """The shape of each output, `(batch, ...)`, for an input of `input_shape`."""
+    if len(network.model.inputs) != 1 or input_shape(network) == tuple(network.model.inputs[0].shape):
+        return [tuple(each.shape) for each in network.model.outputs]
+    outputs = network.model.compute_output_spec(keras.KerasTensor(input_shape(network)))
+    return [tuple(each.shape) for each in keras.tree.flatten(outputs)]
 
 
 def check_input(network: Network, shape: tuple[int, ...]) -> None:
@@ -140,7 +159,7 @@ def check_input(network: Network, shape: tuple[int, ...]) -> None:
     Raises:
         InputError: it does not.
     """
-    wanted = tuple(network.model.inputs[0].shape)
+    wanted = input_shape(network)
     fits = len(wanted) == len(shape) and all(want in (None, have) for want, have in zip(wanted, shape, strict=True))
     if not fits:
         raise InputError(f"{network.name} wants pictures of the form {wanted}; {shape} was received")

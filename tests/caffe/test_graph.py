@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgnn.caffe.graph import build_graph, net_blobs
+from imgnn.caffe.graph import before, build_free, build_graph, net_blobs
 from imgnn.caffe.layer import Layer, Transform
 from imgnn.caffe.net import Net, read_net
 from imgnn.caffe.prototxt import parse_prototxt
@@ -239,16 +239,88 @@ def test_an_unknown_type_is_named_with_its_line_and_the_way_to_the_part_before_i
     ) as error:
         build_graph(net)
     assert error.value.hint == "--until box imports the part before it"
-    network = build_graph(net, until="box")
+    network = build_graph(before(net, "box"))
     assert list(network.layers) == ["conv"]
     assert network.model.output_shape == (None, 6, 8, 2)
 
 
-def test_until_a_layer_that_is_not_there_offers_the_near_ones():
+def test_before_a_layer_that_is_not_there_offers_the_near_ones():
     with pytest.raises(UnknownNameError, match="did you mean 'relu1'"):
-        build_graph(net_of(IN_PLACE), until="relu")
+        before(net_of(IN_PLACE), "relu")
     with pytest.raises(ConversionError, match="no layers before conv1"):
-        build_graph(net_of(IN_PLACE), until="conv1")
+        before(net_of(IN_PLACE), "conv1")
+
+
+# The shape of an SSD: two maps, one through a layer of its own type, and prior boxes that only the end wants.
+SSD = f"""
+    conv4: Convolution data -> conv4 {{ {CONV} }}
+    norm: Normalize conv4 -> norm
+    conf4: Convolution norm -> conf4 {{ {CONV} }}
+    perm4: Permute conf4 -> perm4 {{ permute_param {{ order: 0 order: 2 order: 3 order: 1 }} }}
+    flat4: Flatten perm4 -> flat4
+    prior4: PriorBox norm data -> prior4
+    fc7: Convolution conv4 -> fc7 {{ {CONV} }}
+    conf7: Convolution fc7 -> conf7 {{ {CONV} }}
+    perm7: Permute conf7 -> perm7 {{ permute_param {{ order: 0 order: 2 order: 3 order: 1 }} }}
+    flat7: Flatten perm7 -> flat7
+    prior7: PriorBox fc7 data -> prior7
+    conf: Concat flat4 flat7 -> conf {{ concat_param {{ axis: 1 }} }}
+    priors: Concat prior4 prior7 -> priors {{ concat_param {{ axis: 2 }} }}
+    info: Power im_info -> scaled
+    clip: Proposal scaled -> rois
+    detection_out: DetectionOutput conf priors -> detection_out
+"""
+
+
+def test_what_needs_a_layer_without_a_place_is_left_out_in_front_of_the_last_one():
+    cut = before(net_of(SSD, data=IMAGE, im_info=(1, 3)), "detection_out")
+    assert [layer.name for layer in cut.layers] == ["conv4", "fc7", "conf7", "perm7", "flat7", "info"]
+    assert cut.notes[-1] == (
+        "left out: norm (Normalize), prior4 (PriorBox), prior7 (PriorBox), clip (Proposal), and 5 layers that read them"
+    )
+    network = build_graph(cut)
+    assert {name: tuple(network.tensor(name).shape) for name in ("fc7", "flat7")} == {
+        "fc7": (None, 6, 8, 2),
+        "flat7": (None, 96),
+    }
+
+
+def test_blobs_of_layers_that_are_left_out_are_not_forgotten():
+    blobs = {"norm": [np.ones(2, "float32")], "fc7": [np.ones((2, 2, 3, 3), "float32"), np.zeros(2)]}
+    cut = before(net_of(SSD, blobs, data=IMAGE, im_info=(1, 3)), "fc7")
+    assert ([layer.name for layer in cut.layers], list(cut.inputs)) == (["conv4"], ["data"])
+    assert list(cut.unused_blobs) == ["norm", "fc7"]
+
+
+# Sizes that nothing fixes --------------------------------------------------------------------------------------
+
+
+def test_a_net_of_convolutions_takes_any_size():
+    net = net_of(f"""
+        conv: Convolution data -> conv {{ {CONV} }}
+        pool: Pooling conv -> pool {{ pooling_param {{ kernel_size: 2 stride: 2 }} }}
+    """)
+    network = build_free(net)
+    assert network.model.input_shape == (None, None, None, 3)
+    x = np.random.default_rng(0).normal(size=(1, 6, 8, 3)).astype("float32")
+    network.model.set_weights(weights := [np.ones_like(each) for each in network.model.get_weights()])
+    fixed = build_graph(net).model
+    fixed.set_weights(weights)
+    np.testing.assert_allclose(network.model(x), fixed(x), rtol=1e-6)
+    assert network.model(np.zeros((1, 13, 21, 3), "float32")).shape == (1, 7, 11, 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fc: InnerProduct data -> fc { inner_product_param { num_output: 4 } }",
+        "shape: Reshape data -> shape { reshape_param { shape { dim: 0 dim: 6 dim: 24 } } }",
+        "half: Slice data -> one two { slice_param { axis: 2 } }",
+        "flat: Flatten data -> flat",  # as many values as pixels
+    ],
+)
+def test_a_net_that_fixes_its_size_keeps_it(line):
+    assert build_free(net_of(line)).model.input_shape == (None, 6, 8, 3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imgnn.caffe import verify as module
-from imgnn.caffe.graph import build_graph
+from imgnn.caffe.graph import before, build_graph
 from imgnn.caffe.message import Message
 from imgnn.caffe.net import read_net
 from imgnn.caffe.reference import run_reference
@@ -114,7 +114,7 @@ def test_a_blob_under_the_wrong_name_is_seen(files, x):
 
 def test_a_network_cut_early_is_compared_as_far_as_it_goes(files, x):
     net = files.read()
-    result = verify(build_graph(net, until="pool"), net, x, prototxt=files.prototxt, caffemodel=files.caffemodel)
+    result = verify(build_graph(before(net, "pool")), net, x, prototxt=files.prototxt, caffemodel=files.caffemodel)
     assert [row.layer for row in result.rows] == LAYERS[:4]
     assert result.ok()
 
