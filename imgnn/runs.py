@@ -5,7 +5,10 @@ records, the web page will stream. Library modules never print.
 """
 
 import contextlib
+import os
+import re
 import secrets
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +44,37 @@ class Silent:
     def end(self) -> None: ...
 
 
+class Held:
+    """Keeps the notes back until `release`: of work that fails, the error is all that is said."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.notes: list[str] = []
+        self.begin, self.advance, self.end = reporter.begin, reporter.advance, reporter.end
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def release(self) -> None:
+        """Say what was kept back."""
+        for message in self.notes:
+            self.reporter.note(message)
+        self.notes.clear()
+
+
+def check_folder(path: Path) -> None:
+    """See to it that a file `path` can be made: to be called before long work.
+
+    Raises:
+        InputError: its folder is missing, or may not be written.
+    """
+    if not path.parent.is_dir():
+        hint = f"mkdir -p {shlex.quote(str(path.parent))}"
+        raise InputError(f"cannot write {path}: there is no folder {path.parent}", hint=hint)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {path}: the folder {path.parent} may not be written")
+
+
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well it is renamed to `path`.
@@ -56,6 +90,8 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         aside.replace(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        # HDF5 tells where in its code it failed, and last what the system said.
+        told = re.findall(r"error message = '(.+?)'", str(error))
+        raise InputError(f"cannot write {path}: {told[-1] if told else error.strerror or error}") from error
     finally:
         aside.unlink(missing_ok=True)

@@ -127,7 +127,10 @@ def before(net: Net, until: str) -> Net:
     notes = net.notes
     if unknown:
         which = ", ".join(f"{layer.name} ({layer.type})" for layer in unknown)
-        notes += (f"left out: {which}" + (f", and {dependent} layers that read them" if dependent else ""),)
+        readers = {0: "", 1: ", and the layer that reads them"}.get(
+            dependent, f", and {dependent} layers that read them"
+        )
+        notes += (f"left out with --until: {which}{readers}",)
     read = {bottom for layer in layers for bottom in layer.bottoms}
     kept = {layer.name for layer in layers}
     return replace(
@@ -362,7 +365,7 @@ def _convolution(place: _Place, function: Callable[..., Tensor]) -> Tensor:
     kernel = _pair(place, params, "kernel_size", "kernel")
     stride, dilation = _pair(place, params, "stride", default=1), _pair(place, params, "dilation", default=1)
     place.positive(kernel=min(kernel), stride=min(stride), dilation=min(dilation), group=params.group)
-    _check_units(place, params.num_output)
+    _check_kernel(place, params.num_output, place.x.shape[-1] or 1, *kernel)
     return function(
         place.x,
         params.num_output,
@@ -376,10 +379,14 @@ def _convolution(place: _Place, function: Callable[..., Tensor]) -> Tensor:
     )
 
 
-def _check_units(place: _Place, units: int) -> None:
-    """As many outputs as a network can have: a damaged number must not ask for all the memory there is."""
-    if not 1 <= units <= 1 << 20:
-        place.fail(f"num_output is {units}; 1 to {1 << 20:,} are expected")
+def _check_kernel(place: _Place, units: int, *sizes: int) -> None:
+    """A damaged number must not ask for all the memory there is: no caffemodel is larger than 2 GiB."""
+    place.positive(num_output=units)
+    if math.prod((units, *sizes)) > 1 << 29:
+        place.fail(
+            f"num_output is {units}: a kernel of {'x'.join(map(str, (units, *sizes)))}; "
+            f"a caffemodel holds at most {1 << 29:,} numbers"
+        )
 
 
 def _pooling(place: _Place) -> Tensor:
@@ -413,10 +420,11 @@ def _inner_product(place: _Place) -> Tensor:
     """From `axis` on, everything is one vector; the axes before it are kept."""
     params = place.layer.params.inner_product_param
     units, bias, name = params.num_output, params.bias_term, place.name
-    _check_units(place, units)
     axis = place.caffe_axis(params.axis)
-    if None in place.shape[axis:]:
+    values = _product(place.shape[axis:])
+    if values is None:
         place.fail("its kernel fits one input size only, and the size is not known", hint=DEPLOY)
+    _check_kernel(place, units, values)
     if axis == 1:
         return emit.inner_product(place.x, units, name=name, bias=bias)
     if place.rank == 4 and axis == 3:  # the result has four axes again: (n, c, h, units), stored (n, h, units, c)

@@ -17,6 +17,13 @@ PLANNED = ("fetch", "label", "mean", "finetune", "caption", "boke", "dream", "tr
 class Group(TyperGroup):
     """Shows an `ImgnnError` as one line, its hint as another, and exits with its code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # One thinks of --debug after a failure, and writes it at the end of the line.
+        own = args[: args.index("--")] if "--" in args else args
+        if "--debug" in own:
+            args = ["--debug", *(word for word in own if word != "--debug"), *args[len(own) :]]
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] in PLANNED:
             raise InputError(f"imgnn {args[0]} is planned, and not in version {__version__}", hint="imgnn --help")

@@ -2,11 +2,13 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -51,12 +53,32 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), file=out.file, flush=True)
 
 
+class Name:
+    """A name in a table; where its column is too narrow it loses its middle: its end tells it from its neighbours."""
+
+    SHORTEST = 12  # columns
+
+    def __init__(self, name: str, style: str = "") -> None:
+        self.name, self.style = name, style
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(self.SHORTEST, len(self.name)), len(self.name))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        name, width = self.name, options.max_width
+        if len(name) > width:
+            start = (width - 1) // 3
+            name = f"{name[:start]}…{name[len(name) - (width - 1 - start) :]}"
+        yield Text(name, self.style)
+
+
 def print_table(table: Table) -> None:
     """A table on stdout; in a pipe it is as wide as it needs to be."""
-    if not out.is_terminal:
-        out.print(table, width=max(out.width, out.measure(table).maximum))
-    else:
+    if out.is_terminal:
         out.print(table)
+    else:
+        wanted = out.measure(table, options=out.options.update(max_width=10_000)).maximum
+        Console(file=out.file, width=max(out.width, wanted)).print(table)
 
 
 def reporter() -> Reporter:
@@ -148,7 +170,8 @@ class LineReporter:
 
     def end(self) -> None:
         if self.task is not None:
-            self.show("  done")
+            if sys.exc_info()[0] is None:  # of work that failed the error tells
+                self.show("  done")
             self.task = None
 
     def show(self, ending: str) -> None:

@@ -1,7 +1,9 @@
 """`imgnn convert`."""
 
+import importlib.util
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,13 +112,13 @@ def show(result: "Conversion", caffemodel: Path) -> None:
 def blob_table(result: "Conversion") -> Table:
     """A row for each layer with weights."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Layer", overflow="fold")
+    table.add_column("Layer")
     table.add_column("In the file", overflow="fold")
     table.add_column("In Keras", overflow="fold")
     table.add_column("")
     for row in result.rows:
         status = Text(row.status, style=COLOURS[row.status])
-        table.add_row(Text(row.layer), shapes(row.blob_shapes), shapes(row.keras_shapes), status)
+        table.add_row(console.Name(row.layer), shapes(row.blob_shapes), shapes(row.keras_shapes), status)
     return table
 
 
@@ -126,26 +128,29 @@ def shapes(each: Sequence[tuple[int, ...]]) -> str:
 
 
 def show_verification(verification: "Verification") -> None:
-    """A row for each blob; the worst is named."""
-    from imgnn.caffe.verify import TOLERANCE
+    """A row for each blob, or layer where several work in place on one; the worst is named."""
+    from imgnn.caffe.verify import REFERENCE, TOLERANCE
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("Blob", overflow="fold")
-    table.add_column("Type", overflow="fold")
-    table.add_column("Shape")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold underline")
+    table.add_column("Output of")
+    table.add_column("Type", no_wrap=True)
+    table.add_column("Shape", no_wrap=True)
     for heading in ("Max error", "Relative"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
+    written = Counter(row.blob for row in verification.rows)
     for row in verification.rows:
-        name = row.blob if row.blob == row.layer else f"{row.blob} ({row.layer})"
+        name = row.blob if written[row.blob] == 1 else row.layer
         style = "" if row.relative_error <= TOLERANCE else "bold red"
         errors = [Text(f"{value:.1e}", style=style) for value in (row.max_error, row.relative_error)]
-        table.add_row(Text(name), row.type, shapes([row.shape]), *errors)
+        table.add_row(console.Name(name), row.type, shapes([row.shape]), *errors)
     console.print_table(table)
     worst, reason = verification.worst, f" ({verification.reason})" if verification.reason else ""
     console.out.print(
         Text(f" against {verification.oracle}{reason}: at most {worst.relative_error:.1e}, in {worst.blob}"),
         soft_wrap=True,
     )
+    if verification.oracle == REFERENCE and importlib.util.find_spec("cv2") is None:
+        console.note("OpenCV, for a second opinion by others: pip install 'opencv-python-headless<5'")
 
 
 def next_command(result: "Conversion") -> str:

@@ -95,7 +95,9 @@ def show_list(listed: "Sequence[Listed]") -> None:
         table.add_row(spec.name, size, count(spec.parameters), *accuracies, states[each.state])
     console.print_table(table)
     console.out.print(
-        " Accuracy as published, ILSVRC-2012, over the centre crop; +: or more", style="dim", highlight=False
+        ' Accuracy as published (ILSVRC-2012, centre crop); 80.3+ is "80.3 % or more"',
+        style="dim",
+        highlight=False,
     )
     console.out.print(Text(f" Kept in {weights.home() / 'networks'}"), soft_wrap=True)
     if any(each.state == "by hand" for each in listed):
@@ -164,7 +166,7 @@ def show_layers(network: "Network", layers: "LayerTable", origin: Mapping[str, s
     console.out.print()
     # No box: the longest names of GoogLeNet leave just enough room beside them.
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold underline")
-    table.add_column("Layer", overflow="fold")
+    table.add_column("Layer")
     table.add_column("Type", overflow="fold")
     table.add_column("Output", justify="right")
     table.add_column("Window")
@@ -172,7 +174,7 @@ def show_layers(network: "Network", layers: "LayerTable", origin: Mapping[str, s
         table.add_column(heading, justify="right")
     for row in layers:
         table.add_row(
-            Text(row.name, style="bold" if row.roles else ""),
+            console.Name(row.name, style="bold" if row.roles else ""),
             row.type,
             "x".join(map(str, row.shape)),
             window(row.kernel, row.stride, row.pad),
@@ -187,11 +189,17 @@ def show_layers(network: "Network", layers: "LayerTable", origin: Mapping[str, s
         soft_wrap=True,
     )
     console.out.print(" Window: kernel /stride +pad. Sees: pixels of the picture behind one value.", style="dim")
+    shown = {network.layers.get(row.name, row.name) for row in layers}
     for role, names in asdict(network.roles).items():
-        if names:
+        if names := [name for name in names if keras_layer(network, name) in shown]:
             console.out.print(Text.assemble(f" {role}: ", (", ".join(names), "bold")))
     for note in layers.notes:
         console.out.print(Text(note, style="yellow"))
+
+
+def keras_layer(network: "Network", name: str) -> str:
+    """The Keras layer behind a Caffe layer or blob."""
+    return network.layers.get(name) or network.blobs.get(name, (name, 0))[0]
 
 
 def prepared(network: "Network") -> str:

@@ -1,8 +1,10 @@
 """`imgnn style`."""
 
+import contextlib
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +12,17 @@ from imgnn.cli import console
 from imgnn.options import StyleOptions
 
 PICTURE, WEIGHTS, LAYERS, STEPS = "The picture", "Weights", "The network and its layers", "The optimisation"
+
+
+def parse_weight(text: str) -> float:
+    """`0.05`: 0 or more, and finite, which "inf" and "nan" are not. Anything else is a usage error."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(weight := float(text)) and weight >= 0:
+            return weight
+    raise typer.BadParameter(f"a number, 0 or more, is expected, not {text!r}")
+
+
+WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT", "rich_help_panel": WEIGHTS}
 
 
 def style(
@@ -37,13 +50,13 @@ def style(
     ] = StyleOptions.init,
     seed: Annotated[int, typer.Option(help="Of --init random.", min=0, rich_help_panel=PICTURE)] = StyleOptions.seed,
     content_weight: Annotated[
-        float, typer.Option(help="More keeps more of the photo.", min=0, rich_help_panel=WEIGHTS)
+        float, typer.Option(help="More keeps more of the photo.", **WEIGHT)
     ] = StyleOptions.content_weight,
     style_weight: Annotated[
-        float, typer.Option(help="More takes more of the style.", min=0, rich_help_panel=WEIGHTS)
+        float, typer.Option(help="More takes more of the style.", **WEIGHT)
     ] = StyleOptions.style_weight,
     tv_weight: Annotated[
-        float, typer.Option(help="More makes it smoother (total variation).", min=0, rich_help_panel=WEIGHTS)
+        float, typer.Option(help="More makes it smoother (total variation).", **WEIGHT)
     ] = StyleOptions.tv_weight,
     style_blend: Annotated[
         str | None,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from imgnn.errors import ImgnnError, InputError
 from imgnn.runs import write_aside
@@ -52,7 +52,8 @@ SIGNS: tuple[tuple[str, str], ...] = (
     (r"RIFF....WEBP", "a WebP picture"),
     (r"BM....\0\0\0\0", "a BMP picture"),
     (r"II\*\0|MM\0\*|II\+\0|MM\0\+", "a TIFF picture"),
-    (r"P[1-6]\s|P[Ff]\n", "a PNM picture"),
+    (r"PF\n", "a PFM picture in colour, which is not read here"),
+    (r"P[1-6]\s|Pf\n", "a PNM picture"),
     (r"....ftypavi", "an AVIF picture"),
     (r"....jP  |\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (r"qoif", "a QOI picture"),
@@ -393,11 +394,38 @@ def refusal(path: Path, error: Exception) -> ImgnnError:
         return InputError(f"cannot read {path}: {unread.strerror or unread}")
     if not found.endswith(" picture"):
         return InputError(f"{path} is not a picture: it is {found}")
+    if isinstance(error, UnidentifiedImageError) and found == "a TIFF picture" and (kind := tiff_kind(path)):
+        return InputError(
+            f"{path} is a TIFF of a kind that is not read here: {kind}",
+            hint="save it as grey or RGB of 8 or 16 bits, or as a PNG",
+        )
     # Pillow's words for a file that it does not know at all show the file object, and help nobody.
     reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
     if re.search(r"truncated|unexpected end|not enough|EOF", f"{type(error).__name__}{reason}", re.IGNORECASE):
         return InputError(f"{path} is {found} that ends too early{reason}")
     return InputError(f"{path} is damaged: it begins as {found}{reason}")
+
+
+def tiff_kind(path: Path) -> str | None:
+    """What the pixels of a TIFF are: "32-bit floats in 3 channels"; None if its tags are damaged.
+
+    Source: TIFF 6.0, sections 8 (baseline tags) and 19 (SampleFormat).
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(start if b"+" in start[2:4] else start[:8])  # +: BigTIFF
+            file.seek(tags.next)
+            tags.load(file)
+        width, height, (bits,), compression = tags[256], tags[257], set(tags[258]), tags[259]
+        channels, (form,) = tags.get(277, 1), set(tags.get(339, (1,)))
+    except Exception:  # as in load_image
+        return None
+    words = {1: "integers", 2: "signed integers", 3: "floats"}
+    if form not in words or bits not in (8, 16, 24, 32, 64) or min(width, height, channels) < 1:
+        return None
+    packed = "" if compression in TiffImagePlugin.COMPRESSION_INFO else f", compression {compression}"
+    return f"{bits}-bit {words[form]} in {channels} channel{'s' if channels > 1 else ''}{packed}"
 
 
 def describe(start: bytes) -> str:

@@ -1,7 +1,10 @@
 """`imgnn convert`: a .caffemodel becomes one self-describing .keras file."""
 
+import contextlib
+import difflib
 import math
 import mmap
+import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,15 +29,16 @@ from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import registry, weights
 from imgnn.networks.compare import first_difference
 from imgnn.networks.files import Put, load_network_file, read_facts, save_network, unallocated, usual_resize
-from imgnn.networks.names import guess_roles, network_of
+from imgnn.networks.names import known_roles, lower_part, network_of
 from imgnn.networks.network import Network
-from imgnn.networks.registry import NetworkSpec
+from imgnn.networks.registry import LayerRoles, NetworkSpec
 from imgnn.options import ConvertOptions
-from imgnn.runs import Reporter, Silent
+from imgnn.runs import Held, Reporter, Silent, check_folder
 
 Blobs = Mapping[str, Sequence[np.ndarray]]
 
 LARGE = 1 << 24  # bytes of an array after which the pages of the source are given back
+CANDIDATES = 20  # prototxts of a folder that are tried for a hint
 EXTRA = 0.25  # of a network's layers: so many more in the file (GoogLeNet's two auxiliary heads) are no other network
 
 
@@ -76,15 +80,16 @@ class Plan:
     net: Net
     prototxt: Path | None
     spec: NetworkSpec | None = None
+    kin: NetworkSpec | None = None  # of a network of its own: the one of the registry whose layers it has
     renamed: dict[str, str] = field(default_factory=dict)  # the network's layer -> what the file calls it
     is_published: bool = False  # the registry's network with the published number of outputs
     is_authentic: bool = False  # and the file's bytes are those that its authors published
 
 
 def convert_caffemodel(
-    caffemodel: Path,
-    prototxt: Path | None = None,
-    output: Path | None = None,
+    caffemodel: str | Path,
+    prototxt: str | Path | None = None,
+    output: str | Path | None = None,
     options: ConvertOptions | None = None,
     reporter: Reporter | None = None,
 ) -> Conversion:
@@ -100,16 +105,21 @@ def convert_caffemodel(
     Raises:
         ConversionError: a layer has no place in a Keras model, or the input size is not known.
         WeightsError: the file is damaged, or does not fit the network.
-        InputError: a file is missing, or `output` cannot be written.
+        InputError: a file is missing or is another kind of file, or `output` cannot be written; told before the work.
     """
-    options, reporter = options or ConvertOptions(), reporter or Silent()
-    if output is not None and output.suffix != ".keras" and not output.is_dir():
-        raise InputError(f"the converted file is a .keras file; {output} was given", hint=f"-o {output.stem}.keras")
+    options, held = options or ConvertOptions(), Held(reporter or Silent())
+    caffemodel, prototxt, output = Path(caffemodel), optional_path(prototxt), optional_path(output)
+    if caffemodel.is_dir():
+        raise InputError(f"{caffemodel} is a folder, not a .caffemodel file")
     if not caffemodel.is_file():
         raise InputError(f"there is no file {caffemodel}")
+    if output is not None:
+        output = output_file(output, caffemodel)
+    picture = None if options.verify is None else load_image(options.verify)
     with ThreadPoolExecutor(1) as pool:
         hashed = pool.submit(weights.digest, caffemodel)
-        plan, rows, target = unallocated(lambda: write(caffemodel, prototxt, output, options, reporter, hashed))
+        plan, rows, target = unallocated(lambda: write(caffemodel, prototxt, output, options, held, hashed))
+    held.release()
     conversion = Conversion(
         path=target,
         network=plan.network.name,
@@ -119,13 +129,32 @@ def convert_caffemodel(
         parameters=plan.network.model.count_params(),
         sha256=hashed.result(),
     )
-    if options.verify is None:
+    if picture is None:
         return conversion
-    reporter.begin("verify", None)
+    held.begin("verify", None)
     try:
-        return replace(conversion, verification=check(plan, target, caffemodel, options.verify))
+        return replace(conversion, verification=check(plan, target, caffemodel, picture))
     finally:
-        reporter.end()
+        held.end()
+
+
+def optional_path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def output_file(output: Path, caffemodel: Path) -> Path:
+    """The file that `--output` means: in a folder, STEM.keras.
+
+    Raises:
+        InputError: it has another suffix, or cannot be written there.
+    """
+    if output.is_dir():
+        output = output / f"{caffemodel.stem}.keras"
+    elif output.suffix != ".keras":
+        hint = f"-o {shlex.quote(str(output.with_suffix('.keras')))}"
+        raise InputError(f"the converted file is a .keras file; {output} was given", hint=hint)
+    check_folder(output)
+    return output
 
 
 def write(
@@ -140,6 +169,7 @@ def write(
     plan = make_plan(caffemodel, prototxt, options, reporter)
     plan.network = with_words(with_preprocessing(plan, options, reporter), options)
     target = choose_target(plan, caffemodel, output, sha256, reporter)
+    check_folder(target)
     if plan.spec is not None and (not plan.is_published or (output is None and not is_kept(plan.spec, target))):
         # A variant is not what its registry's name promises, wherever it goes, nor under that licence.
         facts = {key: value for key, value in plan.network.source.items() if key != "licence"}
@@ -167,11 +197,23 @@ def write(
     reporter.begin(f"convert {caffemodel.name}", None)
     try:
         save_network(plan.network, target, fill=fill)
+    except WeightsError as error:
+        if plan.prototxt is None or plan.spec is not None:
+            raise
+        raise does_not_fit(plan.prototxt, caffemodel, str(error)) from error
     finally:
         reporter.end()
     found = {own: theirs for own, theirs in plan.renamed.items() if own != theirs}
     rows = [replace(row, why=f"the file calls it {found[row.layer]}") if row.layer in found else row for row in rows]
     return plan, rows, target
+
+
+def does_not_fit(prototxt: Path, caffemodel: Path, why: str) -> WeightsError:
+    """The error for a prototxt of other weights."""
+    return WeightsError(
+        f"{prototxt.name} is not the prototxt of {caffemodel.name}: {why}",
+        hint=f"imgnn convert {shlex.quote(str(caffemodel))}, with the prototxt that came with it, or without any",
+    )
 
 
 # Which network it is -------------------------------------------------------------------------------------------
@@ -199,20 +241,25 @@ def make_plan(caffemodel: Path, prototxt: Path | None, options: ConvertOptions, 
         elif prototxt is not None or not authentic:
             place = difference(network, net)
         if place is None:
-            return Plan(network, blobs, net, prototxt, spec, {}, is_whole(network, spec), authentic)
+            is_published = is_whole(network, spec)
+            return Plan(network, blobs, net, prototxt, spec, is_published=is_published, is_authentic=authentic)
         described = prototxt or caffemodel
         reporter.note(f"{described.name} differs from the published {spec.title} ({place}) and is followed")
         if prototxt is None:
             net = of_size(net, network)
     if prototxt is None:
-        prototxt, net = own_definition(caffemodel, net, reporter)
+        prototxt, net = own_definition(caffemodel, net, options.until, reporter)
     if options.until is not None:
         net = before(net, options.until)
     for note in net.notes:
         reporter.note(note)
     network = build_free(net, name=caffemodel.stem, assign=False)
-    network = replace(network, roles=guess_roles(network.model), source={"title": net.name})
-    return Plan(network, all_blobs(net), net, prototxt)
+    blobs, weighted = all_blobs(net), weighted_layers(network)
+    if prototxt is not None and weighted and blobs.keys().isdisjoint(weighted):
+        raise does_not_fit(prototxt, caffemodel, f"none of its {len(weighted)} layers with weights is in the file")
+    kin = find_kin(net, blobs)
+    roles = known_roles(network, kin.roles if kin else LayerRoles())
+    return Plan(replace(network, roles=roles, source={"title": net.name}), blobs, net, prototxt, kin=kin)
 
 
 def is_authentic(caffemodel: Path, spec: NetworkSpec) -> bool:
@@ -243,27 +290,44 @@ def of_size(net: Net, network: Network, *, force: bool = False) -> Net:
     return replace(net, inputs={blob: shape if shape and not force else (1, channels, height, width)})
 
 
-def own_definition(caffemodel: Path, net: Net, reporter: Reporter) -> tuple[Path | None, Net]:
+def own_definition(caffemodel: Path, net: Net, until: str | None, reporter: Reporter) -> tuple[Path | None, Net]:
     """For a net that nobody knows: the prototxt beside it if the weights fit it, else what the caffemodel says."""
     beside = caffemodel.with_suffix(".prototxt")
     if beside.is_file():
         described = read_net(beside, caffemodel)
-        network, blobs = build_graph(described, assign=False), all_blobs(described)
-        wrong = [
-            name
-            for name, count in weighted_layers(network).items()
-            if name in blobs and count != count_numbers(blobs[name], network, name)
-        ]
-        if not wrong:
+        if (wrong := misfit(before(described, until) if until else described)) is None:
             reporter.note(f"{caffemodel.name} is no network of the registry; built as {beside} beside it says")
             return beside, described
-        reporter.note(f"{beside} is of other weights (layer {wrong[0]} does not fit); built as {caffemodel.name} says")
+        reporter.note(f"{beside} is of other weights ({wrong}); built as {caffemodel.name} says")
     if None in net.inputs.values():
         raise ConversionError(
             f"{caffemodel} is no network of the registry and does not say the size of its input",
-            hint=f"imgnn convert {caffemodel} X.prototxt, with its deploy prototxt (or --network NAME)",
+            hint=f"imgnn convert {shlex.quote(str(caffemodel))} " + fitting_prototxt(caffemodel),
         )
     return None, net
+
+
+def misfit(net: Net) -> str | None:
+    """Where the layers of a net and the weights that it was given do not agree; None: they do."""
+    network, blobs = build_graph(net, assign=False), all_blobs(net)
+    weighted = weighted_layers(network)
+    if blobs.keys().isdisjoint(weighted):
+        return f"none of its {len(weighted)} layers with weights is in the file"
+    wrong = [n for n, count in weighted.items() if n in blobs and count != count_numbers(blobs[n], network, n)]
+    return f"layer {wrong[0]} does not fit" if wrong else None
+
+
+def fitting_prototxt(caffemodel: Path) -> str:
+    """The prototxt in the same folder that the weights fit, to be typed; of several the one called most alike."""
+
+    def likeness(path: Path) -> float:
+        return -difflib.SequenceMatcher(None, path.stem, caffemodel.stem).ratio()
+
+    for path in sorted(caffemodel.parent.glob("*.prototxt"), key=likeness)[:CANDIDATES]:
+        with contextlib.suppress(ImgnnError):
+            if misfit(read_net(path, caffemodel)) is None:
+                return shlex.quote(str(path))
+    return "X.prototxt, with its deploy prototxt (or --network NAME)"
 
 
 def all_blobs(net: Net) -> dict[str, Sequence[np.ndarray]]:
@@ -313,8 +377,8 @@ def recognise(net: Net, blobs: Blobs, reporter: Reporter) -> tuple[NetworkSpec, 
 def named_plan(spec: NetworkSpec, net: Net, prototxt: Path | None, reporter: Reporter) -> Plan:
     """The network that --network names, filled from whatever the file calls its classifier.
 
-    Another number of outputs (Places, flickr style) makes the classifier as wide; no classifier at all
-    gives the network without its fully connected part.
+    Another number of outputs (Places, flickr style) makes the classifier as wide. A file that holds only the lower
+    layers gives the network as far as they go.
     """
     if spec.weights is None:
         raise InputError(f"{spec.name} has no weights to convert")
@@ -329,19 +393,37 @@ def named_plan(spec: NetworkSpec, net: Net, prototxt: Path | None, reporter: Rep
             blobs = {own if name == strangers[0] else name: value for name, value in blobs.items()}
     missing = [name for name in weighted if name not in blobs]
     if missing:
-        network = network_of(spec, include_top=False)
-        if any(name not in blobs for name in weighted_layers(network)):
+        if list(weighted).index(missing[0]) != len(weighted) - len(missing) or len(missing) == len(weighted):
             shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
             raise WeightsError(
                 f"{len(missing)} of the {len(weighted)} layers of {spec.name} are not in the file: {shown}",
                 hint="without --network, and with its prototxt, the file is built as what it is",
             )
-        reporter.note(f"the file has no {', '.join(missing)}: {spec.name} without its classifier")
+        network = lower_part(network, spec, missing[0])
+        last = list(weighted)[-len(missing) - 1]
+        reporter.note(f"the file holds {spec.title} up to {last}; the network ends before {missing[0]}")
     else:
         network = network_of(spec, classes=outputs(blobs[spec.roles.classifier[0]]))
     return Plan(
         network, blobs, net, prototxt, spec, renamed=renamed, is_published=not missing and is_whole(network, spec)
     )
+
+
+def find_kin(net: Net, blobs: Blobs) -> NetworkSpec | None:
+    """The network of the registry that has the layers of the file, each as large, though it has others as well.
+
+    Only those are looked at whose first layers for style (`relu1_1`, `relu2_1`) the net has: to build all is slow.
+    """
+    known = {name for layer in net.layers for name in (layer.name, *layer.tops)}
+    for spec in map(registry.find, registry.names()):
+        own = [name for name in blobs if name not in spec.roles.classifier]
+        if spec.weights is None or not own or not known.issuperset(spec.roles.style[:2]):
+            continue
+        network = network_of(spec)
+        weighted = weighted_layers(network)
+        if all(name in weighted and weighted[name] == count_numbers(blobs[name], network, name) for name in own):
+            return spec
+    return None
 
 
 def weighted_layers(network: Network) -> dict[str, int]:
@@ -399,6 +481,8 @@ def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) 
     told = transform is not None and bool(transform.mean_value)
     if prepared is None and takes_picture:
         prepared = habit(shapes[0][-1], *plan.net.inputs.values())
+        if plan.kin is not None:
+            prepared = replace(prepared, mean=plan.kin.preprocessing.mean)
     elif prepared is not None and plan.spec is None:
         prepared, told = replace(prepared, resize=usual_resize(prepared.size)), True
     if prepared is None:
@@ -423,7 +507,8 @@ def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) 
         prepared = replace(prepared, mean=mean)
     elif not told and (plan.spec is None or not plan.is_published):
         numbers = ", ".join(f"{each:g}" for each in prepared.mean)
-        whose = f"{plan.spec.title}'s" if plan.spec else "Caffe's usual one"
+        spec = plan.spec or plan.kin
+        whose = f"{spec.title}'s" if spec else "Caffe's usual one"
         reporter.note(
             f"the files do not say which mean was taken away: assumed is {whose}, "
             f"{prepared.channel_order} minus {numbers} (--mean says otherwise)"
@@ -465,7 +550,7 @@ def with_words(network: Network, options: ConvertOptions) -> Network:
     if options.words is None:
         return network
     try:
-        lines = options.words.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        lines = Path(options.words).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the class words in {options.words}: {error}") from error
     classes = network.model.outputs[0].shape[-1]
@@ -486,6 +571,8 @@ def read_mean(mean: str, channels: int, *, is_rgb: bool = False) -> tuple[tuple[
         values = values * channels if len(values) == 1 else values
     else:
         path = Path(mean).expanduser()
+        if not path.is_file():
+            raise InputError(f"--mean takes numbers, as 104,117,123, or a file; {mean!r} is neither")
         array = read_binaryproto(path).transpose(1, 2, 0) if path.suffix == ".binaryproto" else load_mean(path)
         if is_rgb and path.suffix not in (".binaryproto", ".npy"):
             array = array[..., ::-1]  # load_mean turns pictures to BGR
@@ -512,7 +599,13 @@ def choose_target(plan: Plan, caffemodel: Path, output: Path | None, sha256: Fut
     Bytes that are not known to be the published ones go there only if nothing else is there.
     """
     if output is not None:
-        return output / f"{caffemodel.stem}.keras" if output.is_dir() else output
+        if plan.spec is not None and is_kept(plan.spec, output) and not plan.is_published:
+            command = f"imgnn convert {shlex.quote(str(caffemodel))} --network {plan.spec.name}"
+            raise WeightsError(
+                f"{caffemodel} is not the whole of {plan.spec.title}, or has other classes",
+                hint=f"{command} makes a file of its own of it",
+            )
+        return output
     beside = Path(f"{caffemodel.stem}.keras")
     if plan.spec is None or not plan.is_published:
         return beside
@@ -542,14 +635,12 @@ def kept_sha256(kept: Path) -> str | None:
 # The second opinion, and the pages of memory --------------------------------------------------------------------
 
 
-def check(plan: Plan, converted: Path, caffemodel: Path, picture: Path) -> Verification:
-    """The written file, loaded again, against the second opinion, on a picture."""
+def check(plan: Plan, converted: Path, caffemodel: Path, picture: np.ndarray) -> Verification:
+    """The written file, loaded again, against the second opinion, on an image."""
     network = load_network_file(converted)
     if network.preprocessing is None:
         raise ConversionError(f"{network.name} does not take one picture: nothing to verify it with")
-    x = preprocess(
-        classifier_crops(load_image(picture), network.preprocessing), network.preprocessing, network.mean_image
-    )
+    x = preprocess(classifier_crops(picture, network.preprocessing), network.preprocessing, network.mean_image)
     net, prototxt = plan.net, plan.prototxt
     beside = caffemodel.with_suffix(".prototxt")
     if plan.spec is not None and prototxt is None and beside.is_file():

@@ -37,6 +37,8 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
     try:
         spec = registry.find(name)
     except UnknownNameError:
+        if path.is_dir():
+            raise InputError(f"{name} is a folder, not the file of a network") from None
         if len(path.parts) > 1:
             raise InputError(f"there is no file {name}", hint="imgnn networks lists the networks by name") from None
         raise

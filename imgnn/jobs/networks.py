@@ -117,5 +117,8 @@ def find_network(name: str, reporter: Reporter) -> "Network":
     path = Path(name)
     if path.suffix in (".keras", ".caffemodel") or path.is_file():
         return load_network(name, reporter=reporter)
-    spec = registry.find(name)
+    try:
+        spec = registry.find(name)
+    except UnknownNameError:
+        return load_network(name, reporter=reporter)  # says what the path is
     return unallocated(lambda: network_of(spec))

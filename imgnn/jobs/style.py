@@ -57,9 +57,9 @@ class StyleResult:
 
 
 def stylise(
-    content: Path,
-    styles: Sequence[Path],
-    output: Path,
+    content: str | Path,
+    styles: Sequence[str | Path],
+    output: str | Path,
     options: StyleOptions | None = None,
     reporter: Reporter | None = None,
 ) -> StyleResult:
@@ -75,6 +75,7 @@ def stylise(
         DivergedError: the loss is no longer finite; the best picture before was saved.
     """
     options, reporter = options or StyleOptions(), reporter or Silent()
+    content, styles, output = Path(content), [Path(path) for path in styles], Path(output)
     check(options, styles)
     check_writable(output)
     check_apart(output, (content, *styles))
@@ -161,11 +162,14 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
         raise InputError(
             f"size and iterations are at least 1, not {options.size} pixels and {options.iterations} iterations"
         )
-    weights = (options.content_weight, options.style_weight, options.tv_weight)
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise InputError(f"the weights of content, style and TV are 0 or more, and not all 0: {weights} was received")
-    if options.learning_rate is not None and not options.learning_rate > 0:
-        raise InputError(f"a learning rate is more than 0, not {options.learning_rate}")
+    weights = {"content": options.content_weight, "style": options.style_weight, "tv": options.tv_weight}
+    for name, weight in weights.items():
+        if not math.isfinite(weight) or weight < 0:
+            raise InputError(f"--{name}-weight is a number, 0 or more; {weight} was given")
+    if not any(weights.values()):
+        raise InputError("--content-weight, --style-weight and --tv-weight are all 0: nothing would be asked for")
+    if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:
+        raise InputError(f"--learning-rate is a number above 0; {options.learning_rate} was given")
     shares_of(options.style_blend, len(styles))
 
 

@@ -84,8 +84,10 @@ def _grouped(x: Tensor, kernel: Tensor, groups: int, *, strides: tuple[int, int]
 class Deconvolution(keras.layers.Conv2DTranspose):
     """Transposed convolution of output size `stride * (in - 1) + kernel - 2 * pad`; groups, dilation.
 
-    The kernel is `(kh, kw, filters / groups, in)`. With groups or a dilation, zeros are put between the
-    pixels and the kernel is turned round: the same numbers through an ordinary convolution.
+    The kernel is `(kh, kw, filters / groups, in)`. With a dilation, zeros are put between the pixels and the kernel is
+    turned round: the same numbers through an ordinary convolution. So it is with many channels in groups; with few,
+    for the stride, one dense kernel that is zero between the groups is faster (FCN's upscore, 21 channels, stride 32:
+    19 times; 512 channels, stride 2: 10 times slower).
     """
 
     def __init__(
@@ -114,12 +116,18 @@ class Deconvolution(keras.layers.Conv2DTranspose):
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer)
 
     def call(self, inputs: Tensor) -> Tensor:
-        plain = self.groups == 1 and self.dilation_rate == (1, 1)
+        is_dense = self.groups == 1 or inputs.shape[-1] <= 4 * math.prod(self.strides)
+        plain = is_dense and self.dilation_rate == (1, 1)
         outputs = self._transposed(inputs) if plain else self._spread(inputs)
         return outputs if self.bias is None else outputs + self.bias
 
     def _transposed(self, inputs: Tensor) -> Tensor:
-        outputs = ops.conv_transpose(inputs, self.kernel, strides=self.strides, padding="valid", data_format=LAST)
+        kernel = ops.convert_to_tensor(self.kernel)
+        if self.groups > 1:
+            _, _, filters, channels = kernel.shape
+            own = np.kron(np.eye(self.groups), np.ones((filters, channels // self.groups)))
+            kernel = ops.tile(kernel, (1, 1, self.groups, 1)) * ops.cast(own, kernel.dtype)
+        outputs = ops.conv_transpose(inputs, kernel, strides=self.strides, padding="valid", data_format=LAST)
         # Where the stride exceeds the kernel, Keras adds an empty margin that Caffe does not have.
         ends = [-(p + max(s - k, 0)) or None for p, s, k in zip(self.pad, self.strides, self.kernel_size, strict=True)]
         return outputs[:, self.pad[0] : ends[0], self.pad[1] : ends[1]]

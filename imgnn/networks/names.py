@@ -1,7 +1,8 @@
 """From a builder's model to a `Network`: Caffe's names of its layers and blobs, read off the graph."""
 
+import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -160,7 +161,6 @@ def network_of(
     *,
     input_shape: tuple[int | None, int | None, int] | None = None,
     classes: int | None = None,
-    include_top: bool = True,
 ) -> Network:
     """The network of a registry's entry, built and named, with random weights (or its seeded ones).
 
@@ -168,7 +168,6 @@ def network_of(
         spec: the entry, or its name.
         input_shape: `(height, width, 3)`, None for a free side; the published size by default.
         classes: outputs, when they are not the published ones; the class words are not known then.
-        include_top: with the classifier.
 
     Raises:
         UnknownNameError: no network is called so.
@@ -176,10 +175,10 @@ def network_of(
     spec = find(spec) if isinstance(spec, str) else spec
     shape = input_shape or (*spec.preprocessing.size, 3)
     classes = spec.classes if classes is None else classes
-    model = spec.build(input_shape=shape, classes=classes, include_top=include_top)
+    model = spec.build(input_shape=shape, classes=classes)
     layers, blobs = caffe_names(model, spec.tops)
     words = None
-    if spec.words and include_top and classes == spec.classes:
+    if spec.words and classes == spec.classes:
         words = tuple(map(str, class_words(spec.words)))
     source = {"title": spec.title, "paper": spec.paper}
     if spec.weights:
@@ -194,6 +193,28 @@ def network_of(
         roles=spec.roles,
         source=source,
     )
+
+
+def lower_part(network: Network, spec: NetworkSpec, end: str) -> Network:
+    """What comes before the layer `end` in a network that `network_of` made of `spec`; it shares the layers."""
+    first = network.layers[end]
+    kept = list(
+        itertools.takewhile(lambda node: first not in (node.name, helper_of(node.name, {first})), graph(network.model))
+    )
+    read = {source.layer for node in kept for source in node.sources}
+    outputs = [node.layer.output for node in kept if node.name not in read]
+    model = keras.Model(network.model.inputs, outputs if len(outputs) > 1 else outputs[0], name=network.model.name)
+    layers, blobs = caffe_names(model, spec.tops)
+    part = replace(network, model=model, layers=layers, blobs=blobs, words=None)
+    return replace(part, roles=known_roles(part, spec.roles))
+
+
+def known_roles(network: Network, roles: LayerRoles) -> LayerRoles:
+    """Those of `roles` that the network has; for a role that is left with none, a guess."""
+    guessed = asdict(guess_roles(network.model))
+    known = network.layers.keys() | network.blobs.keys()
+    own = {role: tuple(name for name in names if name in known) for role, names in asdict(roles).items()}
+    return LayerRoles(**{role: names or guessed[role] for role, names in own.items()})
 
 
 def guess_roles(model: keras.Model) -> LayerRoles:

@@ -133,7 +133,7 @@ def check_classifier(network: Network) -> None:
             f"{network.name} is no classifier: expected one row of scores for a picture, found "
             + " and ".join(" x ".join("?" if size is None else str(size) for size in shape[1:]) for shape in shapes)
             + " values",
-            hint=f"{network.layers_command} lists its layers",
+            hint=f"another --network (imgnn networks); {network.layers_command} lists the layers of this one",
         )
 
 

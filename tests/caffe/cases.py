@@ -297,6 +297,8 @@ def inner_products() -> Iterator[Sweep]:
     for shape in (IMAGE, CUBE):
         settings = product("inner_product_param", ["num_output: 4"], ["axis: 2", "axis: 3"], ["", "bias_term: false"])
         yield Sweep("InnerProduct", settings, {"data": shape})
+    for shape in ((2, 3, 4), (2, 3, 2, 4, 2)):
+        yield Sweep("InnerProduct", each("inner_product_param", "num_output: 5"), {"data": shape})
     yield Sweep("InnerProduct", each("inner_product_param", "num_output: 5 axis: 2"), {"data": (2, 3, 4)})
     yield Sweep("InnerProduct", each("inner_product_param", "num_output: 5 axis: -1"), {"data": (2, 3, 4)})
     settings = product("inner_product_param", ["num_output: 5 transpose: true"], ["", "bias_term: false"])

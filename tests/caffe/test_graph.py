@@ -276,13 +276,26 @@ def test_what_needs_a_layer_without_a_place_is_left_out_in_front_of_the_last_one
     cut = before(net_of(SSD, data=IMAGE, im_info=(1, 3)), "detection_out")
     assert [layer.name for layer in cut.layers] == ["conv4", "fc7", "conf7", "perm7", "flat7", "info"]
     assert cut.notes[-1] == (
-        "left out: norm (Normalize), prior4 (PriorBox), prior7 (PriorBox), clip (Proposal), and 5 layers that read them"
+        "left out with --until: norm (Normalize), prior4 (PriorBox), prior7 (PriorBox), clip (Proposal), "
+        "and 5 layers that read them"
     )
     network = build_graph(cut)
     assert {name: tuple(network.tensor(name).shape) for name in ("fc7", "flat7")} == {
         "fc7": (None, 6, 8, 2),
         "flat7": (None, 96),
     }
+
+
+def test_an_input_that_only_what_is_left_out_reads_is_no_input():
+    text = f"conv: Convolution data -> conv {{ {CONV} }}\nrois: Python conv im_info -> rois\nprob: Softmax rois -> prob"
+    cut = before(net_of(f"{text}\nend: ReLU prob -> end", data=IMAGE, im_info=(1, 3)), "end")
+    assert (list(cut.inputs), [layer.name for layer in cut.layers]) == (["data"], ["conv"])
+    assert cut.notes[-1] == "left out with --until: rois (Python), and the layer that reads them"
+
+
+def test_what_is_computed_anew_under_a_lost_name_is_kept():
+    text = f"norm: Normalize data -> x\nconv: Convolution data -> x {{ {CONV} }}\nrelu: ReLU x -> x\nend: ReLU x -> x"
+    assert [layer.name for layer in before(net_of(text), "end").layers] == ["conv", "relu"]
 
 
 def test_blobs_of_layers_that_are_left_out_are_not_forgotten():
@@ -395,6 +408,13 @@ def test_a_finished_model_trains_a_step(random):
     model.fit(random.normal(size=(2, 6, 8, 3)).astype("float32"), targets, verbose=0)
     moved = [(one != other).any() for one, other in zip(before, model.get_weights(), strict=True)]
     assert all(moved)
+
+
+@pytest.mark.parametrize(("settings", "kept"), [("", 0.999), ("moving_average_fraction: 0.9", 0.9)])
+def test_batch_norm_keeps_as_much_of_its_statistics_as_caffe_does(settings, kept):
+    model = build_graph(net_of(f"bn: BatchNorm data -> bn {{ batch_norm_param {{ {settings} }} }}")).model
+    model(np.ones((2, 6, 8, 3), "float32"), training=True)
+    np.testing.assert_allclose(model.get_weights()[0], 1 - kept, rtol=1e-4)  # the mean: it was 0, the batch's is 1
 
 
 def test_batch_norm_that_asks_for_the_batch_gets_it(random):

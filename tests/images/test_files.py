@@ -306,6 +306,7 @@ def test_random_damage_is_one_error_or_a_picture(tmp_path, corners, random):
         (b"\0\0\0\x18ftypisom\0\0\0\0", "a film"),
         (b"\0" * 4096, "a file of zeros"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document"),
+        (b"PF\n5 4\n-1.0\n", "a PFM picture in colour, which is not read here"),
         (bytes(range(128, 256)), "of no format known here"),
     ],
 )
@@ -313,6 +314,46 @@ def test_what_is_no_picture_is_called_what_it_is(tmp_path, content, found):
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"photo.jpg is not a picture: it is {found}"):
+        load_image(path)
+
+
+def tiff(path, array, form, *, compression=1, size=None):
+    """A TIFF of any kind of number, little-endian, without compression; or only its first `size` bytes."""
+    height, width, channels = array.shape
+    bits = array.dtype.itemsize * 8
+    tags = {256: [width], 257: [height], 258: [bits] * channels, 259: [compression], 262: [2], 277: [channels]}
+    tags |= {273: [8], 278: [height], 279: [array.nbytes], 339: [form] * channels}
+    directory, lists = struct.pack("<H", len(tags)), b""
+    lists_at = 8 + array.nbytes + 2 + 12 * len(tags) + 4
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}H", *values)
+        where = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack("<I", lists_at + len(lists))
+        directory += struct.pack("<HHI", tag, 3, len(values)) + where
+        lists += packed if len(packed) > 4 else b""
+    start = struct.pack("<4sI", b"II*\0", 8 + array.nbytes)
+    path.write_bytes((start + array.tobytes() + directory + bytes(4) + lists)[:size])
+    return path
+
+
+def test_a_tiff_of_a_kind_that_pillow_cannot_read_is_called_what_it_is(tmp_path):
+    pixels = np.full((4, 5, 3), 128, "uint8")
+    np.testing.assert_array_equal(load_image(tiff(tmp_path / "plain.tif", pixels, 1)), pixels)
+    for dtype, form, compression, kind in [
+        ("float32", 3, 1, "32-bit floats in 3 channels"),
+        ("float64", 3, 1, "64-bit floats in 3 channels"),
+        ("int16", 2, 1, "16-bit signed integers in 3 channels"),
+        ("uint8", 1, 34887, "8-bit integers in 3 channels, compression 34887"),
+    ]:
+        path = tiff(tmp_path / "odd.tif", pixels.astype(dtype), form, compression=compression)
+        with pytest.raises(InputError, match=f"odd.tif is a TIFF of a kind that is not read here: {kind}$") as error:
+            load_image(path)
+        assert error.value.hint == "save it as grey or RGB of 8 or 16 bits, or as a PNG"
+
+
+@pytest.mark.parametrize("size", [200, 270, 290])  # within the pixels, and within the tags
+def test_a_tiff_whose_tags_are_cut_is_damaged(tmp_path, size):
+    path = tiff(tmp_path / "cut.tif", np.zeros((4, 5, 3), "float32"), 3, size=size)
+    with pytest.raises(InputError, match=r"cut.tif is damaged: it begins as a TIFF picture"):
         load_image(path)
 
 

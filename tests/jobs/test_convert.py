@@ -334,6 +334,65 @@ def test_until_imports_the_part_before_a_layer_that_has_no_place(tmp_path):
     assert {row.layer: row.status for row in result.rows} == {"conv": "loaded", "fc": "skipped"}
 
 
+SSD = (
+    """
+name: "ssd" input: "data" input_shape { dim: 1 dim: 3 dim: 16 dim: 16 }
+layer { name: "conv4_3" type: "Convolution" bottom: "data" top: "conv4_3" convolution_param {
+    num_output: 8 kernel_size: 3 pad: 1 } }
+layer { name: "relu4_3" type: "ReLU" bottom: "conv4_3" top: "conv4_3" }
+layer { name: "conv4_3_norm" type: "Normalize" bottom: "conv4_3" top: "conv4_3_norm" norm_param {
+    across_spatial: false scale_filler { type: "constant" value: 20 } channel_shared: false } }
+layer { name: "pool4" type: "Pooling" bottom: "conv4_3" top: "pool4" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "fc7" type: "Convolution" bottom: "pool4" top: "fc7" convolution_param { num_output: 8 kernel_size: 1 } }
+"""
+    + "".join(
+        f"""
+layer {{ name: "{source}_conf" type: "Convolution" bottom: "{source}" top: "{source}_conf" convolution_param {{
+    num_output: 6 kernel_size: 3 pad: 1 }} }}
+layer {{ name: "{source}_perm" type: "Permute" bottom: "{source}_conf" top: "{source}_perm" permute_param {{
+    order: 0 order: 2 order: 3 order: 1 }} }}
+layer {{ name: "{source}_flat" type: "Flatten" bottom: "{source}_perm" top: "{source}_flat" }}
+layer {{ name: "{source}_prior" type: "PriorBox" bottom: "{source}" bottom: "data" top: "{source}_prior" }}
+"""
+        for source in ("conv4_3_norm", "fc7")
+    )
+    + """
+layer { name: "mbox_conf" type: "Concat" bottom: "conv4_3_norm_flat" bottom: "fc7_flat" top: "mbox_conf" }
+layer { name: "mbox_prior" type: "Concat" bottom: "conv4_3_norm_prior" bottom: "fc7_prior" top: "mbox_prior"
+    concat_param { axis: 2 } }
+layer { name: "rows" type: "Reshape" bottom: "mbox_conf" top: "rows" reshape_param {
+    shape { dim: 0 dim: -1 dim: 3 } } }
+layer { name: "prob" type: "Softmax" bottom: "rows" top: "prob" softmax_param { axis: 2 } }
+layer { name: "detection_out" type: "DetectionOutput" bottom: "prob" bottom: "mbox_prior" top: "detection_out" }
+"""
+)
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_of_a_detector_until_its_last_layer_what_can_be_computed_is_imported(tmp_path, random, shared, is_given):
+    shapes = {"conv4_3": (8, 3, 3, 3), "fc7": (8, 8, 1, 1), "conv4_3_norm_conf": (6, 8, 3, 3), "fc7_conf": (6, 8, 3, 3)}
+    blobs = {name: [random.normal(size=shape), np.zeros(shape[0])] for name, shape in shapes.items()}
+    source = tmp_path / "ssd.caffemodel"
+    source.write_bytes(encode_net(SSD, {**blobs, "conv4_3_norm": [np.full(8, 20.0)]}))
+    source.with_suffix(".prototxt").write_text(SSD)
+    prototxt = source.with_suffix(".prototxt") if is_given else None
+    with pytest.raises(ConversionError, match=r"layer conv4_3_norm \(Normalize, line \d+\) is of a type"):
+        convert_caffemodel(source, prototxt)
+    options, listener = ConvertOptions(until="detection_out", verify=shared / "photos" / "cat.jpg"), Listener()
+    result = convert_caffemodel(source, prototxt, options=options, reporter=listener)
+    assert {row.layer: row.status for row in result.rows} == {
+        **dict.fromkeys(["conv4_3", "fc7", "fc7_conf"], "loaded"),
+        **dict.fromkeys(["conv4_3_norm", "conv4_3_norm_conf"], "skipped"),
+    }
+    assert (
+        "left out with --until: conv4_3_norm (Normalize), conv4_3_norm_prior (PriorBox), fc7_prior (PriorBox), "
+        "and 7 layers that read them"
+    ) in listener.notes
+    assert result.verification.ok()
+    network = load_network_file(result.path)
+    assert [output.shape for output in network.model.outputs] == [(None, 384)]  # fc7_flat
+
+
 def test_a_layer_without_blobs_is_missing_and_told(tmp_path):
     (tmp_path / "half.caffemodel").write_bytes(encode_net(PLAIN, {"conv": BLOBS["conv"]}))
     result = convert_caffemodel(tmp_path / "half.caffemodel")
