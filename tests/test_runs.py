@@ -1,7 +1,7 @@
 import pytest
 
 from imgnn.errors import InputError
-from imgnn.runs import write_aside
+from imgnn.runs import Held, Silent, check_folder, write_aside
 
 
 def test_a_file_written_aside_appears_whole(tmp_path):
@@ -22,6 +22,39 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
         raise ValueError("half way")
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_of_hdf5_only_what_the_system_said_is_told(tmp_path):
+    path = tmp_path / "out.keras"
+    words = "Can't write data (file write failed: errno = 28, error message = 'No space left on device', flags = 13)"
+    with pytest.raises(InputError) as caught, write_aside(path):
+        raise OSError(words)
+    assert str(caught.value) == f"cannot write {path}: No space left on device"
+
+
+def test_notes_are_held_until_the_work_has_succeeded():
+    class Listener(Silent):
+        def __init__(self):
+            self.notes = []
+
+        def note(self, message):
+            self.notes.append(message)
+
+    listener = Listener()
+    held = Held(listener)
+    held.note("one")
+    assert listener.notes == []
+    held.release()
+    assert listener.notes == ["one"]
+
+
+def test_a_folder_that_may_not_be_written_is_told_beforehand(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="there is no folder") as caught:
+        check_folder(tmp_path / "no where" / "out.txt")
+    assert caught.value.hint == f"mkdir -p '{tmp_path / 'no where'}'"
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match="may not be written"):
+        check_folder(tmp_path / "out.txt")
 
 
 def test_a_folder_that_is_missing_is_told(tmp_path):

@@ -17,6 +17,8 @@ from imgnn.caffe.message import Message
 
 Shape = tuple[int, ...]
 
+LARGEST = 1 << 24  # numbers that a filler gives; FCN's upsampling kernel has 1.8 million
+
 
 class Filled(np.ndarray):
     """A blob that no file holds: its layer's filler gives it."""
@@ -125,8 +127,10 @@ def _constant(value: float) -> Message:
 
 
 def _fill(filler: Message | None, shape: Shape | None) -> Filled | None:
-    """The numbers; None if they would be random, or the shape is not known."""
+    """The numbers; None if they would be random, the shape is not known, or is damaged."""
     if filler is None or shape is None or filler.type not in ("constant", "bilinear"):
+        return None
+    if min(shape, default=1) < 1 or math.prod(shape) > LARGEST:
         return None
     if filler.type == "constant":
         return np.full(shape, filler.value, np.float32).view(Filled)

@@ -91,7 +91,8 @@ def read_net(
     used = {layer.name for layer in layers}
     unused = {name: blobs for name, blobs in stored.items() if name not in used}
     if unused:
-        notes.append(f"weights of layers that the net does not have were not used: {', '.join(unused)}")
+        few = ", ".join(list(unused)[:3]) + (f" and {len(unused) - 3} more" if len(unused) > 3 else "")
+        notes.append(f"weights of layers that the net does not have were not used: {few}")
     notes += [*deployed.notes, *sharing_note(answering)]
     return Net(definition.name, deployed.inputs, answering, tuple(notes), deployed.transform, unused)
 

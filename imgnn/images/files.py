@@ -4,7 +4,6 @@ import codecs
 import contextlib
 import io
 import json
-import os
 import re
 import threading
 import warnings
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from imgnn.errors import ImgnnError, InputError
-from imgnn.runs import write_aside
+from imgnn.runs import check_folder, write_aside
 
 # The sensors of telephones have up to 200 megapixels; decoded, that is 600 MB. A file of a few
 # kilobytes can claim far more (a decompression bomb).
@@ -178,10 +177,7 @@ def check_writable(path: str | Path) -> None:
     if path.suffix.lower() not in WRITES:
         found = f"{path.suffix!r}" if path.suffix else "no suffix"
         raise InputError(f"pictures are written as {', '.join(WRITES)}; {found} was received: {path}")
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: there is no folder {path.parent}", hint=f"mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {path}: the folder {path.parent} may not be written")
+    check_folder(path)
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

@@ -75,11 +75,11 @@ def stylise(
         DivergedError: the loss is no longer finite; the best picture before was saved.
     """
     options, reporter = options or StyleOptions(), reporter or Silent()
-    content, styles, output = Path(content), [Path(path) for path in styles], Path(output)
-    check(options, styles)
+    content, output, style_paths = Path(content), Path(output), [Path(path) for path in styles]
+    check(options, style_paths)
     check_writable(output)
-    check_apart(output, (content, *styles))
-    photo, paintings = load_image(content), [load_image(path) for path in styles]
+    check_apart(output, (content, *style_paths))
+    photo, paintings = load_image(content), [load_image(path) for path in style_paths]
     network = load_network(options.network, reporter=reporter)
     preprocessing = network.preprocessing
     if preprocessing is None:
@@ -122,7 +122,7 @@ def stylise(
     image = deprocess(ops.convert_to_numpy(pixels.to_x(outcome.values)), preprocessing)[0]
     facts = {
         "content": str(content),
-        "styles": [str(path) for path in styles],
+        "styles": [str(path) for path in style_paths],
         "content_layers": content_layers,
         "style_layers": style_layers,
         "style_blend": shares,

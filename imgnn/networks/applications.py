@@ -5,12 +5,14 @@ Their weights come through Keras, into Keras' own cache (`~/.keras/models`, or `
 
 import contextlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from imgnn.errors import DownloadError, UnknownNameError, WeightsError
 from imgnn.images.preprocessing import Preprocessing
@@ -206,7 +208,7 @@ def load(name: str, *, include_top: bool = True, weights: str | Path | None = "i
         raise WeightsError(
             f"no weights for {PREFIX + application.name!r}: {keras_path} is missing, "
             "and IMGNN_OFFLINE forbids the network",
-            hint="unset IMGNN_OFFLINE, or copy the file there from a machine that has it",
+            hint="unset IMGNN_OFFLINE, or put the file there yourself",
         )
     model = _build(application, include_top, None if weights is None else str(weights))
 
@@ -252,11 +254,15 @@ def _build(application: Application, include_top: bool, weights: str | None) -> 
         # "Incomplete or corrupted file", or shapes of another network.
         raise WeightsError(f"the weights of {name!r} do not fit: {error}", hint=_again(application)) from error
     except Exception as error:
-        if not str(error).startswith("URL fetch failure"):  # all that get_file says of a failed download
+        # All that Keras' get_file says of a failed download; the code is None where no server answered.
+        found = re.match(r"URL fetch failure on (\S+): (\S+) -- (?:\[Errno \S+ )?(.*)", str(error), re.DOTALL)
+        if found is None:
             raise
+        url, code, why = found.groups()
+        why = f"cannot be reached ({why})" if code == "None" else f"answers {code} {why}"
         raise DownloadError(
-            f"the weights of {name!r} could not be fetched: {error}",
-            hint="check the connection and try again; set IMGNN_OFFLINE=1 to forbid the attempt",
+            f"no weights for {name!r} on this machine: {urlsplit(url).netloc or url} {why}",
+            hint=f"again with a network; or get {url} elsewhere and put it into {application.weights_path().parent}",
         ) from error
 
 

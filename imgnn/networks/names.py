@@ -1,5 +1,6 @@
 """From a builder's model to a `Network`: Caffe's names of its layers and blobs, read off the graph."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,8 @@ from imgnn.networks.registry import LayerRoles, NetworkSpec, class_words, find
 
 # What a prototxt runs in place: the blob then holds this layer's output. All nets of the registry do.
 IN_PLACE = ("ReLU", "Dropout", "BatchNormalization", "Scale")
+# What is no map to look at: the picture itself, its margins, and other axes in the place of height and width.
+NO_MAPS = ("InputLayer", "ZeroPadding2D", "Permute", "Reshape")
 
 
 @dataclass(frozen=True)
@@ -225,12 +228,13 @@ def guess_roles(model: keras.Model) -> LayerRoles:
     """
     last: dict[int, str] = {}  # width of its map -> the last layer
     weighted = []
-    for node in graph(model):
-        shape: tuple[int | None, ...] = getattr(getattr(node.layer, "output", None), "shape", ())
-        width = shape[2] if len(shape) == 4 else None
-        if width and width > 1 and type(node.layer).__name__ not in ("InputLayer", "ZeroPadding2D"):
+    nodes = graph(model)
+    known, widths = {node.name for node in nodes}, _widths(model, nodes)
+    for node in nodes:
+        width, type_name = widths.get(node.name, 1), type(node.layer).__name__
+        if width > 1 and type_name not in NO_MAPS and not helper_of(node.name, known):
             last[width] = node.name
-        if getattr(node.layer, "weights", ()) and type(node.layer).__name__ != "BatchNormalization":
+        if getattr(node.layer, "weights", ()) and type_name != "BatchNormalization":
             weighted.append(node.name)
     scales = [last[width] for width in sorted(last, reverse=True)]
     deep = scales[-2:-1] or scales[-1:]
@@ -241,3 +245,13 @@ def guess_roles(model: keras.Model) -> LayerRoles:
         features=tuple(weighted[-2:-1]),
         classifier=tuple(weighted[-1:]),
     )
+
+
+def _widths(model: keras.Model, nodes: list[Node]) -> dict[str, int]:
+    """Keras layer -> the width of its map; of a model for pictures of any size, at a width of 224."""
+    outputs: dict[str, Any] = {node.name: getattr(node.layer, "output", None) for node in nodes}
+    maps = {name: value for name, value in outputs.items() if len(getattr(value, "shape", ())) == 4}
+    pictures = [keras.KerasTensor((None, *(size or 224 for size in each.shape[1:]))) for each in model.inputs]
+    with contextlib.suppress(ValueError):  # it does not take that size
+        maps = keras.Model(model.inputs, maps).compute_output_spec(pictures if len(pictures) > 1 else pictures[0])
+    return {name: value.shape[2] or 1 for name, value in maps.items()}

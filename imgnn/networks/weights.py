@@ -93,12 +93,11 @@ def no_weights(spec: NetworkSpec, why: str = "") -> WeightsError:
     """The error for a network that is not here; its hint names the two ways out."""
     if (published := spec.weights) is None:
         raise ValueError(f"{spec.name} needs no weights")
-    have = f"imgnn convert {file_name(published)}, with a file that you have"
-    if published.url:
-        again = f"or again with a network: {readable_size(published.size)} from {published.url}"
-        hint = f"{have}; {again} (IMGNN_WEIGHTS_URL may name a mirror)"
-    else:
-        hint = f"{have}; {published.page} links to it (IMGNN_WEIGHTS_URL may name a mirror or a folder)"
+    where = published.url or f"linked from {published.page}"
+    hint = (
+        f"imgnn convert {file_name(published)}, once you have it ({readable_size(published.size)}, {where}); "
+        "or set IMGNN_WEIGHTS_URL to a mirror, or to a folder with the file"
+    )
     return WeightsError(f"no weights for '{spec.name}' on this machine" + (f": {why}" if why else ""), hint=hint)
 
 
@@ -295,7 +294,7 @@ class Transfer:
         with requests.Session() as session:
             session.headers.update({"User-Agent": f"imgnn/{__version__}", "Accept-Encoding": "identity"})
             while True:
-                before = self.have()
+                before, detail, wait = self.have(), "", None
                 try:
                     if self.attempt(session):
                         return
@@ -307,19 +306,21 @@ class Transfer:
                 except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
                     raise DownloadError(f"{self.url} is redirected to what is no web address: {error}") from error
                 except (requests.Timeout, urllib3.exceptions.TimeoutError):
-                    why, wait = "the server does not answer", None
+                    why = f"{host(self.url)} does not answer"
                 except requests.exceptions.SSLError as error:
                     raise DownloadError(f"{host(self.url)} cannot prove who it is: {reason(error)}") from error
                 except requests.ConnectionError as error:
-                    why, wait = f"{host(self.url)} cannot be reached ({reason(error)})", None
+                    why, detail = f"{host(self.url)} cannot be reached", f" ({reason(error)})"
                 except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                    why, wait = f"the connection was cut ({reason(error)})", None
+                    why, detail = f"{host(self.url)} cut the connection", f" ({reason(error)})"
                 failures = 0 if self.have() - before >= WORTHWHILE else failures + 1
                 if failures >= self.patience.attempts:
-                    raise DownloadError(f"{why}; tried {failures} times: {self.url}")
+                    raise DownloadError(f"{why}{detail}; tried {failures} times")
                 pause = min(self.patience.pause * 2 ** max(0, failures - 1), self.patience.longest_pause)
                 pause = min(wait, self.patience.longest_pause) if wait is not None else pause * random.uniform(0.8, 1.2)
-                self.reporter.note(f"{why} at {readable_size(self.have())}; again in {pause:.1f} s")
+                at = f" at {readable_size(self.have())}" if self.have() else ""
+                tries = f"try {failures + 1} of {self.patience.attempts}"
+                self.reporter.note(f"{why}{at}; {tries} in {pause:.1f} s")
                 time.sleep(pause)
 
     def attempt(self, session: Any) -> bool:

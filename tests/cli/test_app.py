@@ -58,6 +58,14 @@ def test_an_error_is_one_line_without_markup(capsys):
     assert second == "Try: ls [x]"
 
 
+def test_debug_is_understood_before_and_after_the_command(cli, monkeypatch):
+    monkeypatch.setenv("IMGNN_DEBUG", "0")
+    for words in (["--debug", "style", "no.jpg", "no.jpg"], ["style", "no.jpg", "no.jpg", "--debug"]):
+        assert isinstance(cli(*words).exception, InputError)  # goes on to the traceback
+        monkeypatch.setenv("IMGNN_DEBUG", "0")
+    assert "no such file: --debug" in cli("style", "--", "--debug", "no.jpg").stderr
+
+
 def test_python_m_imgnn_is_the_same_command():
     result = subprocess.run([sys.executable, "-m", "imgnn", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout == f"imgnn {__version__}\n"

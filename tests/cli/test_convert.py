@@ -1,6 +1,7 @@
 """`imgnn convert`, as it is typed."""
 
 import json
+import sys
 
 import pytest
 
@@ -48,8 +49,33 @@ def test_verify_prints_each_blob_beside_the_second_opinion(cli, shared, tmp_path
         "--verify", shared / "photos" / "cat.jpg",
     )  # fmt: skip
     assert result.exit_code == 0
-    assert "conv1 (PReLU1)   PReLU         1x10x10x10" in result.stdout
+    rows = [line.split()[:3] for line in result.stdout.splitlines() if line.strip()]
+    assert ["conv1", "Convolution", "1x10x10x10"] in rows  # each of the two that write the blob conv1
+    assert ["PReLU1", "PReLU", "1x10x10x10"] in rows
     assert "against OpenCV 4" in result.stdout or "against NumPy reference" in result.stdout
+
+
+def test_googlenets_comparison_fits_into_80_columns_with_whole_names(cli, shared):
+    cat = shared / "photos" / "cat.jpg"
+    result = cli("convert", shared / "weights" / "bvlc_googlenet.caffemodel", "--verify", cat, env={"COLUMNS": "80"})
+    lines = result.stdout.partition("Output of")[2].splitlines()
+    row = next(line for line in lines if line.startswith("inception_5b/relu_3x3_reduce "))
+    assert row.split()[1:3] == ["ReLU", "1x192x7x7"]
+    assert max(len(line) for line in lines if "googlenet.keras" not in line) <= 80
+
+
+def test_without_opencv_it_is_said_how_to_get_it(cli, little, tiny_image, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as if it were not installed
+    result = cli("convert", little, "--verify", tiny_image)
+    assert "against NumPy reference (OpenCV is not installed)" in result.stdout
+    assert "pip install 'opencv-python-headless<5'" in result.stderr
+
+
+def test_a_failure_is_told_without_the_notes_before_it(cli, little):
+    (little.parent / "other.prototxt").write_text(PLAIN.replace("num_output: 4", "num_output: 6"))
+    result = cli("convert", little, "other.prototxt")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["Error", "Try"]
 
 
 def test_a_blob_that_differs_is_a_failure(cli, little, tiny_image, monkeypatch):
@@ -74,9 +100,12 @@ def test_an_unknown_layer_is_one_line_and_a_hint(cli, little):
     ("words", "message"),
     [
         (["nowhere.caffemodel"], "Error: there is no file nowhere.caffemodel"),
+        (["."], "Error: . is a folder, not a .caffemodel file"),
+        (["little.caffemodel", "-o", "nowhere/a.keras"], "Error: cannot write nowhere/a.keras: there is no folder"),
+        (["little.caffemodel", "--verify", "nowhere.jpg"], "Error: no such file: nowhere.jpg"),
         (["little.caffemodel", "-o", "a.h5"], "Error: the converted file is a .keras file; a.h5 was given"),
         (["little.caffemodel", "--network", "vgg91"], "Error: no network is called 'vgg91'; did you mean 'vgg19'"),
-        (["little.caffemodel", "--mean", "nowhere.binaryproto"], "Error: "),
+        (["little.caffemodel", "--mean", "a,b,c"], "Error: --mean takes numbers, as 104,117,123, or a file; 'a,b,c'"),
     ],
 )
 def test_mistakes_are_one_line(cli, little, words, message):

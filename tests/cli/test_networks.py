@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
+from imgnn.cli import console
 from imgnn.networks import applications, registry
 
 
@@ -75,6 +78,29 @@ def test_a_size_that_does_not_fit_is_said(cli):
     assert "fc6 wants 7 x 7 x 512 and would get 10 x 13 x 512" in " ".join(result.stdout.split())
 
 
+def test_roles_of_layers_that_the_size_leaves_out_are_not_shown(cli):
+    whole, small = cli("networks", "vgg19").stdout, cli("networks", "vgg19", "--size", 4).stdout
+    assert "classifier: fc8" in whole
+    assert "features: fc7" in whole
+    assert "fc7" not in small
+    assert "classifier:" not in small
+    assert "content: relu4_2" in small
+
+
+def test_a_plus_after_an_accuracy_is_explained(cli):
+    assert '80.3+ is "80.3 % or more"' in cli("networks").stdout
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_long_name_loses_its_middle_on_a_narrow_screen_and_nothing_in_a_pipe(is_terminal, monkeypatch, capsys):
+    monkeypatch.setattr(console, "out", Console(width=40, force_terminal=is_terminal, color_system=None))
+    table = Table("Layer", "Type", box=None)
+    table.add_row(console.Name("convnext_tiny_stage_0_block_1_pointwise_conv_2"), "InnerProduct")
+    console.print_table(table)
+    name = capsys.readouterr().out.splitlines()[1].split()[0]
+    assert name == ("convnex…pointwise_conv_2" if is_terminal else "convnext_tiny_stage_0_block_1_pointwise_conv_2")
+
+
 def test_json_of_the_list_and_of_a_table(cli):
     listed = json.loads(cli("networks", "--json").stdout)
     assert [each["name"] for each in listed] == [*registry.names(), *applications.names()]
@@ -92,3 +118,8 @@ def test_an_unknown_network_is_one_line(cli):
     result = cli("networks", "vgg18")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: no network is called 'vgg18'; did you mean 'vgg1")
+
+
+def test_a_folder_is_no_network(cli, tmp_path, tiny_image):
+    for words in (["networks", tmp_path], ["classify", tiny_image, "-n", tmp_path]):
+        assert cli(*words).stderr == f"Error: {tmp_path} is a folder, not the file of a network\n"

@@ -72,7 +72,15 @@ def test_bad_input_is_one_line(cli, tiny_image, words, message):
 
 @pytest.mark.parametrize(
     "words",
-    [["--size", 0], ["--iterations", 0], ["--tv-weight", -1], ["--style-blend", "much"], ["--style-layers", "a,,b"]],
+    [
+        ["--size", 0],
+        ["--iterations", 0],
+        ["--tv-weight", -1],
+        ["--content-weight", "nan"],
+        ["--style-weight", "inf"],
+        ["--style-blend", "much"],
+        ["--style-layers", "a,,b"],
+    ],
     ids=str,
 )
 def test_a_bad_option_is_a_usage_error(cli, tiny_image, words):

@@ -16,6 +16,7 @@ from imgnn.caffe.net import Net
 from imgnn.errors import ConversionError, InputError, UnknownNameError, WeightsError
 from imgnn.jobs import convert
 from imgnn.jobs.convert import convert_caffemodel, recognise
+from imgnn.jobs.load import load_network
 from imgnn.networks import registry
 from imgnn.networks.files import load_network_file, read_facts, read_mean_image, unallocated
 from imgnn.networks.names import network_of
@@ -295,8 +296,69 @@ def test_a_network_without_its_classifier_is_built_without_it(tmp_path, random):
     result = convert_caffemodel(
         tmp_path / "headless.caffemodel", options=ConvertOptions("squeezenet"), reporter=listener
     )
-    assert listener.notes[0] == "the file has no conv10: squeezenet-v1.1 without its classifier"
+    assert listener.notes[0] == "the file holds SqueezeNet v1.1 up to fire9/expand3x3; the network ends before conv10"
     assert (result.path, len(result.rows)) == (Path("headless.keras"), 25)
+
+
+def test_a_file_that_holds_the_lower_layers_gives_the_network_as_far_as_they_go(shared, home):
+    source = shared / "weights" / "vgg19_conv1_to_conv3.caffemodel"
+    options, listener = ConvertOptions("vgg19", verify=shared / "photos" / "cat.jpg"), Listener()
+    result = convert_caffemodel(source, options=options, reporter=listener)
+    assert listener.notes[0] == "the file holds VGG-19 up to conv3_4; the network ends before conv4_1"
+    assert (result.network, result.path, result.count("loaded")) == (source.stem, Path(f"{source.stem}.keras"), 8)
+    assert result.verification.ok()
+    network = load_network_file(result.path)
+    assert network.model.output.name == network.tensor("pool3").name
+    assert (network.preprocessing.mean, network.words) == (registry.VGG_MEAN, None)
+    assert network.roles.style == ("relu1_1", "relu2_1", "relu3_1")
+
+
+def test_a_part_never_takes_the_place_of_the_whole_network(shared, home, monkeypatch):
+    monkeypatch.setenv("IMGNN_WEIGHTS_URL", str(shared / "weights" / "vgg19_conv1_to_conv3.caffemodel"))
+    with pytest.raises(WeightsError, match="is not the whole of VGG-19"):
+        load_network("vgg19")
+    assert not list((home / "networks").glob("*.keras"))
+
+
+def test_a_net_of_vggs_layers_is_prepared_and_looked_at_as_vgg_is(shared):
+    listener = Listener()
+    network = load_network_file(
+        convert_caffemodel(shared / "weights" / "vgg19_conv1_to_conv3.caffemodel", reporter=listener).path
+    )
+    assert any("assumed is VGG-19's, BGR minus 103.939, 116.779, 123.68" in note for note in listener.notes)
+    assert network.preprocessing.mean == registry.VGG_MEAN
+    assert network.roles.style == ("relu1_1", "relu2_1", "relu3_1")
+
+
+def test_a_file_with_a_hole_is_not_taken_for_a_lower_part(tmp_path, random):
+    net = prototxts.deploy("squeezenet-v1.1", (227, 227), 1000)
+    blobs = prototxts.random_blobs(net, random)
+    del blobs["fire5/squeeze1x1"]
+    (tmp_path / "hole.caffemodel").write_bytes(encode_net(net.text, blobs))
+    with pytest.raises(WeightsError, match=r"1 of the 26 layers of squeezenet-v1\.1 are not in the file: fire5/squ"):
+        convert_caffemodel(tmp_path / "hole.caffemodel", options=ConvertOptions("squeezenet"))
+
+
+def test_a_prototxt_of_other_weights_is_named(little, tmp_path):
+    (tmp_path / "other.prototxt").write_text(PLAIN.replace('"conv"', '"c1"').replace('"fc"', '"f1"'))
+    with pytest.raises(WeightsError, match="none of its 2 layers with weights is in the file") as caught:
+        convert_caffemodel(little, tmp_path / "other.prototxt")
+    assert str(caught.value).startswith("other.prototxt is not the prototxt of little.caffemodel: ")
+
+
+def test_what_cannot_be_read_or_written_is_told_before_the_work(little, tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "read_net", None)  # the work
+    (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(InputError, match=r"text\.jpg is not a picture: it is a text"):
+        convert_caffemodel(little, options=ConvertOptions(verify=tmp_path / "text.jpg"))
+    with pytest.raises(InputError, match="there is no folder"):
+        convert_caffemodel(little, output="nowhere/a.keras")
+    with pytest.raises(InputError, match=r"is a folder, not a \.caffemodel file"):
+        convert_caffemodel(tmp_path)
+
+
+def test_paths_may_be_text(little):
+    assert convert_caffemodel("little.caffemodel", output="text.keras").path == Path("text.keras")
 
 
 def test_a_file_of_another_network_names_the_layers_that_are_not_in_it(little):
@@ -403,7 +465,9 @@ def test_without_the_size_of_the_input_the_prototxt_is_asked_for(shared):
     samples = shared / "caffe_samples"
     with pytest.raises(ConversionError, match="does not say the size of its input") as caught:
         convert_caffemodel(samples / "lenet_iter_10000.caffemodel")
-    assert "X.prototxt" in caught.value.hint
+    assert caught.value.hint == (  # the one in its folder that fits
+        f"imgnn convert {samples / 'lenet_iter_10000.caffemodel'} {samples / 'lenet.prototxt'}"
+    )
     assert convert_caffemodel(samples / "lenet_iter_10000.caffemodel", samples / "lenet.prototxt").parameters == 431_080
 
 
@@ -462,11 +526,12 @@ def test_output_may_be_a_file_or_a_folder(little, tmp_path):
     (tmp_path / "out").mkdir()
     assert convert_caffemodel(little, output=tmp_path / "a.keras").path == tmp_path / "a.keras"
     assert convert_caffemodel(little, output=tmp_path / "out").path == tmp_path / "out" / "little.keras"
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match=r"cannot write .*a\.keras: there is no folder") as caught:
         convert_caffemodel(little, output=tmp_path / "nowhere" / "a.keras")
+    assert caught.value.hint == f"mkdir -p {tmp_path / 'nowhere'}"
     with pytest.raises(InputError, match=r"is a \.keras file") as caught:
         convert_caffemodel(little, output=tmp_path / "a.h5")
-    assert caught.value.hint == "-o a.keras"
+    assert caught.value.hint == f"-o {tmp_path / 'a.keras'}"
 
 
 def test_a_failure_leaves_no_file(little, tmp_path):

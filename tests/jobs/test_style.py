@@ -123,9 +123,11 @@ def test_a_loss_that_runs_away_is_told_and_the_last_good_picture_saved(tiny_imag
         ({"size": 0}, "at least 1"),
         ({"iterations": 0}, "at least 1"),
         ({"tv_weight": -1.0}, "0 or more"),
-        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}, "not all 0"),
-        ({"style_weight": float("nan")}, "0 or more"),
-        ({"learning_rate": 0.0}, "more than 0"),
+        ({"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}, "are all 0"),
+        ({"style_weight": float("nan")}, "--style-weight is a number, 0 or more; nan was given"),
+        ({"content_weight": float("inf")}, "--content-weight is a number, 0 or more; inf was given"),
+        ({"learning_rate": 0.0}, "--learning-rate is a number above 0"),
+        ({"learning_rate": float("inf")}, "--learning-rate is a number above 0"),
         ({"style_blend": (1.0, 2.0)}, "1 style picture takes 1 number in --style-blend; 2 were received"),
         ({"style_blend": (-1.0,)}, "0 or more"),
         ({"size": 1}, "1 x 1 pixels: too few"),
@@ -136,6 +138,10 @@ def test_options_that_cannot_be_meant_are_refused(tiny_image, painting, out, opt
     with pytest.raises(InputError, match=message):
         stylise(tiny_image, [painting], out, changed(**options))
     assert not out.exists()
+
+
+def test_paths_may_be_text(tiny_image, painting, out):
+    assert stylise(str(tiny_image), [str(painting)], str(out), QUICK).path == out
 
 
 def test_unknown_names_are_told_with_the_near_ones(tiny_image, painting, out):

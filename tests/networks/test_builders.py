@@ -1,5 +1,6 @@
 """Every builder against OpenCV's Caffe importer, blob by blob, and against the graph that its prototxt gives."""
 
+import re
 from pathlib import Path
 
 import keras
@@ -144,6 +145,12 @@ def test_a_builder_takes_any_size_without_its_classifier(name):
     assert model.output.shape[:3] == (None, None, None)
     assert all(type(layer).__module__.startswith(("keras", "imgnn")) for layer in model.layers)
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)  # flat
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_layers_have_names_that_every_backend_takes(name):
+    names = [layer.name for layer in unallocated(lambda: network_of(name)).model.layers]
+    assert [each for each in names if not re.fullmatch("[A-Za-z0-9_-]+", each)] == []
 
 
 @pytest.mark.parametrize("name", ["caffenet", "squeezenet-v1.1", "nin"])

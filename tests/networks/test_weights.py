@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import multiprocessing
+import re
 import shutil
 from pathlib import Path
 
@@ -202,6 +203,16 @@ def test_nobody_there_is_said(tmp_path, published, server):
         DownloadError, match=r"127\.0\.0\.1:\d+ cannot be reached \(Connection refused\); tried 3 times"
     ):
         get(published, tmp_path)
+
+
+def test_each_try_is_one_short_line(tmp_path, published, server):
+    server.server_close()
+    listener = Listener()
+    with pytest.raises(DownloadError):
+        get(published, tmp_path, reporter=listener)
+    assert [re.sub(r"[\d.]+ s$", "N s", note) for note in listener.notes] == [
+        f"{server.url.removeprefix('http://')} cannot be reached; try {number} of 3 in N s" for number in (2, 3)
+    ]
 
 
 def test_without_a_published_hash_the_first_download_is_remembered(server, tmp_path):
