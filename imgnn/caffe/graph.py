@@ -30,6 +30,7 @@ from imgnn.networks.network import HELPERS, Network, keras_name
 
 TO_KERAS = (0, 3, 1, 2)  # the Keras axis of each Caffe axis of a blob with four axes
 TO_CAFFE = (0, 2, 3, 1)  # and back
+LARGEST = (1 << 31) - 1  # numbers in a blob (Blob::Reshape in blob.cpp)
 DEPLOY = "give the deploy prototxt, which says the input size"
 
 
@@ -49,6 +50,10 @@ def build_graph(net: Net, *, name: str | None = None, assign: bool = True) -> Ne
     layers = list(unfold(net.layers))
     if not layers:
         raise ConversionError(f"{net.name} has no layers")
+    if unknown := [layer for layer in layers if layer.type not in RULES]:
+        # Before the last of them the most remains; `before` leaves out the others.
+        message = f"{_where(unknown[0])} is of a type that has no place here"
+        raise ConversionError(message, hint=_import_before(unknown[-1]))
     names = _Names([*net.inputs, *(layer.name for layer in layers)])
     blobs = {blob: (names.take(blob), 0) for blob in net.inputs}
     inputs = {blob: _input(net, layers, blob, name) for blob, (name, _) in blobs.items()}
@@ -84,7 +89,7 @@ def build_free(net: Net, *, name: str | None = None, assign: bool = True) -> Net
     """The net for pictures of any size where nothing in it fixes the size, else for the size that it declares."""
     fixed = build_graph(net, name=name, assign=assign)
     [shape, *others] = net.inputs.values()
-    if others or shape is None or len(shape) != 4:
+    if others or shape is None or len(shape) != 4 or shape[1] not in (1, 3):  # no picture, whose size we would keep
         return fixed
     try:
         free = build_graph(replace(net, inputs=dict.fromkeys(net.inputs, (*shape[:2], 0, 0))), name=name, assign=assign)
@@ -321,21 +326,19 @@ class _Place:
 def _build(place: _Place) -> Any:
     """The layer's tensor, or a list if it has several of its own."""
     layer = place.layer
-    rule = RULES.get(layer.type)
-    if rule is None:
-        raise ConversionError(
-            f"{_where(layer)} is of a type that has no place here",
-            hint=_import_before(layer),
-        )
     wanted = BOTTOMS.get(layer.type, (1, 1))
     if not wanted[0] <= len(layer.bottoms) <= wanted[1]:
         place.fail(f"wants {wanted[0]} input blobs; it has {len(layer.bottoms)}")
     if not layer.tops:
         place.fail("writes no blob")
     try:
-        return rule(place)
+        tops = RULES[layer.type](place)
     except (ValueError, ArithmeticError, TypeError) as error:  # Keras refuses sizes that do not fit
         place.fail(_reason(error))
+    for top in tops if isinstance(tops, list) else [tops]:
+        if (_product(top.shape[1:]) or 0) > LARGEST:
+            place.fail(f"its output {tuple(top.shape[1:])} is larger than Caffe's blobs can be")
+    return tops
 
 
 def _reason(error: Exception) -> str:

@@ -298,6 +298,12 @@ def test_what_is_computed_anew_under_a_lost_name_is_kept():
     assert [layer.name for layer in before(net_of(text), "end").layers] == ["conv", "relu"]
 
 
+def test_the_hint_names_the_layer_before_which_most_remains():
+    with pytest.raises(ConversionError, match=r"layer norm \(Normalize, line 2\)") as error:
+        build_graph(net_of(SSD, data=IMAGE, im_info=(1, 3)))
+    assert error.value.hint == "--until detection_out imports the part before it"
+
+
 def test_blobs_of_layers_that_are_left_out_are_not_forgotten():
     blobs = {"norm": [np.ones(2, "float32")], "fc7": [np.ones((2, 2, 3, 3), "float32"), np.zeros(2)]}
     cut = before(net_of(SSD, blobs, data=IMAGE, im_info=(1, 3)), "fc7")
@@ -330,10 +336,30 @@ def test_a_net_of_convolutions_takes_any_size():
         "shape: Reshape data -> shape { reshape_param { shape { dim: 0 dim: 6 dim: 24 } } }",
         "half: Slice data -> one two { slice_param { axis: 2 } }",
         "flat: Flatten data -> flat",  # as many values as pixels
+        "rows: InnerProduct data -> rows { inner_product_param { num_output: 4 axis: 3 } }",
+        "map: Scale data -> map { scale_param { axis: 2 num_axes: 2 } }",
     ],
 )
 def test_a_net_that_fixes_its_size_keeps_it(line):
     assert build_free(net_of(line)).model.input_shape == (None, 6, 8, 3)
+
+
+def test_the_classes_of_a_net_of_any_size_stay_known():
+    head = f"conv: Convolution data -> conv {{ {CONV} }}\npool: Pooling conv -> pool"
+    head += " { pooling_param { pool: AVE global_pooling: true } }"
+    maps = build_free(net_of(f"{head}\nprob: Softmax pool -> prob")).model
+    assert (maps.input_shape, maps.output_shape) == ((None, None, None, 3), (None, 1, 1, 2))
+    flat = build_free(net_of(f"{head}\nflat: Flatten pool -> flat\nprob: Softmax flat -> prob")).model
+    assert (flat.input_shape, flat.output_shape) == ((None, None, None, 3), (None, 2))
+    window = "pool: Pooling data -> pool { pooling_param { kernel_h: 6 kernel_w: 8 } }"  # one pixel at this size only
+    cut = build_free(net_of(f"{window}\nflat: Flatten pool -> flat")).model
+    assert (cut.input_shape, cut.output_shape) == ((None, 6, 8, 3), (None, 3))
+
+
+def test_what_takes_no_picture_keeps_its_size():
+    line = f"conv: Convolution data -> conv {{ {CONV} }}"
+    assert build_free(net_of(line, data=(1, 5, 6, 8))).model.input_shape == (None, 6, 8, 5)
+    assert build_free(net_of(line.replace("data", "a", 1), a=IMAGE, b=IMAGE)).model.inputs[0].shape == (None, 6, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -506,6 +532,12 @@ def test_of_two_layers_with_one_name_the_first_gets_the_weights(random):
             "num_output is 4000",
         ),
         ("i: InnerProduct data -> i { inner_product_param { num_output: 4000000000 } }", "num_output is 4000000000"),
+        ("t: Tile data -> t { tile_param { tiles: 1000000000 } }", "(6, 8, 3000000000) is larger than Caffe's blobs"),
+        (
+            "d: Deconvolution data -> d { convolution_param { num_output: 2 kernel_size: 2 stride: 90000 } }",
+            "larger than",
+        ),
+        ("r: Reshape data -> r { reshape_param { shape { dim: 0 dim: 4000000000 dim: -1 } } }", "do not fill"),
         ("a: ArgMax data -> a { argmax_param { top_k: 0 } }", "top_k is 0"),
         ("l: Log data -> l { log_param { base: 1 } }", "base is 1.0; "),
         ("r: ReLU data ->", "writes no blob"),

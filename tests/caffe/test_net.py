@@ -390,6 +390,14 @@ def test_a_layer_without_blobs_has_what_its_filler_says(net, layer, shapes, numb
         np.testing.assert_array_equal(blob, np.full(blob.shape, number, "f4"))
 
 
+@pytest.mark.parametrize("filler", ["constant", "bilinear"])
+@pytest.mark.parametrize("size", ["kernel_size: 4000000000", "kernel_h: 4000000000 kernel_w: 3", "num_output: 0"])
+def test_a_kernel_that_is_damaged_is_not_filled(net, filler, size):
+    settings = f"num_output: 2 kernel_size: 5 {size} bias_term: false weight_filler {{ type: '{filler}' }}"
+    layer = f"layer {{ name: 'l' type: 'Deconvolution' bottom: 'data' top: 'l' convolution_param {{ {settings} }} }}"
+    assert net("input: 'data' input_dim: [1, 3, 6, 8]" + layer).layers[0].blobs == ()
+
+
 def test_the_channels_that_a_filler_needs_are_followed_through_the_net(net):
     found = net("""
       input: 'data' input_dim: [1, 3, 6, 8]

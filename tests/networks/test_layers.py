@@ -190,6 +190,15 @@ def test_deconvolution_paints_each_value_with_the_kernel(group, stride, dilation
     assert model.output_shape == (None, *canvas[:, 1:-1, 1:-1].shape[1:])
 
 
+@pytest.mark.parametrize("group", [3, 6])
+def test_both_ways_to_a_grouped_deconvolution_come_to_the_same(group, random):
+    layer = L.Deconvolution(6, 4, 2, 1, groups=group)
+    x = random.normal(size=(2, 5, 3, 6)).astype("float32")
+    layer(x)
+    one, other = (keras.ops.convert_to_numpy(way(x)) for way in (layer._transposed, layer._spread))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_padding_of_a_strided_convolution_lies_on_both_sides():
     model = model_of(lambda x: L.conv(x, 1, 3, name="c", stride=2, pad=1, bias=False), (4, 4, 1))
     model.get_layer("c").set_weights([np.ones((3, 3, 1, 1))])
