@@ -9,9 +9,11 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from imgnn.errors import InputError
 
@@ -62,6 +64,14 @@ class Held:
         self.notes.clear()
 
 
+def is_there(path: Path) -> bool:
+    """`path.exists()`, also where that may not be asked, or the name is one that no file can have."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def check_folder(path: Path) -> None:
     """See to it that a file `path` can be made: to be called before long work.
 
@@ -71,8 +81,35 @@ def check_folder(path: Path) -> None:
     if not path.parent.is_dir():
         hint = f"mkdir -p {shlex.quote(str(path.parent))}"
         raise InputError(f"cannot write {path}: there is no folder {path.parent}", hint=hint)
+    if len(os.fsencode(path.name)) > 255:
+        raise InputError(f"cannot write {path}: the name is too long", hint="a shorter name with -o")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"cannot write {path}: the folder {path.parent} may not be written")
+
+
+@contextlib.contextmanager
+def one_interrupt() -> Iterator[Callable[[], None]]:
+    """Let the first Ctrl-C interrupt the block, and none after it: what the work has come to is being saved then.
+
+    Gives a function to be called when the work is done: from there on not even a first one interrupts the saving.
+    Outside the main thread, which alone hears Ctrl-C, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+
+    def deafen(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def interrupt(*_: object) -> NoReturn:
+        deafen()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield deafen
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -85,7 +122,8 @@ def write_aside(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the disk is full, the folder is missing or may not be written.
     """
-    aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    path = path.resolve() if path.is_symlink() else path  # a link stays one, and what it names is replaced
+    aside = path.with_name(f".{secrets.token_hex(4)}{path.suffix}")
     try:
         yield aside
         aside.replace(path)

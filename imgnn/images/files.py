@@ -155,7 +155,7 @@ def save_image(
     if kind in ("JPEG", "WEBP"):
         options["quality"] = quality
     if kind == "JPEG":
-        options.update(subsampling=0, optimize=True)  # full colour: painted edges are coloured edges
+        options["subsampling"] = 0  # full colour: painted edges are coloured edges
     if kind == "TIFF":
         options["compression"] = "tiff_adobe_deflate"
     with write_aside(path) as aside, quiet_pillow:
@@ -331,10 +331,17 @@ def managed(picture: Image.Image, profile: bytes | None) -> Image.Image:
             if space == "RGB" and picture.mode == "L":
                 picture = picture.convert("RGB")
             if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space) == picture.mode:
-                described = source.profile.profile_description or ""
-                # From sRGB to sRGB would only round once more.
-                return picture.convert("RGB") if described.startswith("sRGB") else converted(picture, source)
+                # From sRGB to sRGB would only round once more; a profile's name does not tell.
+                return picture if picture.mode == "RGB" and changes_nothing(source) else converted(picture, source)
     return picture.convert("RGB")
+
+
+def changes_nothing(source: ImageCms.ImageCmsProfile) -> bool:
+    """Whether an RGB profile is sRGB's: a cube of colours comes through within a level."""
+    levels = np.linspace(0, 255, 9).astype("uint8")
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    through = np.asarray(converted(Image.fromarray(colours), source))
+    return bool(np.abs(through.astype(int) - colours).max() <= 1)
 
 
 def converted(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -22,15 +21,14 @@ from imgnn.images.files import check_writable, load_image, save_image
 from imgnn.images.preprocess import deprocess, preprocess
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import load_network
-from imgnn.networks.features import cut
+from imgnn.networks.features import count_activations, cut
 from imgnn.networks.network import Network
-from imgnn.networks.table import layer_table
 from imgnn.optimize.loop import minimise
 from imgnn.optimize.objectives import content_loss, gram_matrix, style_loss, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import Pixels
 from imgnn.options import StyleOptions
-from imgnn.runs import Reporter, Silent
+from imgnn.runs import Reporter, Silent, is_there, one_interrupt
 
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 
@@ -44,7 +42,7 @@ class StyleResult:
         size: its `(height, width)`, pixels.
         network: the name of the network that looked at it.
         steps: evaluations of the loss that were made.
-        loss: of the picture saved, the lowest of the run.
+        loss: of the picture saved, whose colours are rounded, and clipped to 0..255.
         seconds: the optimisation took, without loading.
     """
 
@@ -92,9 +90,12 @@ def stylise(
     if min(size) < 2:
         raise InputError(f"{content} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
     look = cut(network, (*content_layers, *style_layers), size)
-    check_memory(network, look, size)
+    check_memory(network, (*content_layers, *style_layers), size, content)
+    sizes = [fit_long_side(each.shape[:2], options.size) for each in paintings]
+    for path, extent in zip(style_paths, sizes, strict=True):
+        check_painting(network, style_layers, extent, path)
     photo = resize(photo, size)
-    paintings = [resize(each, fit_long_side(each.shape[:2], options.size)) for each in paintings]
+    paintings = [resize(each, extent) for each, extent in zip(paintings, sizes, strict=True)]
 
     def see(image: np.ndarray, layers: Sequence[str]) -> Mapping[str, Tensor]:
         return cut(network, layers, image.shape[:2])(preprocess(image, preprocessing))
@@ -107,36 +108,40 @@ def stylise(
     pixels = Pixels.of(preprocessing)
     evaluate = value_and_grad(lambda values: loss(values, look(pixels.to_x(values))))
     start = pixels.from_x(preprocess(first_picture(options, photo, paintings[0]), preprocessing))
-    extent = f"{size[0]} x {size[1]} pixels (height x width)"
-    reporter.note(f"{network.name}, {extent}, {options.iterations} steps on the {backend.device()}")
+    pixel_size = f"{size[0]} x {size[1]} pixels (height x width)"
+    reporter.note(f"{network.name}, {pixel_size}, {options.iterations} steps on the {backend.device()}")
     started = time.perf_counter()
-    outcome = minimise(ops.convert_to_tensor(start), evaluate, build_optimizer(options), options.iterations, reporter)
-    seconds = time.perf_counter() - started
-
-    if not math.isfinite(outcome.loss):
-        if outcome.ended == "interrupted":
-            raise InterruptedRun("stopped before the first step; nothing was saved")
-        raise DivergedError(
-            f"the loss is not finite at the first step; nothing was saved to {output}", hint="smaller weights"
+    with one_interrupt() as hear_no_more:
+        outcome = minimise(
+            ops.convert_to_tensor(start), evaluate, build_optimizer(options), options.iterations, reporter
         )
-    image = deprocess(ops.convert_to_numpy(pixels.to_x(outcome.values)), preprocessing)[0]
-    facts = {
-        "content": str(content),
-        "styles": [str(path) for path in style_paths],
-        "content_layers": content_layers,
-        "style_layers": style_layers,
-        "style_blend": shares,
-        "height": size[0],
-        "width": size[1],
-        "steps": outcome.steps,
-        "step": outcome.step,
-        "loss": outcome.loss,
-        "seconds": round(seconds, 1),
-        "network_source": dict(network.source),
-        "backend": backend.name(),
-        "imgnn": __version__,
-    }
-    save_image(output, image, settings={"command": "style", **asdict(options), **facts})
+        hear_no_more()
+        seconds = time.perf_counter() - started
+        if not math.isfinite(outcome.loss):
+            if outcome.ended == "interrupted":
+                raise InterruptedRun("stopped before the first step; nothing was saved")
+            raise DivergedError(
+                f"the loss is not finite at the first step; nothing was saved to {output}", hint="smaller weights"
+            )
+        image = deprocess(ops.convert_to_numpy(pixels.to_x(outcome.values)), preprocessing)[0]
+        saved, _, _ = evaluate(ops.convert_to_tensor(pixels.from_x(preprocess(image, preprocessing))))
+        facts = {
+            "content": str(content),
+            "styles": [str(path) for path in style_paths],
+            "content_layers": content_layers,
+            "style_layers": style_layers,
+            "style_blend": shares,
+            "height": size[0],
+            "width": size[1],
+            "steps": outcome.steps,
+            "step": outcome.step,
+            "loss": float(saved),
+            "seconds": round(seconds, 1),
+            "network_source": dict(network.source),
+            "backend": backend.name(),
+            "imgnn": __version__,
+        }
+        save_image(output, image, settings={"command": "style", **asdict(options), **facts})
     if outcome.ended == "interrupted":
         raise InterruptedRun(
             f"stopped at step {outcome.steps} of {options.iterations}; "
@@ -147,7 +152,7 @@ def stylise(
             f"the loss is no longer finite at step {outcome.steps}; the best picture before it was saved to {output}",
             hint="a smaller --learning-rate, or --optimizer lbfgs",
         )
-    return StyleResult(output, size, network.name, outcome.steps, outcome.loss, seconds)
+    return StyleResult(output, size, network.name, outcome.steps, float(saved), seconds)
 
 
 def check(options: StyleOptions, styles: Sequence[Path]) -> None:
@@ -180,11 +185,13 @@ def check_apart(output: Path, pictures: Sequence[Path]) -> None:
         InputError: it would.
     """
     for picture in pictures:
-        if output.exists() and picture.exists() and output.samefile(picture):
+        if is_there(output) and is_there(picture) and output.samefile(picture):
             raise InputError(f"{output} would be replaced by what is made of it", hint="another name with -o")
 
 
-def check_memory(network: Network, look: keras.Model, size: tuple[int, int]) -> None:
+def check_memory(
+    network: Network, layers: Sequence[str], size: tuple[int, int], picture: Path, *, copies: int = 2
+) -> None:
     """Refuse a picture whose activations cannot be held by this machine, before it starts to try.
 
     Each activation is kept for the gradient, beside the gradient itself: float32, twice. (Measured with
@@ -193,18 +200,31 @@ def check_memory(network: Network, look: keras.Model, size: tuple[int, int]) -> 
     Raises:
         InputError: it wants more than there is; the hint names a size that fits.
     """
-    used = {layer.name for layer in look.layers}
-    rows = [row for row in layer_table(network, size) if network.layers.get(row.name) in used]
-    wanted = 8.0 * sum(math.prod(row.shape) for row in rows)
+    wanted = 4.0 * copies * count_activations(network, layers, size)
     there = backend.memory()
     if there is None or backend.device() != "cpu" or wanted < there:
         return
     fitting = int(max(size) * math.sqrt(0.8 * there / wanted)) // 64 * 64
     raise InputError(
-        f"a picture of {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
+        f"{picture} at {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
         f"this machine has {there / 1e9:.0f} GB",
         hint=f"--size {max(fitting, 64)}, or a smaller network",
     )
+
+
+def check_painting(network: Network, layers: Sequence[str], size: tuple[int, int], path: Path) -> None:
+    """Refuse a painting that the network cannot take: too large for the memory, or too narrow.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        cut(network, layers, size)
+    except InputError as error:
+        raise InputError(
+            f"style {path}: {error}", hint="a style whose sides are more alike, or a larger --size"
+        ) from None
+    check_memory(network, layers, size, path, copies=1)
 
 
 def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
@@ -238,10 +258,7 @@ def own_layers(network: Network, role: Literal["content", "style"]) -> tuple[str
 
 
 def blended_grams(paintings: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
-    """The Gram matrices of a painting that is so much of each: layer -> their weighted mean.
-
-    To come near the mean is to come near them all: the gradient is that of the weighted sum of their losses.
-    """
+    """The Gram matrices of a painting that is so much of each: layer -> their weighted mean."""
     return {
         layer: sum(share * gram_matrix(each[layer]) for each, share in zip(paintings, shares, strict=True))
         for layer in paintings[0]

@@ -27,25 +27,32 @@ class Adam:
         steps: how many there will be. The rate falls to nothing over them, half a cosine: great strides at
             first, which find the strokes, small ones at last, which find the lowest loss. None: it stays.
 
-    Source: Adam, arXiv:1412.6980, algorithm 1, with its constants; the cosine, arXiv:1608.03983, eq. 5.
+    Source: Adam, arXiv:1412.6980, algorithm 1, with its constants but for the last: what keeps the division finite is
+    there 1e-8, as large as the gradients here. It is a share of the first gradient's size, so that the size of the
+    picture and a factor before the whole loss change nothing. The cosine: arXiv:1608.03983, eq. 5.
     """
+
+    EPSILON = 0.03  # of the mean absolute value of the first gradient
 
     def __init__(self, learning_rate: float = 20.0, steps: int | None = None) -> None:
         self.learning_rate = learning_rate
         self.total = steps
         self.steps = 0
+        self.epsilon: Tensor = 0.0
         self.mean: Tensor = 0.0
         self.square: Tensor = 0.0
 
     def step(self, x: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, Parts]:
         loss, parts, gradient = evaluate(x)
         left = 1.0 if self.total is None else 0.5 + 0.5 * math.cos(math.pi * self.steps / self.total)
+        if self.steps == 0:
+            self.epsilon = self.EPSILON * mean_size(gradient) + 1e-30
         self.steps += 1
         self.mean = 0.9 * self.mean + 0.1 * gradient
         self.square = 0.999 * self.square + 0.001 * ops.square(gradient)
         mean = self.mean / (1 - 0.9**self.steps)
         square = self.square / (1 - 0.999**self.steps)
-        return x - left * self.learning_rate * mean / (ops.sqrt(square) + 1e-8), loss, parts
+        return x - left * self.learning_rate * mean / (ops.sqrt(square) + self.epsilon), loss, parts
 
 
 class LBFGS:

@@ -71,10 +71,11 @@ def test_adam_steps_as_the_paper_writes_them(random):
     start = random.standard_normal(6)
     found, _ = losses_of(Adam(0.1), rosenbrock, start, 5)
     x, m, v = start.copy(), 0.0, 0.0
+    epsilon = 0.03 * np.abs(scipy.optimize.rosen_der(x)).mean()
     for t in range(1, 6):
         g = scipy.optimize.rosen_der(x)
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        x = x - 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        x = x - 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + epsilon)
     np.testing.assert_allclose(found, x, rtol=1e-9)
 
 
@@ -92,5 +93,11 @@ def test_adams_strides_fade_over_the_steps_it_is_told_of():
         moved, _, _ = adam.step(x, lambda x: (ops.sum(x), {}, ops.ones((1,))))
         strides.append(float(x[0] - moved[0]))
         x = moved
-    # A constant gradient: each stride is the rate, 8 times half a cosine.
-    np.testing.assert_allclose(strides, 4 + 4 * np.cos(np.pi * np.arange(4) / 4), rtol=1e-5)
+    # A constant gradient: each stride is the rate, 8 times half a cosine, and 1 + epsilon.
+    np.testing.assert_allclose(strides, (4 + 4 * np.cos(np.pi * np.arange(4) / 4)) / 1.03, rtol=1e-5)
+
+
+def test_a_factor_before_the_loss_changes_nothing_for_adam(random):
+    start = random.standard_normal(6)
+    ways = [losses_of(Adam(0.1), lambda x, by=by: (by * rosenbrock(x)[0], {}), start, 20)[0] for by in (1.0, 1e-9)]
+    np.testing.assert_allclose(*ways, rtol=1e-6)
