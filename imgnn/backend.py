@@ -41,6 +41,23 @@ def device() -> str:
     return {"cuda": "gpu"}.get(kind := keras.ops.zeros(()).device.type, kind)
 
 
+@contextlib.contextmanager
+def standard() -> Iterator[None]:
+    """Keras as it comes, float32 and channels last, whatever ~/.keras/keras.json says: networks are built in it."""
+    from keras import config
+
+    floatx, order, policy = config.floatx(), config.image_data_format(), config.dtype_policy()
+    config.set_floatx("float32")
+    config.set_image_data_format("channels_last")
+    config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        config.set_floatx(floatx)
+        config.set_image_data_format(order)
+        config.set_dtype_policy(policy)
+
+
 def memory() -> int | None:
     """Bytes of main memory in this machine; None where the system does not tell."""
     try:
@@ -131,15 +148,20 @@ def quiet() -> None:
 
 
 class _Hushed(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as always, once, and lets nothing be seen of what its import writes."""
+    """Finds TensorFlow as always, and lets nothing be seen of what its import writes."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != "tensorflow":
             return None
+        # Whoever asks may only want to know whether it is there (Torch does), so this stays until it is imported.
+        place = sys.meta_path.index(self)
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(place, self)
         if spec is not None and spec.loader is not None:
             spec.loader.exec_module = functools.partial(_run_hushed, spec.loader.exec_module)  # type: ignore[method-assign]
         return spec

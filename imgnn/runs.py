@@ -64,10 +64,23 @@ class Held:
         self.notes.clear()
 
 
-def is_there(path: Path) -> bool:
-    """`path.exists()`, also where that may not be asked, or the name is one that no file can have."""
+def is_set(variable: str) -> bool:
+    """Whether an environment variable says yes: anything but nothing, 0, false, no and off."""
+    return os.environ.get(variable, "").casefold() not in ("", "0", "false", "no", "off")
+
+
+def is_file(path: Path) -> bool:
+    """`path.is_file()`, also where that may not be asked, or the name is one that no file can have."""
     try:
-        return path.exists()
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """`path.is_dir()` in the same way."""
+    try:
+        return path.is_dir()
     except OSError:
         return False
 
@@ -78,7 +91,7 @@ def check_folder(path: Path) -> None:
     Raises:
         InputError: its folder is missing, or may not be written.
     """
-    if not path.parent.is_dir():
+    if not is_folder(path.parent):
         hint = f"mkdir -p {shlex.quote(str(path.parent))}"
         raise InputError(f"cannot write {path}: there is no folder {path.parent}", hint=hint)
     if len(os.fsencode(path.name)) > 255:

@@ -41,6 +41,34 @@ def test_quiet_keeps_what_tensorflow_writes_to_itself():
     assert (result.returncode, result.stderr) == (0, "still heard\n")
 
 
+def test_quiet_stays_when_somebody_only_asks_for_tensorflow():
+    result = run(
+        "from imgnn import backend; backend.quiet()\n"
+        "import importlib.util as u; assert u.find_spec('tensorflow')\n"
+        "import tensorflow"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_networks_are_float32_and_channels_last_whatever_the_user_s_keras_json_says(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float16", "image_data_format": "channels_first"}')
+    result = run(
+        "from imgnn import backend; backend.quiet()\n"
+        "from imgnn.networks.applications import load\n"
+        "from imgnn.networks.names import network_of\n"
+        "import keras\n"
+        "for network in (network_of('random'), load('keras:mobilenet', weights=None)):\n"
+        "    print({layer.compute_dtype for layer in network.model.layers}, network.model.input_shape)\n"
+        "print(keras.config.floatx(), keras.config.image_data_format(), keras.config.dtype_policy().name)",
+        KERAS_HOME=str(tmp_path),
+    )
+    assert result.stdout.splitlines() == [
+        "{'float32'} (None, 256, 256, 3)",
+        "{'float32'} (None, 224, 224, 3)",
+        "float16 channels_first float16",
+    ], result.stderr
+
+
 def test_quiet_shows_why_an_import_failed(tmp_path):
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'from C++')\nraise ImportError('broken')")
     result = run(

@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn
 import keras
 import numpy as np
 
+from imgnn import backend
 from imgnn.caffe.layer import Layer, Transform
 from imgnn.caffe.layout import assign_blobs
 from imgnn.caffe.message import Message
@@ -34,6 +35,7 @@ LARGEST = (1 << 31) - 1  # numbers in a blob (Blob::Reshape in blob.cpp)
 DEPLOY = "give the deploy prototxt, which says the input size"
 
 
+@backend.standard()
 def build_graph(net: Net, *, name: str | None = None, assign: bool = True) -> Network:
     """The net as a flat Keras model, with its Caffe names and weights.
 

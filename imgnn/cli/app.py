@@ -1,5 +1,6 @@
 """The `imgnn` command: every subcommand in its group, and the one place where errors are shown."""
 
+import errno
 import os
 from typing import Annotated, Any
 
@@ -32,11 +33,29 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except ImgnnError as error:
-            if console.debugging():
+        except (ImgnnError, OSError, ImportError, ValueError) as error:
+            told = as_ours(error)
+            if told is None or console.debugging():
                 raise
-            console.show_error(error)
-            raise typer.Exit(error.exit_code) from None
+            console.show_error(told)
+            raise typer.Exit(told.exit_code) from None
+
+
+def as_ours(error: Exception) -> ImgnnError | None:
+    """The error as one of ours, if the user can act on it; else None, and it keeps its traceback.
+
+    What the system refuses (a folder that may not be read, a full disk) is the user's to mend, wherever it is met, and
+    so is a backend of Keras that is not installed.
+    """
+    if isinstance(error, ImgnnError):
+        return error
+    if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
+        return InputError((f"{error.filename}: " if error.filename else "") + os.strerror(error.errno))
+    absent = isinstance(error, ImportError) and error.name in ("tensorflow", "jax", "torch")
+    if absent or str(error).startswith("Unable to import backend"):
+        hint = "KERAS_BACKEND, or ~/.keras/keras.json, chooses tensorflow, jax or torch; install it, or choose another"
+        return InputError(f"Keras cannot start: {error}", hint=hint)
+    return None
 
 
 app = typer.Typer(

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,15 +76,10 @@ def named(words: list[str]) -> Iterator[str]:
             yield word
 
 
-def shown(path: Path) -> str:
-    """The path as text; bytes that are no UTF-8 are marked, not fatal."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def as_json(result: "Classified", network: str) -> dict[str, object]:
     """The fields of one line of `--json`; docs/classify.md describes them."""
     return {
-        "file": shown(result.path),
+        "file": console.shown(result.path),
         "network": network,
         "predictions": [
             {"class_index": each.class_index, "prob": round(each.prob, 6), "wnid": each.wnid, "words": each.words}
@@ -96,7 +90,7 @@ def as_json(result: "Classified", network: str) -> dict[str, object]:
 
 def show(result: "Classified") -> None:
     """The path, then a line for each class; cut to the screen's width, whole in a pipe."""
-    lines = [Text(shown(result.path), style="bold")]
+    lines = [Text(console.shown(result.path), style="bold")]
     for each in result.predictions:
         number = f"{each.wnid}, {each.class_index}" if each.wnid else f"class {each.class_index}"
         tail = Text(f"  ({number})" if each.words else "", style="dim")

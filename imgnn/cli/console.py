@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -25,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.errors import ImgnnError
-from imgnn.runs import Reporter
+from imgnn.runs import Reporter, is_set
 
 out = Console()
 err = Console(stderr=True)
@@ -33,7 +34,7 @@ err = Console(stderr=True)
 
 def debugging() -> bool:
     """Whether `--debug` or IMGNN_DEBUG asked for tracebacks and log chatter."""
-    return os.environ.get("IMGNN_DEBUG", "") not in ("", "0")
+    return is_set("IMGNN_DEBUG")
 
 
 def show_error(error: ImgnnError) -> None:
@@ -41,6 +42,11 @@ def show_error(error: ImgnnError) -> None:
     err.print(Text.assemble((f"{error.label}: ", "bold red"), str(error)), soft_wrap=True)
     if error.hint:
         err.print(Text.assemble(("Try: ", "bold"), error.hint), soft_wrap=True)
+
+
+def shown(path: Path) -> str:
+    """The path as text; bytes that are no UTF-8 are marked, not fatal."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def note(message: str) -> None:
@@ -171,7 +177,7 @@ class LineReporter:
     def end(self) -> None:
         if self.task is not None:
             if sys.exc_info()[0] is None:  # of work that failed the error tells
-                self.show("  done")
+                self.show("  done" if self.total is None or self.done >= self.total else "")
             self.task = None
 
     def show(self, ending: str) -> None:

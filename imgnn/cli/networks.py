@@ -95,7 +95,7 @@ def show_list(listed: "Sequence[Listed]") -> None:
         table.add_row(spec.name, size, count(spec.parameters), *accuracies, states[each.state])
     console.print_table(table)
     console.out.print(
-        ' Accuracy as published (ILSVRC-2012, centre crop); 80.3+ is "80.3 % or more"',
+        ' Accuracy as published (ILSVRC-2012, centre crop; VGG: dense, several scales);\n 80.3+ is "80.3 % or more"',
         style="dim",
         highlight=False,
     )

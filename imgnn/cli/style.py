@@ -135,10 +135,10 @@ def style(
 
     result = stylise(content, styles, output, options, console.reporter())
     if json:
-        console.print_json({**asdict(result), "path": str(result.path)})
+        console.print_json({**asdict(result), "path": console.shown(result.path)})
     else:
         console.note(f"{result.steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}")
-        console.out.print(str(result.path), markup=False, highlight=False, soft_wrap=True)
+        console.out.print(console.shown(result.path), markup=False, highlight=False, soft_wrap=True)
 
 
 def parse_words(option: str, text: str | None) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from imgnn.errors import ImgnnError, InputError
-from imgnn.runs import check_folder, write_aside
+from imgnn.runs import check_folder, is_folder, write_aside
 
 # The sensors of telephones have up to 200 megapixels; decoded, that is 600 MB. A file of a few
 # kilobytes can claim far more (a decompression bomb).
@@ -312,6 +312,8 @@ def eight_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     else:
         full = 65535 if values.max() <= 65535 else 2**31 - 1
         grey = np.clip(values.astype("float64"), 0, full) * (255.0 / full)
+        if getattr(picture, "tag_v2", {}).get(ExifTags.Base.PhotometricInterpretation) == 0:
+            grey = 255.0 - grey  # a TIFF whose 0 is white; with 8 bits Pillow minds it itself
     mask = None
     key = picture.info.get("transparency")
     if isinstance(key, int):
@@ -353,14 +355,6 @@ def converted(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.I
     if result is None:  # only when it works in place
         raise ImageCms.PyCMSError("no picture came back")
     return result
-
-
-def is_folder(path: Path) -> bool:
-    """`path.is_dir()`, for names too that no file can have."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 @contextlib.contextmanager

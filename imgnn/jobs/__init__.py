@@ -4,9 +4,8 @@ A job reads and writes the files it is told of, reports through the `Reporter` i
 `ImgnnError`, and returns a small result. What TensorFlow logs is kept quiet (IMGNN_DEBUG=1 brings it back).
 """
 
-import os
-
 from imgnn import backend
+from imgnn.runs import is_set
 
-if os.environ.get("IMGNN_DEBUG", "") in ("", "0"):
+if not is_set("IMGNN_DEBUG"):
     backend.quiet()

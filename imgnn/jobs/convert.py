@@ -33,7 +33,7 @@ from imgnn.networks.names import known_roles, lower_part, network_of
 from imgnn.networks.network import Network
 from imgnn.networks.registry import LayerRoles, NetworkSpec
 from imgnn.options import ConvertOptions
-from imgnn.runs import Held, Reporter, Silent, check_folder
+from imgnn.runs import Held, Reporter, Silent, check_folder, is_file, is_folder
 
 Blobs = Mapping[str, Sequence[np.ndarray]]
 
@@ -109,9 +109,9 @@ def convert_caffemodel(
     """
     options, held = options or ConvertOptions(), Held(reporter or Silent())
     caffemodel, prototxt, output = Path(caffemodel), optional_path(prototxt), optional_path(output)
-    if caffemodel.is_dir():
+    if is_folder(caffemodel):
         raise InputError(f"{caffemodel} is a folder, not a .caffemodel file")
-    if not caffemodel.is_file():
+    if not is_file(caffemodel):
         raise InputError(f"there is no file {caffemodel}")
     if output is not None:
         output = output_file(output, caffemodel)
@@ -148,7 +148,7 @@ def output_file(output: Path, caffemodel: Path) -> Path:
     Raises:
         InputError: it has another suffix, or cannot be written there.
     """
-    if output.is_dir():
+    if is_folder(output):
         output = output / f"{caffemodel.stem}.keras"
     elif output.suffix != ".keras":
         hint = f"-o {shlex.quote(str(output.with_suffix('.keras')))}"

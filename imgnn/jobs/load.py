@@ -11,7 +11,7 @@ from imgnn.networks.files import OTHER_FORMATS, load_network_file
 from imgnn.networks.network import Network
 from imgnn.networks.registry import NetworkSpec
 from imgnn.options import ConvertOptions
-from imgnn.runs import Reporter, Silent
+from imgnn.runs import Reporter, Silent, is_file, is_folder
 
 
 def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) -> Network:
@@ -32,12 +32,12 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
     path = Path(name_or_path).expanduser()
     if path.suffix == ".caffemodel":
         return replace(load_caffemodel(path, reporter), file=name)
-    if path.is_file() or path.suffix in (".keras", *OTHER_FORMATS):
+    if is_file(path) or path.suffix in (".keras", *OTHER_FORMATS):
         return replace(load_network_file(path, reporter=reporter), file=name)
     try:
         spec = registry.find(name)
     except UnknownNameError:
-        if path.is_dir():
+        if is_folder(path):
             raise InputError(f"{name} is a folder, not the file of a network") from None
         if len(path.parts) > 1:
             raise InputError(f"there is no file {name}", hint="imgnn networks lists the networks by name") from None
@@ -53,8 +53,8 @@ def load_published(spec: NetworkSpec, reporter: Reporter) -> Network:
             if not kept.is_file():  # another process may have been at it
                 source = weights.obtain(spec, reporter=reporter)
                 convert_caffemodel(source, None, kept, ConvertOptions(network=spec.name), reporter)
-                if source.parent == weights.home() / "downloads":
-                    source.unlink()  # the converted file holds the same numbers
+                if spec.weights is not None and not isinstance(weights.address(spec.weights), Path):
+                    source.unlink()  # downloaded; the converted file holds the same numbers
     return load_network_file(kept, reporter=reporter)
 
 

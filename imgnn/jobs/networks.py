@@ -9,7 +9,7 @@ from imgnn.errors import UnknownNameError
 from imgnn.networks import applications, registry, weights
 from imgnn.networks.applications import Application
 from imgnn.networks.registry import NetworkSpec
-from imgnn.runs import Reporter, Silent
+from imgnn.runs import Reporter, Silent, is_file
 
 if TYPE_CHECKING:
     from imgnn.networks.network import Network
@@ -62,7 +62,7 @@ def origin(name: str, network: "Network") -> dict[str, str]:
     Keys: "paper", "licence", "published" (accuracy), "page", "weights", "note".
     """
     try:
-        spec = None if Path(name).is_file() else registry.find(name)
+        spec = None if is_file(Path(name)) else registry.find(name)
     except UnknownNameError:
         spec = None
     if spec is not None:
@@ -115,7 +115,7 @@ def find_network(name: str, reporter: Reporter) -> "Network":
     if name.startswith(applications.PREFIX):
         return unallocated(lambda: applications.load(name, weights=None))
     path = Path(name)
-    if path.suffix in (".keras", ".caffemodel") or path.is_file():
+    if path.suffix in (".keras", ".caffemodel") or is_file(path):
         return load_network(name, reporter=reporter)
     try:
         spec = registry.find(name)

@@ -28,7 +28,7 @@ from imgnn.optimize.objectives import content_loss, gram_matrix, style_loss, tv_
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import Pixels
 from imgnn.options import StyleOptions
-from imgnn.runs import Reporter, Silent, is_there, one_interrupt
+from imgnn.runs import Reporter, Silent, is_file, one_interrupt
 
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 
@@ -143,10 +143,10 @@ def stylise(
         }
         save_image(output, image, settings={"command": "style", **asdict(options), **facts})
     if outcome.ended == "interrupted":
-        raise InterruptedRun(
-            f"stopped at step {outcome.steps} of {options.iterations}; "
-            f"the best picture so far, of step {outcome.step}, saved to {output}"
-        )
+        best = f"the best picture so far, of step {outcome.step},"
+        if outcome.step == 1:
+            best = "nothing better than the start was found yet, which was"
+        raise InterruptedRun(f"stopped at step {outcome.steps} of {options.iterations}; {best} saved to {output}")
     if outcome.ended == "diverged":
         raise DivergedError(
             f"the loss is no longer finite at step {outcome.steps}; the best picture before it was saved to {output}",
@@ -185,7 +185,7 @@ def check_apart(output: Path, pictures: Sequence[Path]) -> None:
         InputError: it would.
     """
     for picture in pictures:
-        if is_there(output) and is_there(picture) and output.samefile(picture):
+        if is_file(output) and is_file(picture) and output.samefile(picture):
             raise InputError(f"{output} would be replaced by what is made of it", hint="another name with -o")
 
 

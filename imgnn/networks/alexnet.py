@@ -17,7 +17,7 @@ Shape = tuple[int | None, int | None, int]
 def build_caffenet(input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
     """BVLC Reference CaffeNet: AlexNet on one GPU, with pooling before normalisation.
 
-    Differences from the paper: that order; trained without the colour augmentation and with biases of 1, not 0.1.
+    Differences from the paper: that order; trained without the colour augmentation.
 
     Args:
         input_shape: `(height, width, 3)`; the fully connected layers want 199 to 230 pixels a side,
@@ -44,7 +44,7 @@ def build_alexnet(input_shape: Shape = (227, 227, 3), classes: int = 1000, inclu
     """BVLC AlexNet: the paper's network on one GPU; its two towers live on as groups.
 
     Differences from the paper: 227 pixels, which its own numbers need; trained without the colour
-    augmentation and with biases of 1, not 0.1.
+    augmentation and with biases that begin at 0.1, not 1.
 
     Args:
         input_shape: as for `build_caffenet`.

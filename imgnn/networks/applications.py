@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from imgnn import backend
 from imgnn.errors import DownloadError, UnknownNameError, WeightsError
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.registry import LayerRoles, class_words
@@ -247,7 +248,8 @@ def _build(application: Application, include_top: bool, weights: str | None) -> 
         # Keras draws its download bar on stdout, which belongs to results.
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # MobileNet, that a free size gets the weights of 224
-            return _renumbered(build(weights=weights, include_top=include_top, input_shape=shape))
+            with backend.standard():
+                return _renumbered(build(weights=weights, include_top=include_top, input_shape=shape))
     except OSError as error:
         raise WeightsError(f"the weights of {name!r} cannot be read: {error}", hint=_again(application)) from error
     except ValueError as error:

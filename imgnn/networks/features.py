@@ -56,7 +56,7 @@ def of_size(network: Network, outputs: Mapping[str, Any], size: tuple[int, int])
     """The network's own layers between its input and some of its tensors, for pictures of this size."""
     entry = network.model.inputs[0]
     part = keras.Model(entry, dict(outputs))
-    x = keras.Input((*size, entry.shape[-1]), name="x")
+    x = keras.Input((*size, entry.shape[-1]), dtype="float32", name="x")
     try:
         return keras.models.clone_model(part, input_tensors=x, clone_function=lambda layer: layer)
     except ValueError as error:

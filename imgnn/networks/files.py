@@ -33,7 +33,7 @@ from imgnn.networks import layers  # noqa: F401  registers Caffe's layers, witho
 from imgnn.networks.names import guess_roles
 from imgnn.networks.network import Network
 from imgnn.networks.registry import LayerRoles
-from imgnn.runs import Reporter, Silent, write_aside
+from imgnn.runs import Reporter, Silent, is_file, is_folder, write_aside
 
 FORMAT = "imgnn network"
 VERSION = 1
@@ -218,8 +218,10 @@ def read_mean_image(path: Path) -> np.ndarray | None:
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive of a `.keras` file; whatever is wrong with it is said in words."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}" if not path.is_dir() else f"{path} is a folder, not a .keras file")
+    if not is_file(path):
+        raise InputError(
+            f"there is no file {path}" if not is_folder(path) else f"{path} is a folder, not a .keras file"
+        )
     if path.suffix.lower() in OTHER_FORMATS and not zipfile.is_zipfile(path):
         raise InputError(
             f"{path} is {OTHER_FORMATS[path.suffix.lower()]}; imgnn reads .keras and .caffemodel",

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from imgnn import backend
 from imgnn.errors import InputError
 from imgnn.networks.network import HELPERS, Network
 from imgnn.networks.registry import LayerRoles, NetworkSpec, class_words, find
@@ -15,7 +16,7 @@ from imgnn.networks.registry import LayerRoles, NetworkSpec, class_words, find
 # What a prototxt runs in place: the blob then holds this layer's output. All nets of the registry do.
 IN_PLACE = ("ReLU", "Dropout", "BatchNormalization", "Scale")
 # What is no map to look at: the picture itself, its margins, and other axes in the place of height and width.
-NO_MAPS = ("InputLayer", "ZeroPadding2D", "Permute", "Reshape")
+NO_MAPS = ("InputLayer", "ZeroPadding2D", "Cropping2D", "Permute", "Reshape")
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def network_of(
     spec = find(spec) if isinstance(spec, str) else spec
     shape = input_shape or (*spec.preprocessing.size, 3)
     classes = spec.classes if classes is None else classes
-    model = spec.build(input_shape=shape, classes=classes)
+    with backend.standard():
+        model = spec.build(input_shape=shape, classes=classes)
     layers, blobs = caffe_names(model, spec.tops)
     words = None
     if spec.words and classes == spec.classes:
@@ -223,19 +225,22 @@ def known_roles(network: Network, roles: LayerRoles) -> LayerRoles:
 def guess_roles(model: keras.Model) -> LayerRoles:
     """Layers for the recipes of a model that nobody wrote a row for: the last layer of each resolution.
 
-    Style takes the last layer of every scale but the deepest, content and dream the ones in the middle;
-    features come from the last layer with weights but one, the classifier is the last one.
+    Style takes the last layer of every scale but the deepest, content and dream the deepest of these; features come
+    from the last layer with a kernel but one, the classifier is the last one. What comes before the first kernel is
+    the picture still, and an operation (`x + y`) has no name to be called by.
     """
     last: dict[int, str] = {}  # width of its map -> the last layer
     weighted = []
     nodes = graph(model)
     known, widths = {node.name for node in nodes}, _widths(model, nodes)
     for node in nodes:
+        if not isinstance(node.layer, keras.layers.Layer):
+            continue
         width, type_name = widths.get(node.name, 1), type(node.layer).__name__
-        if width > 1 and type_name not in NO_MAPS and not helper_of(node.name, known):
-            last[width] = node.name
-        if getattr(node.layer, "weights", ()) and type_name != "BatchNormalization":
+        if any(len(weight.shape) > 1 for weight in node.layer.weights):
             weighted.append(node.name)
+        if weighted and width > 1 and type_name not in NO_MAPS and not helper_of(node.name, known):
+            last[width] = node.name
     scales = [last[width] for width in sorted(last, reverse=True)]
     deep = scales[-2:-1] or scales[-1:]
     return LayerRoles(

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -83,7 +83,3 @@ class Network:
             known = {*self.blobs, *self.layers}
             raise UnknownNameError("layer", name, known, hint=f"{self.layers_command} lists them") from None
         return output[index] if isinstance(output, list | tuple) else output
-
-    def named(self, name: str) -> "Network":
-        """The same network under another name."""
-        return replace(self, name=name)

@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import platformdirs
 
 from imgnn import __version__
 from imgnn.errors import DownloadError, WeightsError
 from imgnn.networks.registry import NetworkSpec, PublishedWeights
-from imgnn.runs import Reporter, Silent
+from imgnn.runs import Reporter, Silent, is_set
 
 CHUNK = 1 << 18  # bytes, at most, between two looks at the clock
 WORTHWHILE = 1 << 20  # bytes; an attempt that brought so much does not count as a failed one
@@ -73,7 +74,7 @@ def converted_path(name: str) -> Path:
 
 def is_offline() -> bool:
     """Whether IMGNN_OFFLINE forbids the network."""
-    return os.environ.get("IMGNN_OFFLINE", "").casefold() not in ("", "0", "false", "no", "off")
+    return is_set("IMGNN_OFFLINE")
 
 
 def file_name(published: PublishedWeights) -> str:
@@ -120,11 +121,13 @@ def obtain(spec: NetworkSpec, *, reporter: Reporter | None = None, patience: Pat
                 f"{source} is not the file that the authors published ({problem}); taken because you named it"
             )
         return source
+    target = home() / "downloads" / file_name(spec.weights)
+    if target.is_file() and known_hash(spec.weights) and mismatch(target, spec.weights) is None:
+        return target  # come whole, and left when the work was interrupted
     if not source:
         raise no_weights(spec, "its authors give no address that a program can download from")
     if is_offline():
         raise no_weights(spec, "IMGNN_OFFLINE forbids the network")
-    target = home() / "downloads" / file_name(spec.weights)
     try:
         return download(spec.weights, target, url=source, reporter=reporter, patience=patience)
     except DownloadError as error:
@@ -144,7 +147,7 @@ def address(published: PublishedWeights) -> str | Path:
     parts = urlsplit(mirror)
     if parts.scheme in ("http", "https"):
         return mirror if parts.path.endswith(".caffemodel") else f"{mirror.rstrip('/')}/{name}"
-    path = Path(unquote(parts.path)) if parts.scheme == "file" else Path(mirror).expanduser()
+    path = Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(mirror).expanduser()
     return path if path.suffix == ".caffemodel" else path / name
 
 
@@ -194,7 +197,13 @@ def exclusive(path: Path, *, reporter: Reporter | None = None) -> Iterator[None]
     except ImportError:
         yield
         return
-    with (made_folder(path.parent) / f".{path.name}.lock").open("a") as lock:
+    try:
+        lock = (made_folder(path.parent) / f".{path.name}.lock").open("a")
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write into {path.parent}: {error.strerror}", hint="IMGNN_HOME names another place for weights"
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

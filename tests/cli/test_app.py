@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -56,6 +57,27 @@ def test_an_error_is_one_line_without_markup(capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("Error: no such file: photos[1]/[bold]x.jpg long")
     assert second == "Try: ls [x]"
+
+
+def test_what_the_system_refuses_is_one_line(cli, tiny_image, tmp_path):
+    long = "x" * 300
+    for words in (
+        ("style", f"{long}.jpg", tiny_image, "-o", tmp_path / "o.png"),
+        ("style", tiny_image, tiny_image, "-o", f"{long}.png"),
+        ("classify", tiny_image, "--network", long),
+        ("networks", long),
+        ("convert", f"{long}.caffemodel"),
+    ):
+        result = cli(*map(str, words))
+        assert (result.exit_code, result.stdout) == (1, ""), result.exception
+        assert result.stderr.startswith("Error: ")
+
+
+def test_a_backend_that_is_not_there_is_one_line(tiny_image):
+    words = [sys.executable, "-m", "imgnn", "style", str(tiny_image), str(tiny_image), "-o", "o.png"]
+    result = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "foo"})
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: Keras cannot start: Unable to import backend : foo\nTry: KERAS_BACKEND")
 
 
 def test_debug_is_understood_before_and_after_the_command(cli, monkeypatch):

@@ -203,6 +203,17 @@ def test_a_palette_has_a_profile_too(tmp_path):
     np.testing.assert_allclose(image[0, 0], BLUE, atol=2)
 
 
+def test_a_profile_is_judged_by_its_curves_and_not_by_its_name(tmp_path):
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    assert b"s\0R\0G\0B" in profile  # its description
+    start = profile.index(b"para")  # the curve, which all three channels share: now the identity
+    profile[start + 8 : start + 10] = b"\0\0"
+    profile[start + 12 : start + 16] = b"\0\1\0\0"
+    image = saved(tmp_path, Image.new("RGB", (2, 2), (55, 55, 55)), icc_profile=bytes(profile))
+    # sRGB's own curve: 55/255 of the light is the level 128.
+    np.testing.assert_allclose(image, 128, atol=1)
+
+
 def test_srgb_s_own_profile_changes_nothing(tmp_path, random):
     noise = Image.fromarray(random.integers(0, 256, (20, 20, 3), dtype="uint8"))
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -317,11 +328,18 @@ def test_what_is_no_picture_is_called_what_it_is(tmp_path, content, found):
         load_image(path)
 
 
-def tiff(path, array, form, *, compression=1, size=None):
+def tiff(path, array, form, *, compression=1, photometric=2, size=None):
     """A TIFF of any kind of number, little-endian, without compression; or only its first `size` bytes."""
     height, width, channels = array.shape
     bits = array.dtype.itemsize * 8
-    tags = {256: [width], 257: [height], 258: [bits] * channels, 259: [compression], 262: [2], 277: [channels]}
+    tags = {
+        256: [width],
+        257: [height],
+        258: [bits] * channels,
+        259: [compression],
+        262: [photometric],
+        277: [channels],
+    }
     tags |= {273: [8], 278: [height], 279: [array.nbytes], 339: [form] * channels}
     directory, lists = struct.pack("<H", len(tags)), b""
     lists_at = 8 + array.nbytes + 2 + 12 * len(tags) + 4
@@ -333,6 +351,12 @@ def tiff(path, array, form, *, compression=1, size=None):
     start = struct.pack("<4sI", b"II*\0", 8 + array.nbytes)
     path.write_bytes((start + array.tobytes() + directory + bytes(4) + lists)[:size])
     return path
+
+
+def test_a_sixteen_bit_tiff_whose_zero_is_white_is_not_a_negative(tmp_path):
+    pixels = np.array([[[0], [65535], [257]]], "uint16")
+    loaded = load_image(tiff(tmp_path / "scan.tif", pixels, 1, photometric=0))
+    np.testing.assert_array_equal(loaded[0, :, 0], [255, 0, 254])
 
 
 def test_a_tiff_of_a_kind_that_pillow_cannot_read_is_called_what_it_is(tmp_path):
@@ -465,6 +489,28 @@ def test_a_lossless_format_gives_the_image_back(tmp_path, random, suffix):
 def test_a_lossy_format_stays_near(tmp_path, corners, suffix, most):
     save_image(tmp_path / f"out{suffix}", np.asarray(corners))
     assert np.abs(load_image(tmp_path / f"out{suffix}").astype(int) - np.asarray(corners)).mean() < most
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_the_wildest_noise_can_be_saved(tmp_path, random, suffix):
+    # No neighbours alike: what an encoder may expect of a picture does not hold.
+    noise = (random.integers(0, 2, (300, 400, 3)) * 255).astype("uint8")
+    save_image(tmp_path / f"noise{suffix}", noise)
+    assert load_image(tmp_path / f"noise{suffix}").shape == noise.shape
+
+
+def test_a_link_stays_one_and_what_it_names_is_replaced(tmp_path, corners):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "far" / "real.png")
+    save_image(tmp_path / "link.png", np.asarray(corners))
+    assert (tmp_path / "link.png").is_symlink()
+    assert load_image(tmp_path / "far" / "real.png").shape == (*corners.size[::-1], 3)
+
+
+def test_the_longest_name_that_a_file_can_have_can_be_saved(tmp_path, corners):
+    save_image(tmp_path / f"{'x' * 251}.png", np.asarray(corners))
+    with pytest.raises(InputError, match="the name is too long"):
+        save_image(tmp_path / f"{'x' * 252}.png", np.asarray(corners))
 
 
 def test_a_file_says_that_it_is_srgb(tmp_path, corners):

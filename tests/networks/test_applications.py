@@ -9,6 +9,7 @@ import pytest
 from imgnn.errors import DownloadError, UnknownNameError, WeightsError
 from imgnn.networks import applications
 from imgnn.networks.applications import APPLICATIONS
+from imgnn.networks.features import cut
 
 MODULES = {
     "VGG16": "vgg16",
@@ -67,6 +68,24 @@ def test_roles_name_layers_that_exist(name):
     for layer in (*roles.style, *roles.content, *roles.dream, *top):
         assert network.tensor(layer) is not None
     assert roles.style and roles.content and roles.dream
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientnet_b0",
+        "mobilenet_v3_small",
+        pytest.param("convnext_tiny", marks=pytest.mark.slow),
+        pytest.param("nasnet_mobile", marks=pytest.mark.slow),
+        pytest.param("densenet121", marks=pytest.mark.slow),
+    ],
+)
+def test_guessed_roles_can_be_cut_and_are_not_the_picture_itself(name):
+    network = applications.load(f"keras:{name}", weights=None)
+    kinds = [type(network.model.get_layer(each)).__name__ for each in network.roles.style]
+    assert not {"Rescaling", "Normalization", "InputLayer"} & set(kinds)
+    look = cut(network, (*network.roles.style, *network.roles.content, *network.roles.dream), (224, 224))
+    assert len(look.outputs) >= 3
 
 
 def test_layers_have_the_same_names_however_many_networks_were_built_before():
