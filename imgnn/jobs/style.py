@@ -30,6 +30,7 @@ from imgnn.optimize.parameters import Pixels
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter, Silent, is_file, one_interrupt
 
+LEVELS = (0.0, 255.0)  # what a pixel of a file can be: a loss that is lowered by brighter ones is lost when it is saved
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 
 
@@ -150,7 +151,7 @@ def stylise(
     if outcome.ended == "diverged":
         raise DivergedError(
             f"the loss is no longer finite at step {outcome.steps}; the best picture before it was saved to {output}",
-            hint="a smaller --learning-rate, or --optimizer lbfgs",
+            hint="smaller weights",
         )
     return StyleResult(output, size, network.name, outcome.steps, float(saved), seconds)
 
@@ -288,5 +289,6 @@ def build_optimizer(options: StyleOptions) -> Optimizer:
     """The optimiser asked for, at its own learning rate if none is given."""
     if options.optimizer == "adam":
         rate = Adam().learning_rate if options.learning_rate is None else options.learning_rate
-        return Adam(rate, steps=options.iterations)
-    return LBFGS() if options.learning_rate is None else LBFGS(options.learning_rate)
+        return Adam(rate, steps=options.iterations, bounds=LEVELS)
+    rate = LBFGS().learning_rate if options.learning_rate is None else options.learning_rate
+    return LBFGS(rate, bounds=LEVELS)

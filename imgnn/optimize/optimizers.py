@@ -11,6 +11,8 @@ from keras import ops
 
 from imgnn.backend import Evaluate, Parts, Tensor, compiled
 
+UNBOUNDED = (-math.inf, math.inf)
+
 
 class Optimizer(Protocol):
     """Moves `x` downhill."""
@@ -26,6 +28,7 @@ class Adam:
         learning_rate: of the first step, in units of `x`; 10 grey levels is neural-style's default for pixels.
         steps: how many there will be. The rate falls to nothing over them, half a cosine: great strides at
             first, which find the strokes, small ones at last, which find the lowest loss. None: it stays.
+        bounds: what no number of `x` may leave; a step ends at them.
 
     Source: Adam, arXiv:1412.6980, algorithm 1, with its constants but for the last: what keeps the division finite is
     there 1e-8, as large as the gradients here. It is a share of the first gradient's size, so that the size of the
@@ -34,8 +37,11 @@ class Adam:
 
     EPSILON = 0.03  # of the mean absolute value of the first gradient
 
-    def __init__(self, learning_rate: float = 20.0, steps: int | None = None) -> None:
+    def __init__(
+        self, learning_rate: float = 20.0, steps: int | None = None, bounds: tuple[float, float] = UNBOUNDED
+    ) -> None:
         self.learning_rate = learning_rate
+        self.bounds = bounds
         self.total = steps
         self.steps = 0
         self.epsilon: Tensor = 0.0
@@ -52,7 +58,8 @@ class Adam:
         self.square = 0.999 * self.square + 0.001 * ops.square(gradient)
         mean = self.mean / (1 - 0.9**self.steps)
         square = self.square / (1 - 0.999**self.steps)
-        return x - left * self.learning_rate * mean / (ops.sqrt(square) + self.epsilon), loss, parts
+        move = left * self.learning_rate * mean / (ops.sqrt(square) + self.epsilon)
+        return ops.clip(x - move, *self.bounds), loss, parts
 
 
 class LBFGS:
@@ -63,6 +70,7 @@ class LBFGS:
         history: how many steps are remembered, two tensors like `x` each.
         first_step: how far the first step moves, in units of `x`, on the mean: nothing is known yet of the curve.
         longest_step: no step moves further than this on the mean, however flat the curve seems.
+        bounds: what no number of `x` may leave; a step ends at them, and is remembered as it was made.
 
     Source: Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 7.5. The form without a line search is that
     of Torch's `optim.lbfgs`, which neural-style uses; two things differ. Its first step, `min(1, 1 / |g|_1)` times the
@@ -71,9 +79,15 @@ class LBFGS:
     """
 
     def __init__(
-        self, learning_rate: float = 1.0, history: int = 10, first_step: float = 1.0, longest_step: float = 10.0
+        self,
+        learning_rate: float = 1.0,
+        history: int = 10,
+        first_step: float = 1.0,
+        longest_step: float = 10.0,
+        bounds: tuple[float, float] = UNBOUNDED,
     ) -> None:
         self.learning_rate = learning_rate
+        self.bounds = bounds
         self.first_step = first_step
         self.longest_step = longest_step
         self.history = history
@@ -98,8 +112,9 @@ class LBFGS:
             move = direction * ops.minimum(self.learning_rate, self.longest_step / (mean_size(direction) + 1e-30))
         else:
             move = -gradient * (self.learning_rate * self.first_step / (mean_size(gradient) + 1e-30))
-        self.last = (move, gradient)
-        return x + move, loss, parts
+        there = ops.clip(x + move, *self.bounds)
+        self.last = (there - x, gradient)
+        return there, loss, parts
 
 
 def mean_size(tensor: Tensor) -> Tensor:

@@ -1,3 +1,4 @@
+import math
 import re
 import signal
 from pathlib import Path
@@ -211,13 +212,30 @@ def test_a_second_ctrl_c_does_not_lose_what_the_first_kept(tiny_image, painting,
     assert load_image(out).shape == (32, 48, 3)
 
 
-def test_a_loss_that_runs_away_is_told_and_the_last_good_picture_saved(tiny_image, painting, out):
-    with pytest.raises(
-        DivergedError, match="no longer finite at step 2; the best picture before it was saved"
-    ) as caught:
-        stylise(tiny_image, [painting], out, changed(learning_rate=1e30))
-    assert "learning-rate" in caught.value.hint
+def test_a_loss_that_runs_away_is_told_and_the_last_good_picture_saved(tiny_image, painting, out, monkeypatch):
+    def ends_badly(start, *_):
+        return Outcome(start, 0.5, step=1, steps=2, ended="diverged")
+
+    monkeypatch.setattr("imgnn.jobs.style.minimise", ends_badly)
+    with pytest.raises(DivergedError, match="no longer finite at step 2; the best picture before it was saved"):
+        stylise(tiny_image, [painting], out, QUICK)
     assert read_settings(out)["steps"] == 2
+
+
+def test_a_loss_that_is_too_large_from_the_start_is_told_and_nothing_saved(tiny_image, painting, out, monkeypatch):
+    def ends_at_once(start, *_):
+        return Outcome(start, math.inf, step=0, steps=1, ended="diverged")
+
+    monkeypatch.setattr("imgnn.jobs.style.minimise", ends_at_once)
+    with pytest.raises(DivergedError, match="not finite at the first step; nothing was saved") as caught:
+        stylise(tiny_image, [painting], out, QUICK)
+    assert caught.value.hint == "smaller weights"
+    assert not out.exists()
+
+
+def test_a_learning_rate_out_of_all_bounds_leaves_a_picture(tiny_image, painting, out):
+    result = stylise(tiny_image, [painting], out, changed(learning_rate=1e30, iterations=8), recorder := Recorder())
+    assert result.loss <= recorder.losses[0] * 1.001
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,16 @@ def test_adams_strides_fade_over_the_steps_it_is_told_of():
     np.testing.assert_allclose(strides, (4 + 4 * np.cos(np.pi * np.arange(4) / 4)) / 1.03, rtol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", [LBFGS, Adam], ids=["lbfgs", "adam"])
+def test_no_number_leaves_its_bounds_and_the_others_find_their_minimum(optimizer):
+    minimum = np.array([-3.0, 0.5, 9.0])
+    settings = {"first_step": 0.1} if optimizer is LBFGS else {"learning_rate": 0.3, "steps": 200}
+    found, _ = losses_of(
+        optimizer(**settings, bounds=(0.0, 1.0)), lambda x: (ops.sum((x - minimum) ** 2), {}), np.full(3, 0.7), 200
+    )
+    np.testing.assert_allclose(found, [0.0, 0.5, 1.0], atol=1e-3)
+
+
 def test_a_factor_before_the_loss_changes_nothing_for_adam(random):
     start = random.standard_normal(6)
     ways = [losses_of(Adam(0.1), lambda x, by=by: (by * rosenbrock(x)[0], {}), start, 20)[0] for by in (1.0, 1e-9)]
