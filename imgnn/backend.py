@@ -10,13 +10,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 Tensor = Any  # of whichever backend Keras runs on
 Parts = Mapping[str, Tensor]
-Function = Callable[[Tensor], tuple[Tensor, Parts]]
-Evaluate = Callable[[Tensor], tuple[Tensor, Parts, Tensor]]
+Function = Callable[..., tuple[Tensor, Parts]]
+Evaluate = Callable[..., tuple[Tensor, Parts, Tensor]]
 
 
 def name() -> str:
@@ -58,6 +59,63 @@ def standard() -> Iterator[None]:
         config.set_dtype_policy(policy)
 
 
+@contextlib.contextmanager
+def computing_in(layers: Sequence[Any], precision: str) -> Iterator[None]:
+    """What Keras layers compute in while they are called: "float32" or "bfloat16"; their weights stay float32."""
+    policy = {"bfloat16": "mixed_bfloat16"}.get(precision, precision)
+    before = [layer.dtype_policy for layer in layers]
+    for layer in layers:
+        layer.dtype_policy = policy
+    try:
+        yield
+    finally:
+        for layer, own in zip(layers, before, strict=True):
+            layer.dtype_policy = own
+
+
+def fast_bfloat16() -> bool:
+    """Whether bfloat16 is faster than float32 here: a GPU of its generation, or a CPU with instructions for it.
+
+    On a CPU, TensorFlow and Torch hand convolutions to oneDNN, which uses AVX512-BF16 and AMX; XLA, which JAX uses,
+    turns them into float32.
+    """
+    kind = device()
+    if kind == "cpu":
+        return name() != "jax" and bool({"avx512_bf16", "amx_bf16"} & processor_flags())
+    if kind != "gpu":
+        return kind == "tpu"
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        card = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+        return card.get("compute_capability", (0, 0)) >= (8, 0)
+    if name() == "torch":
+        import torch
+
+        return torch.cuda.is_bf16_supported()
+    import jax
+
+    return float(getattr(jax.devices()[0], "compute_capability", 0)) >= 8.0
+
+
+@functools.cache
+def processor_flags() -> frozenset[str]:
+    """The instruction sets of this CPU, as Linux names them; empty on other systems."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a backend (or NumPy) says by this error that memory did not suffice."""
+    told = f"{type(error).__name__}: {error}"
+    return isinstance(error, MemoryError) or any(
+        word in told for word in ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "can't allocate memory")
+    )
+
+
 def memory() -> int | None:
     """Bytes of main memory in this machine; None where the system does not tell."""
     try:
@@ -70,11 +128,12 @@ def value_and_grad(function: Function) -> Evaluate:
     """What a loss is at `x`, and which way it rises there: compiled once, then fast.
 
     Args:
-        function: `x -> (loss, parts)`, built of `keras.ops` and Keras layers; `loss` a scalar, `parts`
-            whatever scalars one wants to see, by name.
+        function: `(x, *data) -> (loss, parts)`, built of `keras.ops` and Keras layers; `loss` a scalar, `parts`
+            whatever one wants to see, by name.
 
     Returns:
-        `x -> (loss, parts, gradient)`; `gradient` has the shape of `x`. All stay on the device.
+        `(x, *data) -> (loss, parts, gradient)`; `gradient` has the shape of `x`, `data` are tensors, or dicts of
+            them, that change from call to call. All stay on the device.
     """
     return {"tensorflow": _tensorflow_value_and_grad, "jax": _jax_value_and_grad, "torch": _torch_value_and_grad}[
         name()
@@ -98,11 +157,11 @@ def _tensorflow_value_and_grad(function: Function) -> Evaluate:
     import tensorflow as tf
 
     @tf.function(autograph=False)  # there is no `if` or `while` on tensors to be found in it
-    def evaluate(x: Tensor) -> tuple[Tensor, Parts, Tensor]:
+    def evaluate(x: Tensor, *data: Any) -> tuple[Tensor, Parts, Tensor]:
         # The picture alone: the network's weights, thousands of times more numbers, are not watched.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            loss, parts = function(x)
+            loss, parts = function(x, *data)
         return loss, parts, tape.gradient(loss, x)
 
     return evaluate
@@ -113,8 +172,8 @@ def _jax_value_and_grad(function: Function) -> Evaluate:
 
     graded = jax.jit(jax.value_and_grad(function, has_aux=True))
 
-    def evaluate(x: Tensor) -> tuple[Tensor, Parts, Tensor]:
-        (loss, parts), gradient = graded(x)
+    def evaluate(x: Tensor, *data: Any) -> tuple[Tensor, Parts, Tensor]:
+        (loss, parts), gradient = graded(x, *data)
         return loss, parts, gradient
 
     return evaluate
@@ -123,10 +182,10 @@ def _jax_value_and_grad(function: Function) -> Evaluate:
 def _torch_value_and_grad(function: Function) -> Evaluate:
     import torch
 
-    def evaluate(x: Tensor) -> tuple[Tensor, Parts, Tensor]:
+    def evaluate(x: Tensor, *data: Any) -> tuple[Tensor, Parts, Tensor]:
         x = x.detach().requires_grad_()
         with torch.enable_grad():
-            loss, parts = function(x)
+            loss, parts = function(x, *data)
         (gradient,) = torch.autograd.grad(loss, x)
         return loss.detach(), {key: part.detach() for key, part in parts.items()}, gradient
 

@@ -3,9 +3,44 @@
 `None` means "the network's own"; the job resolves it once.
 """
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from imgnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """A layer as a command names it: `LAYER[:CHANNEL][=WEIGHT]`."""
+
+    name: str
+    channel: int | None = None  # counted from 0; None: all of them
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "LayerChoice":
+        """`inception_4c/output:11=0.5` -> its parts.
+
+        Raises:
+            InputError: there is no name, or the weight is not a finite number.
+        """
+        found = re.fullmatch(r"(?P<name>.+?)(:(?P<channel>[0-9]+))?(=(?P<weight>[^=]*))?", text.strip())
+        try:
+            if found is None:
+                raise ValueError
+            weight = float(found["weight"] or 1.0) if found["weight"] != "" else math.nan
+            if not math.isfinite(weight):
+                raise ValueError
+        except ValueError:
+            raise InputError(f"a layer is written LAYER, LAYER:CHANNEL or LAYER=WEIGHT, not {text!r}") from None
+        return cls(found["name"], int(found["channel"]) if found["channel"] else None, weight)
+
+    def __str__(self) -> str:
+        channel = "" if self.channel is None else f":{self.channel}"
+        return f"{self.name}{channel}" + ("" if self.weight == 1.0 else f"={self.weight:g}")
 
 
 @dataclass(frozen=True)
@@ -20,22 +55,65 @@ class ClassifyOptions:
 
 @dataclass(frozen=True)
 class StyleOptions:
-    """What `imgnn style` may be told. The three weights have no unit: see `optimize/objectives.py`."""
+    """What `imgnn style` may be told. The three weights are neural-style's: see `optimize/objectives.py`."""
 
     network: str = "squeezenet-v1.1"  # a name of the registry, or a .keras or .caffemodel file
+
+    # The picture
     size: int = 512  # pixels, the long side of the result; the shape is the content's
-    iterations: int = 300  # evaluations of the loss and its gradient
-    content_weight: float = 0.05
-    style_weight: float = 1.0
-    tv_weight: float = 5.0  # smoothness: larger takes away grain, and at last the strokes
-    style_blend: tuple[float, ...] | None = None  # share of each style picture; None: the same for all
-    content_layers: tuple[str, ...] | None = None
-    style_layers: tuple[str, ...] | None = None
     init: Literal["content", "random", "style"] = "content"  # what the picture is before the first step
-    # L-BFGS comes to a lower loss, and stays nearer to where it began; Adam's first strides make broader strokes.
-    optimizer: Literal["adam", "lbfgs"] = "adam"
+    colours: Literal["style", "original", "luminance", "match", "histogram"] = "style"  # see docs/style.md
+    masks: tuple[Path, ...] = ()  # one for each style: white where it is painted; none: everywhere
+    seed: int = 0  # of init="random", of jitter
+
+    # Weights
+    content_weight: float = 5.0
+    style_weight: float = 100.0
+    tv_weight: float = 1e-3  # smoothness: larger takes away grain, and at last the strokes
+    style_blend: tuple[float, ...] | None = None  # share of each style picture; None: the same for all
+    style_scale: float = 1.0  # long side of a style, of the picture's: larger makes larger strokes
+    dream: tuple[LayerChoice, ...] = ()  # layers that are amplified beside
+    dream_weight: float = 0.2  # their pull, of that of the style
+
+    # The network and its layers
+    content_layers: tuple[LayerChoice, ...] | None = None
+    style_layers: tuple[LayerChoice, ...] | None = None
+    pooling: Literal["max", "average"] = "max"
+    normalise_gradients: bool = False  # each layer's gradient by its L1 norm, as neural-style's -normalize_gradients
+
+    # The optimisation
+    min_size: int = 128  # pixels, the long side that it begins with; each next one is √2 larger
+    initial_iterations: int = 100  # evaluations of the loss and its gradient at the first size
+    iterations: int = 60  # at each further one
+    optimizer: Literal["lbfgs", "adam"] | None = None  # None: L-BFGS; Adam for Fourier coefficients and with jitter
     learning_rate: float | None = None  # None: 20 for Adam (grey levels a step), 1 for L-BFGS (a factor)
-    seed: int = 0  # of the noise that `init="random"` starts from
+    history: int = 20  # steps that L-BFGS remembers, two pictures of float32 each
+    average: float = 0.0  # 0..1, how much of the mean of the iterates is kept in a step; 0: the best one is taken
+    parameter: Literal["pixels", "fourier"] = "pixels"
+    jitter: int = 0  # pixels, at most, that the picture is shifted by before each look
+    tolerance: float = 1e-3  # a size ends when the loss falls by less than this share of it in 50 evaluations; 0: never
+    max_time: float | None = None  # seconds
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
+    preview: int | None = None  # steps between two looks at the picture so far, in OUTPUT.preview.png
+    save_every: int | None = None  # steps between pictures that are kept, OUTPUT_0100.png
+
+
+@dataclass(frozen=True)
+class ClassPictureOptions:
+    """What `imgnn dream --class` and `--neuron` may be told."""
+
+    target: str  # a class, by word, wnid or index: "goldfish", "n01443537", "1"; or a channel: "inception_4c/output:11"
+    network: str = "googlenet"  # a name of the registry, or a .keras or .caffemodel file
+    preset: Literal["A", "B", "C", "D", "fourier"] = "fourier"  # table 1 of arXiv:1506.06579; Lucid's
+    iterations: int | None = None  # evaluations of the score and its gradient; None: the preset's
+    size: int | None = None  # pixels, both sides; None: the network's
+    seed: int = 0  # of the noise that it starts from, and of the jitter
+    judge: str | None = (
+        None  # a second network, which tells whether it sees the class; None: one that is on this machine
+    )
 
 
 @dataclass(frozen=True)

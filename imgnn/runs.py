@@ -64,6 +64,17 @@ class Held:
         self.notes.clear()
 
 
+class Onward:
+    """A reporter that counts on where an earlier piece of the same work stopped."""
+
+    def __init__(self, reporter: Reporter, before: float) -> None:
+        self.reporter, self.before = reporter, before
+        self.note, self.begin, self.end = reporter.note, reporter.begin, reporter.end
+
+    def advance(self, done: float, **facts: float) -> None:
+        self.reporter.advance(self.before + done, **facts)
+
+
 def is_set(variable: str) -> bool:
     """Whether an environment variable says yes: anything but nothing, 0, false, no and off."""
     return os.environ.get(variable, "").casefold() not in ("", "0", "false", "no", "off")

@@ -2,16 +2,19 @@
 
 import contextlib
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from imgnn.cli import console
-from imgnn.options import StyleOptions
+from imgnn.errors import InputError
+from imgnn.options import LayerChoice, StyleOptions
 
-PICTURE, WEIGHTS, LAYERS, STEPS = "The picture", "Weights", "The network and its layers", "The optimisation"
+PICTURE, WEIGHTS, LAYERS = "The picture", "Weights", "The network and its layers"
+STEPS, MACHINE, WORK = "The optimisation", "The machine", "The work"
+UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 def parse_weight(text: str) -> float:
@@ -22,16 +25,59 @@ def parse_weight(text: str) -> float:
     raise typer.BadParameter(f"a number, 0 or more, is expected, not {text!r}")
 
 
+def parse_seconds(text: str) -> float:
+    """`90`, `90s`, `5m`, `1h` -> seconds. Anything else is a usage error."""
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(number) :].strip()
+    if unit not in UNITS:
+        raise typer.BadParameter(f"a time such as 90s, 5m or 1h is expected, not {text!r}")
+    return parse_weight(number) * UNITS[unit]
+
+
+def parse_layers(text: str) -> tuple[LayerChoice, ...]:
+    """`conv1,fire2/concat=0.5` -> its layers. An empty name is a usage error."""
+    try:
+        return tuple(LayerChoice.parse(word) for word in text.split(","))
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """`3,1` -> its numbers. Anything else is a usage error."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"numbers with commas between them are expected, not {text!r}") from None
+
+
+def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
+    """`style-weight=10,100` -> an option and its values. Anything else is a usage error."""
+    name, _, values = text.partition("=")
+    kinds = {field.name.replace("_", "-"): field.type for field in fields(StyleOptions)}
+    simple = {key: kind for key, kind in kinds.items() if "tuple" not in str(kind)}
+    if name not in simple or not values:
+        raise typer.BadParameter(f"OPTION=VALUE,VALUE,... is expected, as style-weight=10,100,1000, not {text!r}")
+    number = {"int": int, "float": float}.get(getattr(simple[name], "__name__", str(simple[name]).split(" |")[0]), str)
+    if simple[name] is bool:
+        raise typer.BadParameter(f"--grid takes options with values, not --{name}")
+    try:
+        return name.replace("-", "_"), tuple(number(word.strip()) for word in values.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"the values of {name} are numbers, not {values!r}") from None
+
+
 WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT", "rich_help_panel": WEIGHTS}
+CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
 
 
 def style(
+    context: typer.Context,
     content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", help="The photo whose content is kept.", show_default=False)
-    ],
+        Path | None, typer.Argument(metavar="CONTENT", help="The photo whose content is kept.", show_default=False)
+    ] = None,
     styles: Annotated[
-        list[Path], typer.Argument(metavar="STYLE", help="The pictures to paint it like.", show_default=False)
-    ],
+        list[Path] | None, typer.Argument(metavar="STYLE", help="The pictures to paint it like.", show_default=False)
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +94,27 @@ def style(
     init: Annotated[
         Literal["content", "random", "style"], typer.Option(help="What to start from.", rich_help_panel=PICTURE)
     ] = StyleOptions.init,
-    seed: Annotated[int, typer.Option(help="Of --init random.", min=0, rich_help_panel=PICTURE)] = StyleOptions.seed,
+    colours: Annotated[
+        Literal["style", "original", "luminance", "match", "histogram"],
+        typer.Option(
+            help="Whose colours: the style's; the photo's, put back (original) or never touched (luminance); the "
+            "style's brought near the photo's first (match, histogram).",
+            rich_help_panel=PICTURE,
+        ),
+    ] = StyleOptions.colours,
+    masks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mask",
+            metavar="PICTURE",
+            help="Where a style is painted: white. One for each style, in their order.",
+            rich_help_panel=PICTURE,
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of --init random and --jitter.", min=0, rich_help_panel=PICTURE)
+    ] = StyleOptions.seed,
     content_weight: Annotated[
         float, typer.Option(help="More keeps more of the photo.", **WEIGHT)
     ] = StyleOptions.content_weight,
@@ -59,14 +125,29 @@ def style(
         float, typer.Option(help="More makes it smoother (total variation).", **WEIGHT)
     ] = StyleOptions.tv_weight,
     style_blend: Annotated[
-        str | None,
+        Any,
         typer.Option(
+            parser=parse_numbers,
             metavar="A,B,...",
             help="How much of each style, as 3,1. [default: the same of all]",
             rich_help_panel=WEIGHTS,
             show_default=False,
         ),
     ] = None,
+    style_scale: Annotated[
+        float, typer.Option(help="Size of the style against the picture: larger strokes.", **WEIGHT)
+    ] = StyleOptions.style_scale,
+    dream: Annotated[
+        Any,
+        typer.Option(
+            help="Layers, or LAYER:CHANNEL, to amplify beside.",
+            rich_help_panel=WEIGHTS,
+            **{**CHOSEN, "metavar": "LAYER[:CHANNEL],..."},
+        ),
+    ] = None,
+    dream_weight: Annotated[
+        float, typer.Option(help="Their pull, as a share of the style's.", **WEIGHT)
+    ] = StyleOptions.dream_weight,
     network: Annotated[
         str,
         typer.Option(
@@ -74,28 +155,41 @@ def style(
         ),
     ] = StyleOptions.network,
     content_layers: Annotated[
-        str | None,
+        Any,
         typer.Option(
-            metavar="A,B,...",
-            help="Where the content is compared. [default: the network's own]",
-            rich_help_panel=LAYERS,
-            show_default=False,
+            help="Where the content is compared. [default: the network's own]", rich_help_panel=LAYERS, **CHOSEN
         ),
     ] = None,
     style_layers: Annotated[
-        str | None,
+        Any,
         typer.Option(
-            metavar="A,B,...",
-            help="Where the style is compared. [default: the network's own]",
+            help="Where the style is compared; =2 doubles a layer's weight. [default: the network's own]",
             rich_help_panel=LAYERS,
-            show_default=False,
+            **CHOSEN,
         ),
     ] = None,
+    pooling: Annotated[
+        Literal["max", "average"], typer.Option(help="What pooling layers take.", rich_help_panel=LAYERS)
+    ] = StyleOptions.pooling,
+    normalise_gradients: Annotated[
+        bool,
+        typer.Option("--normalise-gradients", help="Each layer's by its L1 norm.", rich_help_panel=LAYERS),
+    ] = StyleOptions.normalise_gradients,
+    min_size: Annotated[
+        int,
+        typer.Option(help="The long side it begins with; √2 larger each time.", min=16, rich_help_panel=STEPS),
+    ] = StyleOptions.min_size,
+    initial_iterations: Annotated[
+        int, typer.Option(help="Evaluations of the loss at the first size.", min=1, rich_help_panel=STEPS)
+    ] = StyleOptions.initial_iterations,
     iterations: Annotated[
-        int, typer.Option(help="Evaluations of the loss.", min=1, rich_help_panel=STEPS)
+        int, typer.Option(help="Evaluations at each further one.", min=1, rich_help_panel=STEPS)
     ] = StyleOptions.iterations,
     optimizer: Annotated[
-        Literal["adam", "lbfgs"], typer.Option(help="How to move.", rich_help_panel=STEPS)
+        Literal["lbfgs", "adam"] | None,
+        typer.Option(
+            help="How to move. [default: lbfgs; adam with fourier or jitter]", rich_help_panel=STEPS, show_default=False
+        ),
     ] = StyleOptions.optimizer,
     learning_rate: Annotated[
         float | None,
@@ -105,57 +199,158 @@ def style(
             show_default=False,
         ),
     ] = StyleOptions.learning_rate,
+    history: Annotated[
+        int, typer.Option(help="Steps that lbfgs remembers.", min=1, rich_help_panel=STEPS)
+    ] = StyleOptions.history,
+    average: Annotated[
+        float,
+        typer.Option(help="Take the mean of the iterates: 0.99 keeps that much a step.", rich_help_panel=STEPS),
+    ] = StyleOptions.average,
+    parameter: Annotated[
+        Literal["pixels", "fourier"],
+        typer.Option("--param", help="What is optimised; fourier cures grids.", rich_help_panel=STEPS),
+    ] = StyleOptions.parameter,
+    jitter: Annotated[
+        int, typer.Option(help="Shift before each look, pixels at most.", min=0, rich_help_panel=STEPS)
+    ] = StyleOptions.jitter,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="A size ends when 50 evaluations lower the loss by less than this share; 0: never.",
+            **{**WEIGHT, "rich_help_panel": STEPS},
+        ),
+    ] = StyleOptions.tolerance,
+    max_time: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_seconds,
+            metavar="TIME",
+            help="Be done by then: 90s, 5m, 1h. Every size gets its share.",
+            rich_help_panel=STEPS,
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
+    ] = StyleOptions.precision,
+    tile_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Look at tiles of this side. [default: when memory asks for it]",
+            min=128,
+            rich_help_panel=MACHINE,
+            show_default=False,
+        ),
+    ] = StyleOptions.tile_size,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEPS",
+            help="Show the picture so far in OUTPUT.preview.png.",
+            min=1,
+            rich_help_panel=WORK,
+            show_default=False,
+        ),
+    ] = StyleOptions.preview,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEPS", help="Keep OUTPUT_0100.png, ...", min=1, rich_help_panel=WORK, show_default=False
+        ),
+    ] = StyleOptions.save_every,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say sizes, steps, time and memory.", rich_help_panel=WORK)
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where this command was stopped.", rich_help_panel=WORK)
+    ] = False,
+    rerun: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Do again what made this picture; other options change it.",
+            rich_help_panel=WORK,
+            show_default=False,
+        ),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A sheet over values of an option: style-weight=10,100,1000. Twice: rows and columns.",
+            metavar="OPTION=A,B,...",
+            rich_help_panel=WORK,
+            show_default=False,
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also the weights of the layers, as Gatys writes them.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
 ) -> None:
     """Paint a photo like another picture.
 
-    Ctrl-C stops early and saves the best picture so far. The picture keeps every setting in its metadata.
+    Ctrl-C stops early and saves the best picture so far; --resume goes on from there. The picture keeps every setting
+    in its metadata, for --rerun.
 
     \b
     Example:
       imgnn style photo.jpg painting.jpg -o out.png --size 768
     """
-    options = StyleOptions(
-        network=network,
-        size=size,
-        iterations=iterations,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        tv_weight=tv_weight,
-        style_blend=parse_numbers("--style-blend", style_blend),
-        content_layers=parse_words("--content-layers", content_layers),
-        style_layers=parse_words("--style-layers", style_layers),
-        init=init,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
-    output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
-    from imgnn.jobs.style import stylise
-
-    result = stylise(content, styles, output, options, console.reporter())
-    if json:
-        console.print_json({**asdict(result), "path": console.shown(result.path)})
+    given = {name: value for name, value in context.params.items() if was_given(context, name)}
+    if rerun is None:
+        if content is None or not styles:
+            raise typer.BadParameter("CONTENT and at least one STYLE are expected")
+        options = StyleOptions(**settings_of(context.params))
     else:
-        console.note(f"{result.steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}")
-        console.out.print(console.shown(result.path), markup=False, highlight=False, soft_wrap=True)
+        from imgnn.jobs.style_state import read_run
+
+        content, styles, options = read_run(rerun, content, styles, console.reporter())
+        options = replace(options, **settings_of(given))
+        output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
+    output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
+    axes = dict(parse_axis(each) for each in grid or ())
+    if dry_run:
+        from imgnn.jobs.style_probe import probe
+
+        estimate = probe(content, styles, options, console.reporter())
+        console.print_json(asdict(estimate)) if json else console.out.print(str(estimate), highlight=False)
+    elif axes:
+        from imgnn.jobs.style_grid import draw_grid
+
+        path = draw_grid(content, styles, output, options, axes, console.reporter(), resume=resume)
+        console.print_json({"path": console.shown(path)}) if json else show_path(path)
+    else:
+        from imgnn.jobs.style import stylise
+
+        result = stylise(content, styles, output, options, console.reporter(), resume=resume, verbose=verbose)
+        if json:
+            console.print_json({**asdict(result), "path": console.shown(result.path)})
+        else:
+            console.note(f"{result.steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
+            show_path(result.path)
 
 
-def parse_words(option: str, text: str | None) -> tuple[str, ...] | None:
-    """`conv1,fire2/concat` -> its names; None stays None. An empty name is a usage error."""
-    if text is None:
-        return None
-    words = tuple(word.strip() for word in text.split(","))
-    if not all(words):
-        raise typer.BadParameter(f"names with commas between them are expected, not {text!r}", param_hint=option)
-    return words
+ENDED = {"done": "", "plateau": "; it fell no more", "time": "; the time was up"}
 
 
-def parse_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """`3,1` -> its numbers; None stays None. Anything else is a usage error."""
-    try:
-        return None if text is None else tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(
-            f"numbers with commas between them are expected, not {text!r}", param_hint=option
-        ) from None
+def show_path(path: Path) -> None:
+    """The path of a picture, on stdout."""
+    console.out.print(console.shown(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter is on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def settings_of(params: dict[str, Any]) -> dict[str, Any]:
+    """What of the command's parameters is a field of `StyleOptions`."""
+    names = {field.name for field in fields(StyleOptions)}
+    settings = {name: value for name, value in params.items() if name in names}
+    if "masks" in settings:
+        settings["masks"] = tuple(settings["masks"] or ())
+    if "dream" in settings:
+        settings["dream"] = settings["dream"] or ()
+    return settings

@@ -1,37 +1,58 @@
 """Neural style transfer: the content of a photo, painted like another picture.
 
 The recipe of A Neural Algorithm of Artistic Style (arXiv:1508.06576): the pixels are moved until a network sees in
-them the activations of the photo and the Gram matrices of the painting.
+them the activations of the photo and the Gram matrices of the painting. It is done small first: what is found at one
+size is the start of the next, √2 larger (`jobs/style_canvas.py` is one size).
 """
 
 import math
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.backend import Tensor, value_and_grad
 from imgnn.errors import DivergedError, InputError, InterruptedRun
+from imgnn.images import colours
 from imgnn.images.files import check_writable, load_image, save_image
-from imgnn.images.preprocess import deprocess, preprocess
+from imgnn.images.masks import load_mask
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import load_network
-from imgnn.networks.features import count_activations, cut
+from imgnn.jobs.style_canvas import Canvas, Size, Subject, preprocessing_of, to_pixels
+from imgnn.jobs.style_state import State
+from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
-from imgnn.optimize.loop import minimise
-from imgnn.optimize.objectives import content_loss, gram_matrix, style_loss, tv_loss
+from imgnn.optimize.calibrate import SIDE, layer_weights
+from imgnn.optimize.loop import Ending, Run, minimise
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
-from imgnn.optimize.parameters import Pixels
-from imgnn.options import StyleOptions
-from imgnn.runs import Reporter, Silent, is_file, one_interrupt
+from imgnn.optimize.parameters import LEVELS, to_x
+from imgnn.options import LayerChoice, StyleOptions
+from imgnn.runs import Onward, Reporter, Silent, is_file, one_interrupt
 
-LEVELS = (0.0, 255.0)  # what a pixel of a file can be: a loss that is lowered by brighter ones is lost when it is saved
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
+DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
+NEURAL_STYLE = ("vgg16", "vgg19")  # the networks that neural-style's weights were found with
+STATE_EVERY = 30.0  # seconds between two states on the disk
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One piece of the way.
+
+    Attributes:
+        side: the long side, pixels.
+        steps: evaluations of the loss.
+        dreaming: whether the dream takes part.
+    """
+
+    side: int
+    steps: int
+    dreaming: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,17 +63,21 @@ class StyleResult:
         path: the picture.
         size: its `(height, width)`, pixels.
         network: the name of the network that looked at it.
-        steps: evaluations of the loss that were made.
-        loss: of the picture saved, whose colours are rounded, and clipped to 0..255.
+        steps: evaluations of the loss that were made, at all sizes.
+        loss: of the picture saved, whose colours are rounded, computed in float32.
+        parts: its terms, weighted.
         seconds: the optimisation took, without loading.
+        ended: why the last size ended: "done", "plateau", "time".
     """
 
     path: Path
-    size: tuple[int, int]
+    size: Size
     network: str
     steps: int
     loss: float
+    parts: Mapping[str, float]
     seconds: float
+    ended: Ending
 
 
 def stylise(
@@ -61,99 +86,438 @@ def stylise(
     output: str | Path,
     options: StyleOptions | None = None,
     reporter: Reporter | None = None,
+    *,
+    resume: bool = False,
+    verbose: bool = False,
 ) -> StyleResult:
     """Paint the picture `content` like the pictures `styles`, into the file `output`.
 
-    Every setting is kept in the file (`images.files.read_settings`).
+    Every setting is kept in the file (`images.files.read_settings`). What a stopped run had come to is kept beside it,
+    until it is done.
+
+    Args:
+        resume: go on where a run with the same options was stopped.
+        verbose: tell the weights of the layers, too, as they are and as the paper would write them.
 
     Raises:
         InputError: a picture, a layer or an option is not what it should be; told before the long work.
         UnknownNameError: no network or layer has this name.
         WeightsError, DownloadError: the network's weights are not to be had.
         InterruptedRun: Ctrl-C; the best picture so far was saved.
-        DivergedError: the loss is no longer finite; the best picture before was saved.
+        DivergedError: the loss is no longer finite, or does not come down; the best picture before was saved.
     """
     options, reporter = options or StyleOptions(), reporter or Silent()
     content, output, style_paths = Path(content), Path(output), [Path(path) for path in styles]
     check(options, style_paths)
     check_writable(output)
-    check_apart(output, (content, *style_paths))
-    photo, paintings = load_image(content), [load_image(path) for path in style_paths]
-    network = load_network(options.network, reporter=reporter)
-    preprocessing = network.preprocessing
-    if preprocessing is None:
-        raise InputError(f"{network.name} does not say how a picture becomes its input")
-    content_layers = options.content_layers or own_layers(network, "content")
-    style_layers = options.style_layers or own_layers(network, "style")
-    shares = shares_of(options.style_blend, len(styles))
-
-    size = fit_long_side(photo.shape[:2], options.size)
-    if min(size) < 2:
-        raise InputError(f"{content} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
-    look = cut(network, (*content_layers, *style_layers), size)
-    check_memory(network, (*content_layers, *style_layers), size, content)
-    sizes = [fit_long_side(each.shape[:2], options.size) for each in paintings]
-    for path, extent in zip(style_paths, sizes, strict=True):
-        check_painting(network, style_layers, extent, path)
-    photo = resize(photo, size)
-    paintings = [resize(each, extent) for each, extent in zip(paintings, sizes, strict=True)]
-
-    def see(image: np.ndarray, layers: Sequence[str]) -> Mapping[str, Tensor]:
-        return cut(network, layers, image.shape[:2])(preprocess(image, preprocessing))
-
-    loss = (
-        options.content_weight * content_loss(see(photo, content_layers))
-        + options.style_weight * style_loss(blended_grams([see(each, style_layers) for each in paintings], shares))
-        + options.tv_weight * tv_loss()
-    )
-    pixels = Pixels.of(preprocessing)
-    evaluate = value_and_grad(lambda values: loss(values, look(pixels.to_x(values))))
-    start = pixels.from_x(preprocess(first_picture(options, photo, paintings[0]), preprocessing))
-    pixel_size = f"{size[0]} x {size[1]} pixels (height x width)"
-    reporter.note(f"{network.name}, {pixel_size}, {options.iterations} steps on the {backend.device()}")
-    started = time.perf_counter()
+    check_apart(output, (content, *style_paths, *options.masks))
+    state = State(output, content, style_paths, options)
+    if resume:
+        state.load()
+    subject = prepare(content, style_paths, options, reporter)
+    work = Work(subject, state, reporter)
+    reporter.note(describe(subject, work.stages))
+    if verbose:
+        for line in gatys_weights(subject):
+            reporter.note(line)
     with one_interrupt() as hear_no_more:
-        outcome = minimise(
-            ops.convert_to_tensor(start), evaluate, build_optimizer(options), options.iterations, reporter
-        )
+        work.paint()
         hear_no_more()
-        seconds = time.perf_counter() - started
-        if not math.isfinite(outcome.loss):
-            if outcome.ended == "interrupted":
+        return work.finish()
+
+
+@dataclass
+class Place:
+    """Where a run is.
+
+    Attributes:
+        index: of the stage.
+        done: evaluations made before it.
+        canvas, run, optimizer: its own.
+    """
+
+    index: int
+    done: int
+    canvas: Canvas
+    run: Run
+    optimizer: Optimizer
+
+    @property
+    def steps(self) -> int:
+        """Evaluations made, at all sizes."""
+        return self.done + self.run.steps
+
+    def pixels(self) -> np.ndarray:
+        """The best so far: float32 `(height, width, 3)`, at the size that is worked at."""
+        pixels: np.ndarray = ops.convert_to_numpy(self.canvas.parameter.pixels(self.run.result))[0]
+        return pixels
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """All that going on from here takes, by kind and name; nothing is copied."""
+        return {"run": self.run.state(), "optimizer": self.optimizer.state(), "factors": dict(self.canvas.factors)}
+
+
+class Work:
+    """One run, from the smallest size to the last."""
+
+    def __init__(self, subject: Subject, state: State, reporter: Reporter) -> None:
+        self.subject, self.options, self.stages = subject, subject.options, plan(subject)
+        self.state, self.reporter = state, reporter
+        self.place: Place | None = None
+        self.began = time.monotonic() - state.seconds
+        self.written = time.monotonic()  # when the state was
+        self.remembered: tuple[int, int, dict[str, dict[str, Any]]] | None = None
+
+    def paint(self) -> None:
+        """Go through the stages; where it ended, and how, is in `place`."""
+        self.reporter.begin("Optimising", sum(stage.steps for stage in self.stages), "steps")
+        try:
+            for index in range(self.state.index, len(self.stages)):
+                self.place = self.enter(index)
+                self.remember(self.place)
+                self.lower(self.place)
+                if self.place.run.ended in ("interrupted", "diverged"):
+                    break
+        except KeyboardInterrupt:  # while a size was prepared
+            if self.place is not None:
+                self.place.run.ended = "interrupted"
+        self.reporter.end()
+
+    def enter(self, index: int) -> Place:
+        """A stage, with what was found at the one before or what the disk kept."""
+        stage, before = self.stages[index], self.place
+        canvas = Canvas(self.subject, stage.side, dreaming=stage.dreaming, reporter=self.reporter)
+        optimizer = build_optimizer(self.options, stage.steps, canvas.parameter.bounds)
+        if self.state.arrays is not None:
+            arrays, self.state.arrays = self.state.arrays, None
+            run = Run.restore(arrays["run"])
+            optimizer.restore(arrays["optimizer"])
+            canvas.factors = {name: ops.convert_to_tensor(each) for name, each in arrays["factors"].items()}
+        else:
+            if before is None:
+                pixels = first_picture(self.options, canvas.photo, canvas.paintings[0])
+            else:
+                pixels = np.clip(resize(before.pixels(), canvas.size, "bicubic"), *LEVELS)
+            run = Run.start(canvas.parameter.values(to_pixels(pixels)))
+            if stage.dreaming:
+                canvas.weigh_dream(run.values)
+        canvas.steps = run.steps
+        return Place(index, self.state.done if before is None else before.steps, canvas, run, optimizer)
+
+    def lower(self, place: Place) -> None:
+        """Lower the loss at a stage."""
+        deadline = math.inf
+        if self.options.max_time is not None:
+            # Each stage has its share of what is left, by the pixels that it will look at.
+            shares = [stage.steps * math.prod(self.subject.size(stage.side)) for stage in self.stages[place.index :]]
+            now = time.monotonic()
+            deadline = now + max(self.began + self.options.max_time - now, 0) * shares[0] / sum(shares)
+        minimise(
+            place.run,
+            place.canvas.evaluate,
+            place.optimizer,
+            self.stages[place.index].steps,
+            Onward(self.reporter, sum(stage.steps for stage in self.stages[: place.index])),
+            average=self.options.average,
+            tolerance=self.options.tolerance,
+            deadline=deadline,
+            watch=lambda run: self.watch(place),
+        )
+
+    def watch(self, place: Place) -> None:
+        """Keep what is asked for, after each step."""
+        self.remember(place)
+        if self.options.preview and place.steps % self.options.preview == 0:
+            save_image(self.state.preview, self.picture(place))
+        if self.options.save_every and place.steps % self.options.save_every == 0:
+            save_image(self.state.numbered(place.steps), self.picture(place))
+        if time.monotonic() - self.written > STATE_EVERY:
+            self.write()
+
+    def remember(self, place: Place) -> None:
+        """Note where the run is between two steps: Ctrl-C may come in the midst of one."""
+        self.remembered = place.index, place.done, place.state()
+
+    def write(self) -> None:
+        """Write what was last remembered to the disk; one that is full is no reason to stop."""
+        if self.remembered is None:
+            return
+        index, done, kinds = self.remembered
+        arrays = {
+            kind: {name: np.asarray(ops.convert_to_numpy(each)) for name, each in state.items()}
+            for kind, state in kinds.items()
+        }
+        try:
+            self.state.save(index, done, time.monotonic() - self.began, arrays)
+        except InputError as error:
+            self.reporter.note(f"what was done so far is not kept: {error}")
+            self.written = math.inf
+        else:
+            self.written = time.monotonic()
+
+    def picture(self, place: Place) -> np.ndarray:
+        """The best so far as it is saved: uint8, at the size and with the colours asked for."""
+        size, pixels = self.subject.size(self.options.size), place.pixels()
+        image = to_image(pixels if place.canvas.size == size else resize(pixels, size, "bicubic"))
+        if self.options.colours in ("original", "luminance"):
+            return colours.keep_colours(image, resize(self.subject.original, size))
+        return image
+
+    def finish(self) -> StyleResult:
+        """Save the picture, and say how it ended.
+
+        Raises:
+            InterruptedRun, DivergedError: it did not end by itself.
+        """
+        output, place = self.state.output, self.place
+        if place is None or not (place.run.found or place.done):
+            if place is None or place.run.ended == "interrupted":
                 raise InterruptedRun("stopped before the first step; nothing was saved")
             raise DivergedError(
                 f"the loss is not finite at the first step; nothing was saved to {output}", hint="smaller weights"
             )
-        image = deprocess(ops.convert_to_numpy(pixels.to_x(outcome.values)), preprocessing)[0]
-        saved, _, _ = evaluate(ops.convert_to_tensor(pixels.from_x(preprocess(image, preprocessing))))
+        seconds, run = time.monotonic() - self.began, place.run
+        size, total = self.subject.size(self.options.size), sum(stage.steps for stage in self.stages)
+        loss, parts = self.judge(place)
         facts = {
-            "content": str(content),
-            "styles": [str(path) for path in style_paths],
-            "content_layers": content_layers,
-            "style_layers": style_layers,
-            "style_blend": shares,
+            "content_factors": dict(self.subject.content),
+            "style_factors": dict(self.subject.style),
+            "shares": self.subject.shares,
+            "computed_in": self.subject.precision,
             "height": size[0],
             "width": size[1],
-            "steps": outcome.steps,
-            "step": outcome.step,
-            "loss": float(saved),
+            "steps": place.steps,
+            "loss": loss,
+            "parts": parts,
             "seconds": round(seconds, 1),
-            "network_source": dict(network.source),
+            "ended": run.ended,
+            "network_source": dict(self.subject.network.source),
             "backend": backend.name(),
             "imgnn": __version__,
         }
-        save_image(output, image, settings={"command": "style", **asdict(options), **facts})
-    if outcome.ended == "interrupted":
-        best = f"the best picture so far, of step {outcome.step},"
-        if outcome.step == 1:
-            best = "nothing better than the start was found yet, which was"
-        raise InterruptedRun(f"stopped at step {outcome.steps} of {options.iterations}; {best} saved to {output}")
-    if outcome.ended == "diverged":
-        raise DivergedError(
-            f"the loss is no longer finite at step {outcome.steps}; the best picture before it was saved to {output}",
-            hint="smaller weights",
+        self.save(place, facts)
+        if run.ended == "interrupted":
+            self.write()
+            raise InterruptedRun(
+                f"stopped at step {place.steps} of {total}; the best picture so far was saved to {output}",
+                hint="the same command with --resume goes on from here",
+            )
+        self.state.remove()
+        if run.ended == "diverged":
+            raise DivergedError(
+                f"the loss ran away at step {place.steps} of {total}; the best picture before was saved to {output}",
+                hint=f"a --learning-rate below {self.options.learning_rate:g}"
+                if self.options.learning_rate
+                else "smaller weights",
+            )
+        return StyleResult(output, size, self.subject.network.name, place.steps, loss, parts, seconds, run.ended)
+
+    def judge(self, place: Place) -> tuple[float, dict[str, float]]:
+        """The loss of the picture as it is saved, colours rounded, in float32; of a stopped one at its own size."""
+        canvas = place.canvas
+        if self.subject.precision != "float32":
+            exact, side = replace(self.subject, precision="float32"), max(canvas.size)
+            canvas = Canvas(exact, side, dreaming=canvas.dreaming, reporter=self.reporter)
+        loss, parts, _ = canvas.picture(to_pixels(to_image(place.pixels())), place.canvas.factors)
+        return float(loss), {name: float(part) for name, part in parts.items()}
+
+    def save(self, place: Place, facts: Mapping[str, Any]) -> None:
+        """Write the picture; where that cannot be, somewhere else: minutes of work are in it.
+
+        Raises:
+            InputError: it cannot be; the hint tells where it is now.
+        """
+        output, image = self.state.output, self.picture(place)
+        settings = {"command": "style", **asdict(self.options), **self.state.facts, **facts}
+        try:
+            save_image(output, image, settings=settings)
+        except InputError as error:
+            spare = Path(tempfile.gettempdir()) / output.name
+            if spare.resolve() == output.resolve():
+                raise
+            save_image(spare, image, settings=settings)
+            raise InputError(str(error), hint=f"the picture was saved to {spare}") from error
+
+
+def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, reporter: Reporter) -> Subject:
+    """Load what is needed, and see that it fits together.
+
+    Raises:
+        InputError, UnknownNameError, WeightsError: it does not.
+    """
+    photo, paintings = load_image(content), [load_image(path) for path in styles]
+    network = load_network(options.network, reporter=reporter)
+    preprocessing_of(network)
+    subject = Subject(
+        photo=photo,
+        original=photo,
+        paintings=tuple(paintings),
+        names=(content, *styles),
+        shares=shares_of(options.style_blend, len(styles)),
+        network=network,
+        content=dict.fromkeys(own_layers(network, "content", options.content_layers), 1.0),
+        style=dict.fromkeys(own_layers(network, "style", options.style_layers), 1.0),
+        precision=resolve_precision(options.precision),
+        options=options,
+    )
+    check_sizes(subject)
+    check_dream(subject, reporter)
+    return coloured(weighted(subject))
+
+
+def weighted(subject: Subject) -> Subject:
+    """The subject with the factors of its layers: those of its network, times those of the options."""
+    network, options = subject.network, subject.options
+    content, style = dict(subject.content), dict(subject.style)
+    if network.name not in NEURAL_STYLE:
+        names = tuple(dict.fromkeys([*content, *style]))
+        seen = look(network, names, (SIDE, SIDE), pooling=options.pooling)
+        content, style = layer_weights(
+            lambda pixels: seen(to_x(pixels, preprocessing_of(network))), [*content], [*style]
         )
-    return StyleResult(output, size, network.name, outcome.steps, float(saved), seconds)
+    for choice in options.content_layers or ():
+        content[choice.name] *= choice.weight
+    for choice in options.style_layers or ():
+        style[choice.name] *= choice.weight
+    return replace(subject, content=content, style=style)
+
+
+def coloured(subject: Subject) -> Subject:
+    """The subject with the colours of its pictures as `options.colours` wants them before the first step."""
+    photo, paintings, kind = subject.photo, subject.paintings, subject.options.colours
+    if kind == "luminance":
+        photo = colours.luminance(photo)
+        paintings = tuple(colours.match_luminance(colours.luminance(each), photo) for each in paintings)
+    elif kind in ("match", "histogram"):
+        change = {"match": colours.match_mean_covariance, "histogram": colours.match_histogram}[kind]
+        paintings = tuple(change(each, photo) for each in paintings)
+    return replace(subject, photo=photo, paintings=paintings)
+
+
+def resolve_precision(wanted: str) -> Literal["float32", "bfloat16"]:
+    """What the network computes in: as asked for, or what is faster here."""
+    if wanted == "auto":
+        return "bfloat16" if backend.fast_bfloat16() else "float32"
+    return "bfloat16" if wanted == "bfloat16" else "float32"
+
+
+def plan(subject: Subject) -> list[Stage]:
+    """The sizes to go through: from the smallest that is allowed, √2 larger each, to the last."""
+    options = subject.options
+    sides = [options.size]
+    while (side := round(sides[0] / math.sqrt(2))) >= options.min_size and fits(subject, side):
+        sides.insert(0, side)
+    stages = [Stage(side, options.iterations, bool(options.dream)) for side in sides]
+    first = options.initial_iterations if len(sides) > 1 else options.iterations
+    stages[0] = replace(stages[0], steps=first)
+    if options.dream:
+        before = max(1, round(DREAMLESS * first))
+        stages[:1] = [Stage(sides[0], before), Stage(sides[0], max(1, first - before), True)]
+    return stages
+
+
+def fits(subject: Subject, side: int) -> bool:
+    """Whether the network can look at the pictures at this size."""
+    try:
+        check_size(subject, side)
+    except InputError:
+        return False
+    return True
+
+
+def check_sizes(subject: Subject) -> None:
+    """Refuse pictures that the network cannot look at in the size that is wanted.
+
+    Raises:
+        InputError: it cannot.
+    """
+    size = subject.size(subject.options.size)
+    if min(size) < 2:
+        raise InputError(f"{subject.names[0]} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
+    check_size(subject, subject.options.size)
+    for path in subject.options.masks:
+        load_mask(path, subject.photo.shape[:2], like=subject.names[0])
+    # However small the tiles: what the optimiser remembers are whole pictures.
+    wanted, there = 4.0 * 3 * math.prod(size) * copies(subject.options), backend.memory()
+    if there is not None and wanted > there:
+        fitting = int(subject.options.size * math.sqrt(0.8 * there / wanted)) // 64 * 64
+        raise InputError(
+            f"{subject.names[0]} at {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
+            f"this machine has {there / 1e9:.0f} GB",
+            hint=f"--size {max(fitting, 64)}",
+        )
+
+
+def copies(options: StyleOptions) -> int:
+    """How many pictures of float32 a run holds beside the network's activations, at most."""
+    return 8 + 2 * min(options.history, options.iterations)
+
+
+def check_dream(subject: Subject, reporter: Reporter) -> None:
+    """Refuse channels that are not there; tell of layers whose dream the style or the content will undo.
+
+    Raises:
+        InputError: a layer has no such channel.
+    """
+    layers = cut(subject.network, subject.layers, subject.size(subject.options.size)).output
+    for choice in subject.options.dream:
+        channels = layers[choice.name].shape[-1]
+        if choice.channel is not None and choice.channel >= channels:
+            raise InputError(
+                f"layer {choice.name} of {subject.network.name} has channels 0 to {channels - 1}, not {choice.channel}"
+            )
+        for role, own in (("style", subject.style), ("content", subject.content)):
+            if choice.name in own:
+                reporter.note(
+                    f"{choice.name} is a layer of the {role} too, which will undo what it dreams; "
+                    f"{subject.network.layers_command} lists others"
+                )
+
+
+def check_size(subject: Subject, side: int) -> None:
+    """Refuse a size at which the network cannot look at the photo or at a painting.
+
+    Raises:
+        InputError: it cannot; a layer is too deep for it, or the picture too narrow.
+    """
+    cut(subject.network, subject.layers, subject.size(side))
+    for path, each in zip(subject.names[1:], subject.paintings, strict=True):
+        extent = fit_long_side(each.shape[:2], max(1, round(side * subject.options.style_scale)))
+        try:
+            cut(subject.network, tuple(subject.style), extent)
+        except InputError as error:
+            raise InputError(
+                f"style {path}: {error}", hint="a style whose sides are more alike, or a larger --size"
+            ) from None
+
+
+def describe(subject: Subject, stages: Sequence[Stage]) -> str:
+    """What is going to be done, in a line."""
+    size = subject.size(subject.options.size)
+    sides = list(dict.fromkeys(max(subject.size(stage.side)) for stage in stages))
+    way = f", by way of {', '.join(map(str, sides[:-1]))}" if len(sides) > 1 else ""
+    steps = sum(stage.steps for stage in stages)
+    where = f"the {backend.device()} in {subject.precision}"
+    return f"{subject.network.name}, {size[0]} x {size[1]} pixels (height x width){way}; {steps} steps on {where}"
+
+
+def gatys_weights(subject: Subject) -> list[str]:
+    """The weights of the layers, and what they are in the paper's units.
+
+    arXiv:1508.06576 has `½ sum (F - P)²` for the content and `sum (FFᵀ - AAᵀ)² / (4 N² M²)` for a style layer of N
+    channels and M positions: neural-style's `w mean (F - P)²` is `2 w / (N M)` times the one, its
+    `w mean (G - A)²` is `4 w / N²` times the other.
+    """
+    options, lines = subject.options, []
+    layers = cut(subject.network, subject.layers, subject.size(options.size)).output
+    for name, weight in subject.content.items():
+        _, height, width, channels = layers[name].shape
+        own = options.content_weight * weight
+        lines.append(f"content {name}: weight {own:.4g}; in Gatys' units {2 * own / (channels * height * width):.4g}")
+    for name, weight in subject.style.items():
+        own = options.style_weight * weight
+        lines.append(f"style {name}: weight {own:.4g}; in Gatys' units {4 * own / layers[name].shape[3] ** 2:.4g}")
+    return lines
 
 
 def check(options: StyleOptions, styles: Sequence[Path]) -> None:
@@ -164,16 +528,27 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     """
     if not styles:
         raise InputError("at least one style picture is expected")
-    if options.size < 1 or options.iterations < 1:
-        raise InputError(
-            f"size and iterations are at least 1, not {options.size} pixels and {options.iterations} iterations"
-        )
+    numbers = ("size", "iterations", "initial_iterations", "min_size", "history")
+    for name in numbers:
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is at least 1, not {getattr(options, name)}")
     weights = {"content": options.content_weight, "style": options.style_weight, "tv": options.tv_weight}
     for name, weight in weights.items():
         if not math.isfinite(weight) or weight < 0:
             raise InputError(f"--{name}-weight is a number, 0 or more; {weight} was given")
     if not any(weights.values()):
         raise InputError("--content-weight, --style-weight and --tv-weight are all 0: nothing would be asked for")
+    fractions = {"average": options.average, "tolerance": options.tolerance}
+    for name, value in fractions.items():
+        if not 0 <= value < 1:
+            raise InputError(f"--{name} is a number from 0 to below 1; {value} was given")
+    if not 0 < options.style_scale < math.inf:
+        raise InputError(f"--style-scale is a number above 0; {options.style_scale} was given")
+    if options.masks and len(options.masks) != len(styles):
+        wanted = "1 --mask goes with 1 style" if len(styles) == 1 else f"{len(styles)} styles want {len(styles)} --mask"
+        raise InputError(f"{wanted}; {len(options.masks)} were given")
+    if options.masks and options.jitter:
+        raise InputError("--jitter shifts the picture under its --mask: one or the other")
     if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:
         raise InputError(f"--learning-rate is a number above 0; {options.learning_rate} was given")
     shares_of(options.style_blend, len(styles))
@@ -188,44 +563,6 @@ def check_apart(output: Path, pictures: Sequence[Path]) -> None:
     for picture in pictures:
         if is_file(output) and is_file(picture) and output.samefile(picture):
             raise InputError(f"{output} would be replaced by what is made of it", hint="another name with -o")
-
-
-def check_memory(
-    network: Network, layers: Sequence[str], size: tuple[int, int], picture: Path, *, copies: int = 2
-) -> None:
-    """Refuse a picture whose activations cannot be held by this machine, before it starts to try.
-
-    Each activation is kept for the gradient, beside the gradient itself: float32, twice. (Measured with
-    SqueezeNet v1.1 at 512 to 1536 pixels: the process then has 0.9 to 1.1 times that, and 0.6 GB for TensorFlow.)
-
-    Raises:
-        InputError: it wants more than there is; the hint names a size that fits.
-    """
-    wanted = 4.0 * copies * count_activations(network, layers, size)
-    there = backend.memory()
-    if there is None or backend.device() != "cpu" or wanted < there:
-        return
-    fitting = int(max(size) * math.sqrt(0.8 * there / wanted)) // 64 * 64
-    raise InputError(
-        f"{picture} at {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
-        f"this machine has {there / 1e9:.0f} GB",
-        hint=f"--size {max(fitting, 64)}, or a smaller network",
-    )
-
-
-def check_painting(network: Network, layers: Sequence[str], size: tuple[int, int], path: Path) -> None:
-    """Refuse a painting that the network cannot take: too large for the memory, or too narrow.
-
-    Raises:
-        InputError: it cannot.
-    """
-    try:
-        cut(network, layers, size)
-    except InputError as error:
-        raise InputError(
-            f"style {path}: {error}", hint="a style whose sides are more alike, or a larger --size"
-        ) from None
-    check_memory(network, layers, size, path, copies=1)
 
 
 def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
@@ -243,12 +580,16 @@ def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     return tuple(each / sum(blend) for each in blend)
 
 
-def own_layers(network: Network, role: Literal["content", "style"]) -> tuple[str, ...]:
-    """The layers that the network itself names for a role.
+def own_layers(
+    network: Network, role: Literal["content", "style"], chosen: Sequence[LayerChoice] | None
+) -> tuple[str, ...]:
+    """The layers chosen for a role, or those that the network itself names for it.
 
     Raises:
         InputError: it names none.
     """
+    if chosen is not None:
+        return tuple(choice.name for choice in chosen)
     layers: tuple[str, ...] = getattr(network.roles, role)
     if not layers:
         raise InputError(
@@ -256,14 +597,6 @@ def own_layers(network: Network, role: Literal["content", "style"]) -> tuple[str
             hint=f"name some with --{role}-layers; {network.layers_command} lists them",
         )
     return layers
-
-
-def blended_grams(paintings: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
-    """The Gram matrices of a painting that is so much of each: layer -> their weighted mean."""
-    return {
-        layer: sum(share * gram_matrix(each[layer]) for each, share in zip(paintings, shares, strict=True))
-        for layer in paintings[0]
-    }
 
 
 def first_picture(options: StyleOptions, photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
@@ -285,10 +618,19 @@ def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return scaled[top : top + height, left : left + width]
 
 
-def build_optimizer(options: StyleOptions) -> Optimizer:
+def to_image(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as an image: uint8, rounded, within 0..255."""
+    return np.clip(np.rint(pixels), 0, 255).astype("uint8")
+
+
+def build_optimizer(options: StyleOptions, steps: int, bounds: tuple[float, float]) -> Optimizer:
     """The optimiser asked for, at its own learning rate if none is given."""
-    if options.optimizer == "adam":
-        rate = Adam().learning_rate if options.learning_rate is None else options.learning_rate
-        return Adam(rate, steps=options.iterations, bounds=LEVELS)
+    smooth = bounds[1] == 255 and not options.jitter  # L-BFGS wants a loss that is the same function at each step
+    if (options.optimizer or ("lbfgs" if smooth else "adam")) == "adam":
+        # A step of Fourier coefficients is as large as Lucid's; one of pixels is in grey levels.
+        own = Adam().learning_rate if bounds[1] == 255 else 0.05
+        return Adam(own if options.learning_rate is None else options.learning_rate, steps=steps, bounds=bounds)
     rate = LBFGS().learning_rate if options.learning_rate is None else options.learning_rate
-    return LBFGS(rate, bounds=LEVELS)
+    if bounds[1] == 255:
+        return LBFGS(rate, history=options.history, bounds=bounds)
+    return LBFGS(rate, history=options.history, first_step=0.01, longest_step=0.1)

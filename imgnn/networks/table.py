@@ -14,7 +14,7 @@ import keras
 
 from imgnn.errors import InputError
 from imgnn.networks.names import Node, Source, graph, helper_of
-from imgnn.networks.network import Network
+from imgnn.networks.network import RAW, Network
 
 Pair = tuple[int, int]
 Shape = tuple[int | None, ...]
@@ -39,6 +39,12 @@ CAFFE_TYPES = {
     "WeightedSum": "Eltwise",
     "Multiply": "Eltwise",
     "Maximum": "Eltwise",
+}
+# Layers whose every value depends on the whole map that they are given.
+SEES_ALL = {
+    *("MVN", "BatchStatistics", "Reduction", "ArgMax", "Flatten", "Dense", "Reshape", "Permute", "Softmax"),
+    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "GroupNormalization", "LayerNormalization", "UpSampling2D"),
+    *("UnitNormalization", "SpectralNormalization", "Resizing", "Apply", "Slice", "Crop", "Tile", "Attention"),
 }
 ROLES = ("style", "content", "dream", "features", "classifier")
 
@@ -175,6 +181,44 @@ def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
     return LayerTable(size, tuple(rows), tuple(notes))
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Which pixels the values of some layers depend on, along one axis.
+
+    The value at position j of a layer of jump s sees the pixels from `j * s - before` to `j * s + after`, the last
+    one not included; of several layers the furthest count.
+
+    Attributes:
+        jumps: layer -> pixels between two neighbouring values.
+        before, after: pixels.
+    """
+
+    jumps: Mapping[str, int]
+    before: int
+    after: int
+
+
+def reach(network: Network, names: Sequence[str], size: Pair) -> tuple[Reach, Reach]:
+    """What the layers `names` see of a picture of `size`, down and across.
+
+    Raises:
+        InputError: a layer does not slide over the picture: it depends on all of it (a mean over the map), or on
+            more than can be known here.
+    """
+    values, _ = _propagate(graph(network.model), size)
+    jumps: list[dict[str, int]] = [{}, {}]
+    around = [(0, 0), (0, 0)]
+    for name in names:
+        layer, index = network.blobs.get(name) or (network.layers.get(name.removesuffix(RAW), name), 0)
+        value = values.get(Source(layer, 0, index))
+        if value is None or value.jump is None or value.around is None or any(jump % 1 for jump in value.jump):
+            raise InputError(f"layer {name} of {network.name} sees the whole picture at once, not a part of it")
+        for axis in (0, 1):
+            jumps[axis][name] = int(value.jump[axis])
+            around[axis] = _furthest([around[axis], value.around[axis]])
+    return Reach(jumps[0], *around[0]), Reach(jumps[1], *around[1])
+
+
 def fitting_sizes(network: Network) -> tuple[Sizes, Sizes]:
     """The heights and the widths that `network` takes, each with the other side as published.
 
@@ -232,11 +276,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Value:
-    """The output of one layer. Shape with the batch; `sees` and `jump` along height and width."""
+    """The output of one layer. Shape with the batch; `sees` and `jump` along height and width.
+
+    `around`: for both axes, how many pixels before the place of a value it sees, and how many from there on.
+    """
 
     shape: Shape
     sees: Pair | None
     jump: tuple[float, float] | None
+    around: tuple[Pair, Pair] | None = None
     window: Window | None = None
     macs: int = 0
 
@@ -261,7 +309,7 @@ def _propagate(nodes: list[Node], size: Pair) -> tuple[dict[Source, Value], Misf
             continue  # comes after the misfit
         if not node.sources:
             shape = node.layer.output.shape
-            picture = Value((None, *size, *shape[3:]), (1, 1), (1.0, 1.0))
+            picture = Value((None, *size, *shape[3:]), (1, 1), (1.0, 1.0), ((0, 1), (0, 1)))
             values[here] = picture if len(shape) == 4 else Value(shape, None, None)
             continue
         before = [values[source] for source in node.sources]
@@ -274,9 +322,10 @@ def _propagate(nodes: list[Node], size: Pair) -> tuple[dict[Source, Value], Misf
         source = by_name[node.sources[0].layer].layer
         window = _window(node.layer, before[0], source)
         sees, jump = _seen(before, node.layer, window)
+        around = _around(before, node.layer, window)
         macs = _macs(node.layer, before[0].shape, shapes[0])
         for index, shape in enumerate(shapes):
-            values[Source(node.name, node.call, index)] = Value(shape, sees, jump, window, macs)
+            values[Source(node.name, node.call, index)] = Value(shape, sees, jump, around, window, macs)
     return values, misfit
 
 
@@ -341,6 +390,27 @@ def _seen(before: Sequence[Value], layer: Any, window: Window | None) -> tuple[P
             after.append((r + d * (k - 1) * j, j * s))
     (down, down_jump), (across, across_jump) = after
     return (int(down), int(across)), (down_jump, across_jump)
+
+
+def _around(before: Sequence[Value], layer: Any, window: Window | None) -> tuple[Pair, Pair] | None:
+    """How far around its place a value sees, as `Value.around` has it; None where it sees all, or it is not known."""
+    if type(layer).__name__ in SEES_ALL or isinstance(layer, keras.Model) or (window and window.spreads):
+        return None
+    if any(value.around is None or value.jump is None for value in before):
+        return None
+    found = []
+    for axis in (0, 1):
+        first, last = _furthest([value.around[axis] for value in before])  # type: ignore[index]
+        if window is not None:
+            jump = int(max(value.jump[axis] for value in before))  # type: ignore[index]
+            pad, wide = window.pad[axis], window.dilation[axis] * (window.kernel[axis] - 1)
+            first, last = first + pad * jump, last + (wide - pad) * jump
+        found.append((first, last))
+    return found[0], found[1]
+
+
+def _furthest(pairs: Sequence[Pair]) -> Pair:
+    return max(first for first, _ in pairs), max(last for _, last in pairs)
 
 
 def _macs(layer: Any, before: Shape, after: Shape) -> int:

@@ -1,60 +1,137 @@
 """Evaluate, move, report: until the steps are done, the user says stop, or the numbers run away."""
 
 import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from keras import ops
+
 from imgnn.backend import Evaluate, Tensor
-from imgnn.optimize.optimizers import Optimizer
+from imgnn.optimize.optimizers import Optimizer, tensor
 from imgnn.runs import Reporter
 
+Ending = Literal["done", "interrupted", "diverged", "plateau", "time"]
 
-@dataclass(frozen=True)
-class Outcome:
-    """Where an optimisation ended.
+PATIENCE = 50  # evaluations over which the loss must have fallen by the tolerance
+RUNAWAY = 20  # evaluations of which none came below the first, and the last is above it: the steps are too long
+
+
+@dataclass
+class Run:
+    """Where an optimisation is, or ended.
 
     Attributes:
-        values: the values with the lowest loss of all that were evaluated.
+        values: where the next evaluation is made.
+        best: the values with the lowest loss of all that were evaluated.
         loss: their loss.
-        step: the evaluation that found them, counted from 1; 0 if there was none.
-        steps: how many evaluations were made.
-        ended: "done"; "interrupted" by Ctrl-C; "diverged": the last loss was not finite.
+        found: the evaluation that found them, counted from 1; 0 if there was none.
+        steps: evaluations made.
+        first: the first loss.
+        mark: the lowest loss when it was last looked at whether it still falls.
+        mean: the mean of the iterates, exponentially weighted; None if it is not asked for.
+        ended: "done"; "interrupted" by Ctrl-C; "diverged": the loss is not finite, or rose and stayed there;
+            "plateau": it fell no more; "time": there was no more of it.
     """
 
     values: Tensor
-    loss: float
-    step: int
-    steps: int
-    ended: Literal["done", "interrupted", "diverged"] = "done"
+    best: Tensor
+    loss: float = math.inf
+    found: int = 0
+    steps: int = 0
+    first: float = math.inf
+    mark: float = math.inf
+    mean: Tensor | None = None
+    ended: Ending = "done"
+
+    @classmethod
+    def start(cls, values: Tensor) -> "Run":
+        """A run that has not begun."""
+        return cls(values, values)
+
+    @property
+    def result(self) -> Tensor:
+        """What it came to: the mean of the iterates, or the best of them."""
+        return self.best if self.mean is None else self.mean
+
+    def state(self) -> dict[str, Tensor]:
+        """All of it, by name; nothing is copied."""
+        kept = {"values": self.values, "best": self.best}
+        if self.mean is not None:
+            kept["mean"] = self.mean
+        return kept | {"numbers": np.array([self.loss, self.found, self.steps, self.first, self.mark])}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, np.ndarray]) -> "Run":
+        """The run that was kept."""
+        loss, found, steps, first, mark = (float(number) for number in state["numbers"])
+        mean = tensor(state["mean"]) if "mean" in state else None
+        return cls(tensor(state["values"]), tensor(state["best"]), loss, int(found), int(steps), first, mark, mean)
 
 
-def minimise(start: Tensor, evaluate: Evaluate, optimizer: Optimizer, steps: int, reporter: Reporter) -> Outcome:
+def minimise(
+    run: Run,
+    evaluate: Evaluate,
+    optimizer: Optimizer,
+    steps: int,
+    reporter: Reporter,
+    *,
+    average: float = 0.0,
+    tolerance: float = 0.0,
+    deadline: float = math.inf,
+    watch: Callable[[Run], None] = lambda run: None,
+) -> Run:
     """Lower a loss step by step.
 
     Without a line search the loss may rise now and then; the best values are kept, not the last.
 
     Args:
-        start: the values to begin with.
-        evaluate: `backend.value_and_grad` of the loss.
-        steps: evaluations of the loss; the last one is not followed by a move.
+        run: where to begin, and what is changed.
+        evaluate: `values -> (loss, parts, gradient)`.
+        steps: evaluations of the loss, those of `run` counted; the last one is not followed by a move.
         reporter: told the loss and its parts at each step.
+        average: how much of the mean of the iterates is kept in a step, 0..1 (CKP's `--avg-decay`); 0: no mean.
+        tolerance: it ends when the loss has fallen by less than this share of it in 50 evaluations.
+        deadline: it ends when `time.monotonic()` has come to this.
+        watch: called after each step.
     """
-    values, best, lowest, found, done = start, start, math.inf, 0, 0
-    ended: Literal["done", "interrupted", "diverged"] = "done"
-    reporter.begin("Optimising", steps, "steps")
+    run.ended = "done"
     try:
-        while done < steps:
-            here = values
+        while run.steps < steps:
+            if time.monotonic() >= deadline and run.steps:
+                run.ended = "time"
+                break
+            here = run.values
             values, loss, parts = optimizer.step(here, evaluate)
             loss = float(loss)
-            done += 1
             if not math.isfinite(loss):
-                ended = "diverged"
+                run.steps, run.ended = run.steps + 1, "diverged"
                 break
-            if loss < lowest:
-                best, lowest, found = here, loss, done
-            reporter.advance(done, loss=loss, **{name: float(part) for name, part in parts.items()})
+            run.values, run.steps = values, run.steps + 1
+            if run.steps == 1:
+                run.first = loss
+            if loss < run.loss:
+                run.best, run.loss, run.found = here, loss, run.steps
+            if average:
+                run.mean = average_of(run, here, average)
+            if run.steps == RUNAWAY and run.found == 1 and loss > run.first:
+                run.ended = "diverged"
+                break
+            reporter.advance(run.steps, loss=loss, **{name: float(part) for name, part in parts.items()})
+            watch(run)
+            if run.steps % PATIENCE == 0:
+                if run.mark - run.loss < tolerance * abs(run.loss):
+                    run.ended = "plateau"
+                    break
+                run.mark = run.loss
     except KeyboardInterrupt:
-        ended = "interrupted"
-    reporter.end()
-    return Outcome(best, lowest, found, done, ended)
+        run.ended = "interrupted"
+    return run
+
+
+def average_of(run: Run, here: Tensor, keep: float) -> Tensor:
+    """The mean of the iterates with `here` in it; the first few weigh as many, so that it does not lag at the start."""
+    keep = min(keep, 1.0 - 1.0 / run.steps)
+    return here if run.mean is None else ops.add(keep * run.mean, (1.0 - keep) * here)

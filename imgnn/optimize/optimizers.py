@@ -5,8 +5,10 @@ All their arrays stay on the device. A step costs one evaluation of the loss and
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
 from keras import ops
 
 from imgnn.backend import Evaluate, Parts, Tensor, compiled
@@ -19,6 +21,12 @@ class Optimizer(Protocol):
 
     def step(self, x: Tensor, evaluate: Evaluate) -> tuple[Tensor, Tensor, Parts]:
         """Evaluate at `x` and move: the next `x`, and the loss and its parts at the one received."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it remembers, by name; nothing is copied."""
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Remember this instead: the next step is the one that would have followed, to the last bit."""
 
 
 class Adam:
@@ -61,6 +69,14 @@ class Adam:
         move = left * self.learning_rate * mean / (ops.sqrt(square) + self.epsilon)
         return ops.clip(x - move, *self.bounds), loss, parts
 
+    def state(self) -> dict[str, Tensor]:
+        return {"steps": self.steps, "epsilon": self.epsilon, "mean": self.mean, "square": self.square}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self.steps = int(state["steps"])
+        if self.steps:
+            self.epsilon, self.mean, self.square = (tensor(state[name]) for name in ("epsilon", "mean", "square"))
+
 
 class LBFGS:
     """Steps along the curve of the loss as the last few steps and their gradients tell it; no line search.
@@ -81,7 +97,7 @@ class LBFGS:
     def __init__(
         self,
         learning_rate: float = 1.0,
-        history: int = 10,
+        history: int = 100,
         first_step: float = 1.0,
         longest_step: float = 10.0,
         bounds: tuple[float, float] = UNBOUNDED,
@@ -101,14 +117,13 @@ class LBFGS:
         if self.last is not None:
             move, change = self.last[0], gradient - self.last[1]
             if float(ops.sum(move * change)) > 0:  # the loss curves upwards, as it does near a minimum
-                if not self.moves:
-                    # Zeros say nothing; with them the history, and so the compiled function, has one length only.
-                    self.moves.extend([ops.zeros_like(x)] * self.history)
-                    self.changes.extend([ops.zeros_like(x)] * self.history)
                 self.moves.append(move)
                 self.changes.append(change)
         if self.moves:
-            direction = self.direction(gradient, tuple(self.moves), tuple(self.changes))
+            # Zeros say nothing; with them the compiled function meets a few lengths of history only.
+            missing = min(-len(self.moves) % 10, self.history - len(self.moves))
+            padding = (ops.zeros_like(x),) * missing
+            direction = self.direction(gradient, (*padding, *self.moves), (*padding, *self.changes))
             move = direction * ops.minimum(self.learning_rate, self.longest_step / (mean_size(direction) + 1e-30))
         else:
             move = -gradient * (self.learning_rate * self.first_step / (mean_size(gradient) + 1e-30))
@@ -116,10 +131,25 @@ class LBFGS:
         self.last = (there - x, gradient)
         return there, loss, parts
 
+    def state(self) -> dict[str, Tensor]:
+        kept = [*self.moves, *self.changes, *(self.last or ())]
+        return {"pairs": len(self.moves), **{f"{i}": each for i, each in enumerate(kept)}}
 
-def mean_size(tensor: Tensor) -> Tensor:
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        pairs, kept = int(state["pairs"]), [tensor(state[f"{i}"]) for i in range(len(state) - 1)]
+        self.moves = deque(kept[:pairs], maxlen=self.history)
+        self.changes = deque(kept[pairs : 2 * pairs], maxlen=self.history)
+        self.last = (kept[-2], kept[-1]) if len(kept) > 2 * pairs else None
+
+
+def tensor(values: np.ndarray) -> Tensor:
+    """Numbers of a file, on the device."""
+    return ops.convert_to_tensor(values)
+
+
+def mean_size(values: Tensor) -> Tensor:
     """The mean of the absolute values."""
-    return ops.mean(ops.abs(tensor))
+    return ops.mean(ops.abs(values))
 
 
 def _lbfgs_direction(gradient: Tensor, moves: tuple[Tensor, ...], changes: tuple[Tensor, ...]) -> Tensor:

@@ -1,41 +1,76 @@
-"""What is optimised: the numbers that stand for a picture, and how they become the network's `x`."""
+"""What is optimised: the numbers that stand for a picture, and how they become its pixels."""
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from keras import ops
 
-from imgnn.backend import Tensor
-from imgnn.images.preprocess import preprocess
+from imgnn.backend import Tensor, value_and_grad
+from imgnn.images.preprocess import LUMA, constants
 from imgnn.images.preprocessing import Preprocessing
+from imgnn.optimize.fourier import Fourier
+
+LEVELS = (0.0, 255.0)  # what a pixel of a file can be: a loss that is lowered by brighter ones is lost when it is saved
 
 
-@dataclass(frozen=True)
+class Parameter(Protocol):
+    """Numbers that stand for a picture; pixels are `(1, height, width, 3)`, RGB, 0..255."""
+
+    bounds: tuple[float, float]  # what no number may leave
+
+    def pixels(self, values: Tensor) -> Tensor:
+        """The picture that the numbers stand for."""
+
+    def values(self, pixels: Tensor) -> Tensor:
+        """The numbers that stand for a picture."""
+
+    def pull(self, values: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient by the numbers, of that by the pixels."""
+
+
 class Pixels:
-    """The pixels themselves, `(1, height, width, channels)` on the scale 0..255, in the network's channel order.
+    """The pixels themselves."""
 
-    Every network wants its own `x`; on the scale of the picture a step of the optimiser and a difference
-    between neighbours mean the same with all of them.
+    bounds = LEVELS
 
-    Attributes:
-        black: what a black pixel is as `x`, one number per channel.
-        white: the same for a white one. All between lie on the straight line.
+    def pixels(self, values: Tensor) -> Tensor:
+        return values
+
+    def values(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+    def pull(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class FourierPixels:
+    """Decorrelated Fourier coefficients (`fourier.py`): a step changes all scales alike, not the finest alone.
+
+    Args:
+        size: `(height, width)`, pixels.
     """
 
-    black: np.ndarray
-    white: np.ndarray
+    bounds = (-np.inf, np.inf)  # the sigmoid keeps the pixels within 0..255
 
-    @classmethod
-    def of(cls, preprocessing: Preprocessing) -> "Pixels":
-        """The pixels of a network with this preprocessing."""
-        ends = preprocess(np.array([[[[0, 0, 0], [255, 255, 255]]]], "uint8"), preprocessing)
-        return cls(black=ends[0, 0, 0], white=ends[0, 0, 1])
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.fourier = Fourier.of(size)
+        self._pull = value_and_grad(lambda values, slope: (ops.sum(slope * self.pixels(values)), {}))
 
-    def to_x(self, values: Tensor) -> Tensor:
-        """`x` of pixels; differentiable."""
-        scale = ops.convert_to_tensor((self.white - self.black) / 255)
-        return values * scale + ops.convert_to_tensor(self.black)
+    def pixels(self, values: Tensor) -> Tensor:
+        return self.fourier.to_pixels(values)
 
-    def from_x(self, x: np.ndarray) -> np.ndarray:
-        """Pixels of `x`."""
-        return (x - self.black) * (255 / (self.white - self.black))
+    def values(self, pixels: Tensor) -> Tensor:
+        return ops.convert_to_tensor(self.fourier.from_pixels(pixels))
+
+    def pull(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return self._pull(values, gradient)[2]
+
+
+def to_x(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """The network's `x` of pixels `(1, height, width, 3)`, RGB, 0..255: `images.preprocess`, on the device."""
+    mean, scale = (ops.convert_to_tensor(each) for each in constants(preprocessing))
+    if preprocessing.channel_order == "GREY":
+        pixels = ops.sum(pixels * ops.convert_to_tensor(LUMA), axis=-1, keepdims=True)
+    elif preprocessing.channel_order == "BGR":
+        pixels = ops.flip(pixels, axis=-1)
+    return (pixels - mean) * scale

@@ -1,19 +1,22 @@
 import json
+import re
 
+import numpy as np
 import pytest
 
-from imgnn.images.files import read_settings
-from imgnn.optimize import loop
+from imgnn.cli.style import parse_seconds
+from imgnn.images.files import load_image, read_settings
+from imgnn.runs import Onward
 
-QUICK = ("--network", "random", "--size", 48, "--iterations", 2, "--style-layers", "relu1,relu2")
+QUICK = ("--network", "random", "--size", 48, "--iterations", 2, "--style-layers", "relu1,relu2=2")
 
 
 def test_style_prints_the_path_of_the_picture(cli, tiny_image, tmp_path):
     out = tmp_path / "out.jpg"
     result = cli("style", tiny_image, tiny_image, *QUICK, "-o", out)
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
-    assert "random, 32 x 48 pixels (height x width), 2 steps on the " in result.stderr
-    assert read_settings(out)["style_layers"] == ["relu1", "relu2"]
+    assert "random, 32 x 48 pixels (height x width); 2 steps on the " in result.stderr
+    assert list(read_settings(out)["style_factors"]) == ["relu1", "relu2"]
 
 
 def test_style_names_its_output_after_both_pictures(cli, tiny_image, tmp_path, monkeypatch):
@@ -27,28 +30,79 @@ def test_style_gives_its_result_as_json(cli, tiny_image, tmp_path):
     found = json.loads(cli("style", tiny_image, tiny_image, *QUICK, "-o", out, "--json").stdout)
     assert found.pop("loss") > 0
     assert found.pop("seconds") > 0
-    assert found == {"path": str(out), "size": [32, 48], "network": "random", "steps": 2}
+    assert set(found.pop("parts")) == {"content", "style", "tv"}
+    assert found == {"path": str(out), "size": [32, 48], "network": "random", "steps": 2, "ended": "done"}
 
 
 def test_several_styles_are_blended(cli, tiny_image, tmp_path):
     out = tmp_path / "out.png"
     assert cli("style", tiny_image, tiny_image, tiny_image, *QUICK, "--style-blend", "3,1", "-o", out).exit_code == 0
-    assert read_settings(out)["style_blend"] == [0.75, 0.25]
+    assert read_settings(out)["shares"] == [0.75, 0.25]
 
 
-def test_ctrl_c_saves_and_exits_130(cli, tiny_image, tmp_path, monkeypatch):
-    out = tmp_path / "out.png"
+def test_ctrl_c_saves_exits_130_and_resume_goes_on(cli, tiny_image, tmp_path, monkeypatch):
+    out, words = tmp_path / "out.png", ("style", tiny_image, tiny_image, *QUICK, "--iterations", 30)
+    advance = Onward.advance
 
-    def interrupted(start, evaluate, optimizer, steps, reporter):
-        return loop.Outcome(start, 0.5, 118, 120, "interrupted")
+    def interrupted(self, done, **facts):
+        advance(self, done, **facts)
+        if done == 12:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr("imgnn.jobs.style.minimise", interrupted)
-    result = cli("style", tiny_image, tiny_image, *QUICK, "--iterations", 300, "-o", out)
+    monkeypatch.setattr(Onward, "advance", interrupted)
+    result = cli(*words, "-o", out)
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.endswith(
-        f"Interrupted: stopped at step 120 of 300; the best picture so far, of step 118, saved to {out}\n"
+        f"Interrupted: stopped at step 12 of 30; the best picture so far was saved to {out}\n"
+        "Try: the same command with --resume goes on from here\n"
     )
     assert out.is_file()
+    monkeypatch.setattr(Onward, "advance", advance)
+    assert cli(*words, "-o", out, "--resume").stdout == f"{out}\n"
+    assert read_settings(out)["steps"] == 30
+
+
+def test_rerun_does_again_what_made_a_picture_and_changes_what_is_asked(cli, tiny_image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli("style", tiny_image, tiny_image, *QUICK, "--seed", 4, "--init", "random", "-o", "first.png")
+    assert cli("style", "--rerun", "first.png").stdout == "first-again.png\n"
+    np.testing.assert_array_equal(load_image("first.png"), load_image("first-again.png"))
+    cli("style", "--rerun", "first.png", "--size", 60, "-o", "larger.png")
+    settings = read_settings("larger.png")
+    assert (settings["size"], settings["seed"], list(settings["style_factors"])) == (60, 4, ["relu1", "relu2"])
+    tiny_image.write_bytes(tiny_image.read_bytes() + b" ")
+    assert "is not the file that it was when first.png was made" in cli("style", "--rerun", "first.png").stderr
+
+
+def test_rerun_wants_a_picture_of_style(cli, tiny_image):
+    result = cli("style", "--rerun", tiny_image)
+    assert result.exit_code == 1
+    assert "it is not a picture of imgnn style" in result.stderr
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(cli, tiny_image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("style", tiny_image, tiny_image, *QUICK, "--dry-run")
+    assert result.exit_code == 0
+    assert "32 x 48: 2 steps" in result.stdout
+    assert "of memory" in result.stdout
+    assert json.loads(cli("style", tiny_image, tiny_image, *QUICK, "--dry-run", "--json").stdout)["steps"] == [2]
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.png"]
+
+
+def test_grid_draws_a_sheet(cli, tiny_image, tmp_path):
+    out = tmp_path / "sheet.png"
+    assert cli("style", tiny_image, tiny_image, *QUICK, "-o", out, "--grid", "tv-weight=0,1").stdout == f"{out}\n"
+    assert (tmp_path / "sheet_tv-weight=1.png").is_file()
+
+
+def test_verbose_gives_the_weights_in_gatys_units(cli, tiny_image, tmp_path):
+    """relu1 has 32 channels: 4 w / 32²; the content layer relu2 16 x 24 positions: 2 w / (32 * 16 * 24)."""
+    said = cli("style", tiny_image, tiny_image, *QUICK, "-o", tmp_path / "out.png", "-v").stderr
+    own, gatys = re.search(r"style relu1: weight (\S+); in Gatys' units (\S+)", said).groups()
+    assert float(gatys) == pytest.approx(4 * float(own) / 32**2, rel=1e-3)
+    own, gatys = re.search(r"content relu2: weight (\S+); in Gatys' units (\S+)", said).groups()
+    assert float(gatys) == pytest.approx(2 * float(own) / (32 * 16 * 24), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +134,24 @@ def test_bad_input_is_one_line(cli, tiny_image, words, message):
         ["--style-weight", "inf"],
         ["--style-blend", "much"],
         ["--style-layers", "a,,b"],
+        ["--style-layers", "a=much"],
+        ["--max-time", "soon"],
+        ["--grid", "style-weight"],
+        ["--grid", "style-layers=a,b"],
+        ["--grid", "size=large,larger"],
     ],
     ids=str,
 )
 def test_a_bad_option_is_a_usage_error(cli, tiny_image, words):
     assert cli("style", tiny_image, tiny_image, *words).exit_code == 2
+
+
+def test_a_style_is_expected(cli, tiny_image):
+    result = cli("style", tiny_image)
+    assert result.exit_code == 2
+    assert "CONTENT and at least one STYLE are expected" in result.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400), ("2 min", 120)])
+def test_times_have_units(text, seconds):
+    assert parse_seconds(text) == seconds

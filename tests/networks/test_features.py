@@ -4,7 +4,8 @@ import pytest
 from keras import layers
 
 from imgnn.errors import InputError, UnknownNameError
-from imgnn.networks.features import cut
+from imgnn.networks.features import cut, look
+from imgnn.networks.names import network_of
 from imgnn.networks.network import Network
 
 
@@ -72,3 +73,23 @@ def test_a_network_of_two_inputs_takes_no_picture():
     network = Network("pair", keras.Model(inputs, layers.Add(name="sum")(inputs)), None, {}, {})
     with pytest.raises(InputError, match="pair takes 2 inputs"):
         cut(network, ("sum",), (4, 4))
+
+
+@pytest.mark.parametrize("name", ["squeezenet-v1.1", "vgg16"])
+def test_average_pooling_takes_the_mean_of_each_window(name, random):
+    """Of the first pooling layer, at a size where no window is cut short."""
+    network, size = network_of(name), (43, 51) if name == "squeezenet-v1.1" else (32, 40)
+    before, after = {"squeezenet-v1.1": ("conv1", "pool1"), "vgg16": ("conv1_2", "pool1")}[name]
+    seen = look(network, (before, after), size, pooling="average")(random.random((1, *size, 3), dtype="float32"))
+    maps, side, step = np.asarray(seen[before])[0], *((3, 2) if name == "squeezenet-v1.1" else (2, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(maps, (side, side), axis=(0, 1))[::step, ::step]
+    np.testing.assert_allclose(np.asarray(seen[after])[0], windows.mean(axis=(-2, -1)), rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_gives_float32_features_near_those_of_float32(random):
+    network, x = network_of("random"), random.normal(0, 50, (1, 40, 40, 3)).astype("float32")
+    exact, near = (look(network, ("relu4",), (40, 40), precision=kind)(x)["relu4"] for kind in ("float32", "bfloat16"))
+    exact, near = np.asarray(exact), np.asarray(near)
+    assert near.dtype == np.float32
+    error = np.linalg.norm(near - exact) / np.linalg.norm(exact)
+    assert 1e-4 < error < 2e-2, "eight bits of mantissa, and not twenty-four"

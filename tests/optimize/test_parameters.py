@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from imgnn.backend import value_and_grad
 from imgnn.images.preprocess import preprocess
 from imgnn.images.preprocessing import Preprocessing
-from imgnn.optimize.parameters import Pixels
+from imgnn.optimize.parameters import FourierPixels, Pixels, to_x
 
 
 @pytest.mark.parametrize(
@@ -16,12 +17,27 @@ from imgnn.optimize.parameters import Pixels
     ],
     ids=["caffe", "scaled", "grey"],
 )
-def test_pixels_are_the_picture_whatever_the_network_wants(preprocessing, random):
+def test_pixels_become_x_as_images_do(preprocessing, random):
     image = random.integers(0, 256, (5, 7, 3), dtype="uint8")
-    x, pixels = preprocess(image, preprocessing), Pixels.of(preprocessing)
-    values = pixels.from_x(x)
-    np.testing.assert_allclose(ops.convert_to_numpy(pixels.to_x(ops.convert_to_tensor(values))), x, atol=1e-4)
-    order = {"RGB": image, "BGR": image[..., ::-1]}.get(preprocessing.channel_order)
-    if order is None:
-        order = image @ np.array([[0.299], [0.587], [0.114]])  # ITU-R BT.601
-    np.testing.assert_allclose(values[0], order, atol=1e-3)
+    pixels = ops.convert_to_tensor(image[None].astype("float32"))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(to_x(pixels, preprocessing)), preprocess(image, preprocessing), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("parameter", [Pixels(), FourierPixels((6, 9))], ids=["pixels", "fourier"])
+def test_values_stand_for_the_pixels_that_they_were_made_of(parameter, random):
+    pixels = random.uniform(2, 253, (1, 6, 9, 3)).astype("float32")
+    values = parameter.values(ops.convert_to_tensor(pixels))
+    np.testing.assert_allclose(ops.convert_to_numpy(parameter.pixels(values)), pixels, atol=0.05)
+
+
+@pytest.mark.parametrize("parameter", [Pixels(), FourierPixels((6, 9))], ids=["pixels", "fourier"])
+def test_a_gradient_by_the_pixels_is_pulled_back_to_the_values(parameter, random):
+    weights = ops.convert_to_tensor(random.standard_normal((1, 6, 9, 3)).astype("float32"))
+    values = parameter.values(ops.convert_to_tensor(random.uniform(50, 200, (1, 6, 9, 3)).astype("float32")))
+    _, _, wanted = value_and_grad(lambda v: (ops.sum(weights * parameter.pixels(v) ** 2), {}))(values)
+    slope = 2 * weights * parameter.pixels(values)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(parameter.pull(values, slope)), ops.convert_to_numpy(wanted), rtol=1e-3, atol=1e-2
+    )

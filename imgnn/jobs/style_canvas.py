@@ -1,0 +1,280 @@
+"""Style transfer at one size: what the picture should become, and how far it is from that."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from imgnn import backend
+from imgnn.backend import Parts, Tensor
+from imgnn.errors import InputError
+from imgnn.images.masks import load_mask, pool_mask
+from imgnn.images.preprocessing import Preprocessing
+from imgnn.images.resize import fit_long_side, resize
+from imgnn.networks.features import count_activations, cut, look
+from imgnn.networks.network import Network
+from imgnn.networks.table import reach
+from imgnn.optimize.evaluate import Picture, Tiled, Whole
+from imgnn.optimize.objectives import NOWHERE, Objective, Scene, content_loss, dream_loss, style_loss, tv_loss
+from imgnn.optimize.parameters import FourierPixels, Parameter, Pixels, to_x
+from imgnn.optimize.tiles import Tile, cut_tiles
+from imgnn.options import LayerChoice, StyleOptions
+from imgnn.runs import Reporter
+
+Size = tuple[int, int]
+TERMS = ("content", "style", "tv", "dream")
+SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is painted, like what, and who judges.
+
+    Attributes:
+        photo, paintings: uint8 `(height, width, 3)`, RGB, as large as their files.
+        original: the photo before its colours were changed.
+        names: the files, for messages: the photo's first.
+        shares: how much of each painting; they add up to 1.
+        network: sees them.
+        content, style: its layers, with their factors.
+        precision: what it computes in.
+    """
+
+    photo: np.ndarray
+    original: np.ndarray
+    paintings: tuple[np.ndarray, ...]
+    names: tuple[Path, ...]
+    shares: tuple[float, ...]
+    network: Network
+    content: Mapping[str, float]
+    style: Mapping[str, float]
+    precision: Any
+    options: StyleOptions = field(default_factory=StyleOptions)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All that are looked at, each once."""
+        options = self.options
+        content = self.content if options.content_weight else ()
+        style = self.style if options.style_weight else ()
+        return tuple(dict.fromkeys([*content, *style, *(choice.name for choice in options.dream)]))
+
+    def size(self, side: int) -> Size:
+        """The picture's, when its long side is `side` pixels."""
+        return fit_long_side(self.photo.shape[:2], side)
+
+
+class Canvas:
+    """A picture of one size.
+
+    Args:
+        subject: what it is made of.
+        side: its long side, pixels.
+        dreaming: whether the layers of `options.dream` take part.
+        reporter: told when a tile had to be made smaller.
+    """
+
+    def __init__(self, subject: Subject, side: int, *, dreaming: bool, reporter: Reporter) -> None:
+        self.subject, self.options, self.reporter = subject, subject.options, reporter
+        self.size = subject.size(side)
+        self.parameter: Parameter = FourierPixels(self.size) if self.options.parameter == "fourier" else Pixels()
+        self.photo = resize(subject.photo, self.size)
+        self.paintings = [
+            resize(each, fit_long_side(each.shape[:2], max(1, round(side * self.options.style_scale))))
+            for each in subject.paintings
+        ]
+        self.tile = first_tile(subject, self.size)
+        self.masks = [load_mask(path, self.size, like=subject.names[0]) for path in self.options.masks]
+        self.factors: dict[str, Tensor] = {}
+        self.steps = 0  # evaluations before this one: of the jitter's numbers
+        self.dreaming = dreaming
+        self.picture = self.fitting(self.build)
+
+    def evaluate(self, values: Tensor) -> tuple[Tensor, Parts, Tensor]:
+        """The loss at the values of the parameter, its parts, and its gradient by the values."""
+        pixels = self.parameter.pixels(values)
+        scene: Scene = self.factors
+        shift = (0, 0)
+        if self.options.jitter:
+            random = np.random.default_rng((self.options.seed, *self.size, self.steps))
+            shift = tuple(random.integers(-self.options.jitter, self.options.jitter + 1, 2).tolist())
+            pixels = ops.roll(pixels, shift, (1, 2))
+            if self.options.content_weight:
+                photo = ops.roll(to_pixels(self.photo), shift, (1, 2))
+                seen = self.features(photo, tuple(self.subject.content))
+                scene = {**scene, **{f"photo:{name}": each for name, each in seen.items()}}
+        self.steps += 1
+        loss, parts, gradient = self.fitting(lambda: self.picture(pixels, scene))
+        if self.options.jitter:
+            gradient = ops.roll(gradient, (-shift[0], -shift[1]), (1, 2))
+        return loss, parts, self.parameter.pull(values, gradient)
+
+    def fitting(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives; each time the memory does not suffice for it, with tiles of half the side."""
+        while True:
+            try:
+                return work()
+            except Exception as error:
+                smaller = (self.tile or max(self.size)) // 2
+                if not backend.is_out_of_memory(error) or smaller < SMALLEST_TILE:
+                    raise
+                self.tile = smaller
+                self.reporter.note(f"not enough memory: going on with tiles of {smaller} pixels")
+                self.picture = self.build()
+
+    def build(self) -> Picture:
+        """What evaluates the picture, with the targets of photo and paintings."""
+        options, subject = self.options, self.subject
+        objective = options.tv_weight * tv_loss()
+        scene: dict[str, Any] = {}
+        if options.content_weight:
+            targets = self.features(to_pixels(self.photo), tuple(subject.content))
+            if self.tile:  # a part of it for each tile
+                scene |= {f"photo:{name}": each for name, each in targets.items()}
+            objective += options.content_weight * content_loss(
+                targets, subject.content, strength=options.content_weight if options.normalise_gradients else None
+            )
+        if options.style_weight:
+            grams = [self.grams(each) for each in self.paintings]
+            targets = {name: ops.stack([each[name] for each in grams]) for name in subject.style}
+            shares: Sequence[float] = subject.shares
+            if self.masks:
+                scene |= self.regions()
+            else:
+                targets = {
+                    name: ops.tensordot(ops.convert_to_tensor(np.array(shares, "float32")), each, 1)[None]
+                    for name, each in targets.items()
+                }
+                shares = (1.0,)
+            objective += options.style_weight * style_loss(
+                targets, subject.style, shares, strength=options.style_weight if options.normalise_gradients else None
+            )
+        if self.dreaming:
+            objective += 1.0 * dream_loss(options.dream)
+        return self.evaluator(objective, subject.layers, self.size, scene)
+
+    def evaluator(self, objective: Objective, layers: Sequence[str], size: Size, scene: Scene = NOWHERE) -> Any:
+        """Of pictures of a size, as a whole or in tiles."""
+        if self.tile is None:
+            return Whole(self.see(layers, size), objective, scene)
+        tiles, window = self.tiles(layers, size)
+        sizes = {name: each.shape[1:3] for name, each in cut(self.subject.network, layers, window).output.items()}
+        return Tiled(self.see(layers, window), objective, tiles, sizes, scene)
+
+    def tiles(self, layers: Sequence[str], size: Size) -> tuple[list[Tile], Size]:
+        """The tiles of a picture, and the size of their windows."""
+        tiles = cut_tiles(size, reach(self.subject.network, layers, size), self.tile or max(size))
+        first = tiles[0]
+        return tiles, (first.down.stop - first.down.start, first.across.stop - first.across.start)
+
+    def see(self, layers: Sequence[str], size: Size) -> Callable[[Tensor], Mapping[str, Tensor]]:
+        """Pixels `(1, *size, 3)` -> features."""
+        network, preprocessing = self.subject.network, preprocessing_of(self.subject.network)
+        features = look(network, layers, size, precision=self.subject.precision, pooling=self.options.pooling)
+        return lambda pixels: features(to_x(pixels, preprocessing))
+
+    def features(self, pixels: Tensor, layers: Sequence[str]) -> dict[str, Any]:
+        """The features of a whole picture; of one that is looked at in tiles, in main memory."""
+        size = tuple(pixels.shape[1:3])
+        if self.tile is None:
+            return dict(self.see(layers, size)(pixels))
+        tiles, window = self.tiles(layers, size)
+        see, whole = self.see(layers, window), ops.convert_to_numpy(pixels)
+        shapes = {name: each.shape for name, each in cut(self.subject.network, layers, size).output.items()}
+        found = {name: np.zeros((1, *shape[1:]), "float32") for name, shape in shapes.items()}
+        for tile in tiles:
+            for name, each in see(ops.convert_to_tensor(whole[tile.window])).items():
+                part, place = ops.convert_to_numpy(each), found[name][tile.of_layer(name, each.shape[1:3])]
+                own = tile.own(name)
+                place[own] = part[own]
+        return found
+
+    def grams(self, painting: np.ndarray) -> dict[str, Tensor]:
+        """The Gram matrices of a painting: layer -> `(channels, channels)`."""
+        layers = tuple(self.subject.style)
+        nothing = style_loss(dict.fromkeys(layers, ()))
+        pixels = to_pixels(painting)
+        if self.tile is None:
+            sums = nothing.sums(self.see(layers, painting.shape[:2])(pixels))["style"]
+        else:
+            sums = self.evaluator(nothing, layers, painting.shape[:2]).totals(ops.convert_to_numpy(pixels))["style"]
+        return {
+            name: sums[f"products:{name}:0"] / (sums[f"area:{name}:0"] * sums[f"products:{name}:0"].shape[-1])
+            for name in layers
+        }
+
+    def regions(self) -> dict[str, np.ndarray]:
+        """How much of each position of the style layers belongs to each style."""
+        sizes = {
+            name: each.shape[1:3]
+            for name, each in cut(self.subject.network, tuple(self.subject.style), self.size).output.items()
+        }
+        return {
+            f"regions:{name}": np.stack([pool_mask(mask, size) for mask in self.masks], axis=-1)[None]
+            for name, size in sizes.items()
+        }
+
+    def weigh_dream(self, values: Tensor) -> None:
+        """Let the dream pull by `options.dream_weight` of what the style pulls at these values."""
+        lengths = {}
+        for alone in ("style", "dream"):
+            self.factors = {f"factor:{name}": ops.convert_to_tensor(float(name == alone)) for name in TERMS}
+            lengths[alone] = float(ops.sqrt(ops.sum(ops.square(self.evaluate(values)[2]))))
+        factor = self.options.dream_weight * lengths["style"] / (lengths["dream"] or 1.0)
+        self.factors = {f"factor:{name}": ops.convert_to_tensor(factor if name == "dream" else 1.0) for name in TERMS}
+
+
+def preprocessing_of(network: Network) -> Preprocessing:
+    """How a picture becomes its input.
+
+    Raises:
+        InputError: nobody knows.
+    """
+    if network.preprocessing is None:
+        raise InputError(f"{network.name} does not say how a picture becomes its input")
+    return network.preprocessing
+
+
+def to_pixels(image: np.ndarray) -> Tensor:
+    """An image as pixels: float32 `(1, height, width, 3)`."""
+    return ops.convert_to_tensor(np.asarray(image, "float32")[None])
+
+
+def needed_memory(subject: Subject, size: Size) -> float:
+    """About how many bytes the evaluation of a picture in one piece takes.
+
+    Each activation is kept for the gradient, beside the gradient itself. (Measured with SqueezeNet v1.1 at 512 to 1536
+    pixels: the process has 0.9 to 1.1 times that, and 0.6 GB for TensorFlow.)
+    """
+    number = {"float32": 4.0, "bfloat16": 2.0}[subject.precision]
+    return 2 * number * count_activations(subject.network, subject.layers, size) if subject.layers else 0.0
+
+
+def first_tile(subject: Subject, size: Size) -> int | None:
+    """The side of the tiles, pixels; None where the picture is looked at as a whole.
+
+    Raises:
+        InputError: tiles are needed, and a layer sees the whole picture at once.
+    """
+    wanted = subject.options.tile_size
+    there = backend.memory() if backend.device() == "cpu" else None
+    if wanted is None and (there is None or needed_memory(subject, size) < 0.6 * there):
+        return None
+    if wanted is None and there is not None:
+        wanted = int(math.sqrt(0.3 * there / needed_memory(subject, size) * size[0] * size[1]))
+    side = max(wanted or 0, SMALLEST_TILE)
+    if side >= max(size):
+        return None
+    if subject.options.normalise_gradients:
+        raise InputError("--normalise-gradients wants the picture in one piece", hint="a smaller --size")
+    reach(subject.network, subject.layers, size)  # tells what cannot be tiled
+    return side
+
+
+def choices(weights: Mapping[str, float]) -> list[str]:
+    """Layers with their factors, as a command would name them."""
+    return [str(LayerChoice(name, weight=weight)) for name, weight in weights.items()]

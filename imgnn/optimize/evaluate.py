@@ -1,0 +1,119 @@
+"""A loss and its gradient for a picture: of the whole at once, or tile by tile with the same result."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from keras import ops
+
+from imgnn.backend import Parts, Tensor, compiled, value_and_grad
+from imgnn.optimize.objectives import NOWHERE, Features, Objective, Scene
+from imgnn.optimize.tiles import Tile
+
+See = Callable[[Tensor], Features]
+
+
+class Picture(Protocol):
+    """`pixels -> (loss, parts, gradient)`; pixels `(1, height, width, 3)`, RGB, 0..255."""
+
+    def __call__(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts, Tensor]: ...
+
+
+class Whole:
+    """Evaluates a picture in one piece.
+
+    Args:
+        see: pixels -> features.
+        objective: of both.
+        scene: what the objective wants to know beside, the same in every call.
+    """
+
+    def __init__(self, see: See, objective: Objective, scene: Scene = NOWHERE) -> None:
+        self.scene = scene
+        self.run = value_and_grad(lambda pixels, scene: objective(pixels, see(pixels), scene))
+
+    def __call__(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts, Tensor]:
+        return self.run(pixels, {**self.scene, **scene})
+
+
+class Tiled:
+    """Evaluates a picture tile by tile: as large as you like, the memory is that of a tile.
+
+    The loss is a function of sums over the picture. They are added up over the tiles first; then each tile's share of
+    the gradient is taken with the sums of the whole in place, and the shares are added where the windows overlap. It is
+    the gradient of the whole, not an approximation; the price is a second look, about a third more work, and the
+    overlap.
+
+    Args:
+        see: a window's pixels -> its features.
+        objective: as for `Whole`.
+        tiles: of `tiles.cut_tiles`.
+        layers: layer -> `(height, width)` of its features of a window.
+        scene: as for `Whole`, for the whole picture; arrays in main memory, cut for each tile.
+    """
+
+    def __init__(
+        self,
+        see: See,
+        objective: Objective,
+        tiles: Sequence[Tile],
+        layers: Mapping[str, tuple[int, int]],
+        scene: Scene = NOWHERE,
+    ) -> None:
+        self.objective, self.tiles, self.layers = objective, tiles, layers
+        self.scene = {key: np.asarray(value) for key, value in scene.items()}
+        self.measure = compiled(lambda window, scene: objective.sums(see(window), scene))
+        self.run = value_and_grad(
+            lambda window, scene, totals: objective.of_sums(
+                in_place_of(totals, objective.sums(see(window), scene)), scene
+            )
+        )
+        self.pixels = value_and_grad(objective.of_pixels)
+
+    def __call__(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts, Tensor]:
+        whole = ops.convert_to_numpy(pixels)
+        totals = self.totals(whole, scene)
+        gradient, loss = np.zeros_like(whole), ops.zeros(())
+        parts: Parts = {}
+        for tile in self.tiles:
+            window = ops.convert_to_tensor(whole[tile.window])
+            loss, parts, share = self.run(window, self.scene_of(tile, scene), totals)
+            gradient[tile.window] += ops.convert_to_numpy(share)
+        if not self.objective.of_picture:
+            return loss, parts, ops.convert_to_tensor(gradient)
+        factors = {key: value for key, value in {**self.scene, **scene}.items() if key.startswith("factor:")}
+        more, own, slope = self.pixels(pixels, factors)
+        return loss + more, {**parts, **own}, ops.convert_to_tensor(gradient) + slope
+
+    def totals(self, pixels: np.ndarray, scene: Scene = NOWHERE) -> dict[str, dict[str, Tensor]]:
+        """The sums of the objective over the whole picture."""
+        totals: dict[str, dict[str, Tensor]] = {}
+        for tile in self.tiles:
+            sums = self.measure(ops.convert_to_tensor(pixels[tile.window]), self.scene_of(tile, scene))
+            for name, each in sums.items():
+                own = totals.setdefault(name, {})
+                for key, value in each.items():
+                    own[key] = own[key] + value if key in own else value
+        return totals
+
+    def scene_of(self, tile: Tile, scene: Scene) -> Scene:
+        """What belongs to one tile."""
+        cut: dict[str, Tensor] = {}
+        for key, value in {**self.scene, **scene}.items():
+            kind, _, name = key.partition(":")
+            if kind == "factor":
+                cut[key] = value
+                continue
+            cut[key] = ops.convert_to_tensor(np.asarray(value)[tile.of_layer(name, self.layers[name])])
+        counts = {
+            f"counts:{name}": ops.convert_to_tensor(tile.counts(name, size)) for name, size in self.layers.items()
+        }
+        return {**cut, **counts}
+
+
+def in_place_of(totals: Mapping[str, Any], sums: Mapping[str, Any]) -> dict[str, dict[str, Tensor]]:
+    """The totals, as values; but their gradient is that of the sums of one tile."""
+    return {
+        name: {key: ops.stop_gradient(totals[name][key] - value) + value for key, value in each.items()}
+        for name, each in sums.items()
+    }
