@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 Tensor = Any  # of whichever backend Keras runs on
 Parts = Mapping[str, Tensor]
+Precision = Literal["float32", "bfloat16"]
 Function = Callable[..., tuple[Tensor, Parts]]
 Evaluate = Callable[..., tuple[Tensor, Parts, Tensor]]
 
@@ -71,6 +72,13 @@ def computing_in(layers: Sequence[Any], precision: str) -> Iterator[None]:
     finally:
         for layer, own in zip(layers, before, strict=True):
             layer.dtype_policy = own
+
+
+def precision_of(wanted: str) -> Precision:
+    """What a network is to compute in: as asked for, or, of "auto", what is faster here."""
+    if wanted == "auto":
+        return "bfloat16" if fast_bfloat16() else "float32"
+    return "bfloat16" if wanted == "bfloat16" else "float32"
 
 
 def fast_bfloat16() -> bool:
@@ -140,8 +148,17 @@ def value_and_grad(function: Function) -> Evaluate:
     ](function)
 
 
+def forward_only() -> contextlib.AbstractContextManager[None]:
+    """What is computed in it is not going to be differentiated: Torch would remember it all."""
+    if name() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of tensors, traced once where the backend can (Torch runs it as it is)."""
+    """The same function of tensors, traced once where the backend can (Torch runs it as it is); not differentiable."""
     if name() == "tensorflow":
         import tensorflow as tf
 
@@ -150,7 +167,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         import jax
 
         return jax.jit(function)
-    return function
+
+    def run(*given: Any) -> Any:
+        with forward_only():
+            return function(*given)
+
+    return run
 
 
 def _tensorflow_value_and_grad(function: Function) -> Evaluate:

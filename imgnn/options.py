@@ -86,8 +86,10 @@ class StyleOptions:
     initial_iterations: int = 100  # evaluations of the loss and its gradient at the first size
     iterations: int = 60  # at each further one
     optimizer: Literal["lbfgs", "adam"] | None = None  # None: L-BFGS; Adam for Fourier coefficients and with jitter
-    learning_rate: float | None = None  # None: 20 for Adam (grey levels a step), 1 for L-BFGS (a factor)
-    history: int = 20  # steps that L-BFGS remembers, two pictures of float32 each
+    learning_rate: float | None = (
+        None  # None: 5 for Adam (grey levels a step; 0.05 of Fourier coefficients), 1 for L-BFGS
+    )
+    history: int = 10  # steps that L-BFGS remembers, two pictures of float32 each; 50 came to the same loss
     average: float = 0.0  # 0..1, how much of the mean of the iterates is kept in a step; 0: the best one is taken
     parameter: Literal["pixels", "fourier"] = "pixels"
     jitter: int = 0  # pixels, at most, that the picture is shifted by before each look
@@ -99,6 +101,37 @@ class StyleOptions:
     tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
     preview: int | None = None  # steps between two looks at the picture so far, in OUTPUT.preview.png
     save_every: int | None = None  # steps between pictures that are kept, OUTPUT_0100.png
+
+
+@dataclass(frozen=True)
+class DreamOptions:
+    """What `imgnn dream IMAGE` may be told. The defaults are google/deepdream's."""
+
+    network: str = "googlenet"  # a name of the registry, or a .keras or .caffemodel file
+
+    # The picture
+    size: int | None = None  # pixels, the long side of the result; None: that of the picture
+    seed: int = 0  # of the jitter
+
+    # What is raised: see optimize/dreaming.py
+    layers: tuple[LayerChoice, ...] | None = None
+    objective: Literal["norm", "mean", "enhance"] = "norm"
+    guide: Path | None = None  # a picture: what the layers see in it is looked for in this one
+    gain: float = 2.0  # of "enhance": how many times as strong the activations are to be
+    tv_weight: float = 0.1  # of "enhance": smoothness, a share of the base's total variation
+
+    # The way up
+    octaves: int = 4  # sizes, smallest first
+    octave_scale: float = 1.4  # from one to the next
+    iterations: int = 10  # evaluations of the objective and its gradient, at each of them
+    optimizer: Literal["ascent", "adam", "lbfgs"] = "ascent"
+    step_size: float | None = None  # grey levels a step, on the mean; None: 1.5; of L-BFGS a factor, 1
+    jitter: int | None = None  # pixels, at most, that the picture is shifted by before each look; None: 32; L-BFGS: 0
+    laplacian: int = 0  # levels of the pyramid in which the gradient is made equally strong; 0: none, 4 is usual
+    smooth: float = 0.0  # pixels, the standard deviation of a Gaussian over the gradient; 0: none
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 @dataclass(frozen=True)

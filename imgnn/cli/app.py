@@ -8,11 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from imgnn import __version__
-from imgnn.cli import classify, console, convert, networks, style
+from imgnn.cli import classify, console, convert, dream, networks, style
 from imgnn.errors import ImgnnError, InputError
 
 # Part of the plan and not yet of this version; named so that whoever read of them gets an answer.
-PLANNED = ("fetch", "label", "mean", "finetune", "caption", "boke", "dream", "train", "evaluate", "serve")
+PLANNED = ("fetch", "label", "mean", "finetune", "caption", "boke", "train", "evaluate", "serve")
 
 
 class Group(TyperGroup):
@@ -69,6 +69,7 @@ app = typer.Typer(
 )
 
 app.command(rich_help_panel="Pictures")(style.style)
+app.command(rich_help_panel="Pictures")(dream.dream)
 app.command(rich_help_panel="Networks")(classify.classify)
 app.command(rich_help_panel="Networks")(networks.networks)
 app.command(rich_help_panel="Networks")(convert.convert)

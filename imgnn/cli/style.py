@@ -194,7 +194,7 @@ def style(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="How far: grey levels with adam, a factor with lbfgs. [default: 20; 1]",
+            help="How far: grey levels with adam, a factor with lbfgs. [default: 5; 1]",
             rich_help_panel=STEPS,
             show_default=False,
         ),

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from imgnn.errors import ImgnnError, InputError
-from imgnn.runs import check_folder, is_folder, write_aside
+from imgnn.runs import check_folder, is_file, is_folder, write_aside
 
 # The sensors of telephones have up to 200 megapixels; decoded, that is 600 MB. A file of a few
 # kilobytes can claim far more (a decompression bomb).
@@ -178,6 +178,17 @@ def check_writable(path: str | Path) -> None:
         found = f"{path.suffix!r}" if path.suffix else "no suffix"
         raise InputError(f"pictures are written as {', '.join(WRITES)}; {found} was received: {path}")
     check_folder(path)
+
+
+def check_apart(output: Path, pictures: Sequence[Path]) -> None:
+    """See to it that the result does not take the place of a picture it is made of.
+
+    Raises:
+        InputError: it would.
+    """
+    for picture in pictures:
+        if is_file(output) and is_file(picture) and output.samefile(picture):
+            raise InputError(f"{output} would be replaced by what is made of it", hint="another name with -o")
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgnn.errors import InputError, UnknownNameError
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.convert import convert_caffemodel
 from imgnn.networks import applications, names, registry, weights
 from imgnn.networks.files import OTHER_FORMATS, load_network_file
@@ -64,3 +65,14 @@ def load_caffemodel(path: Path, reporter: Reporter) -> Network:
         converted = Path(folder) / f"{path.stem}.keras"
         convert_caffemodel(path, None, converted, ConvertOptions(), reporter)
         return load_network_file(converted, reporter=reporter)
+
+
+def preprocessing_of(network: Network) -> Preprocessing:
+    """How a picture becomes its input.
+
+    Raises:
+        InputError: nobody knows.
+    """
+    if network.preprocessing is None:
+        raise InputError(f"{network.name} does not say how a picture becomes its input")
+    return network.preprocessing

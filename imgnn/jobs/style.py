@@ -19,24 +19,24 @@ from keras import ops
 from imgnn import __version__, backend
 from imgnn.errors import DivergedError, InputError, InterruptedRun
 from imgnn.images import colours
-from imgnn.images.files import check_writable, load_image, save_image
+from imgnn.images.files import check_apart, check_writable, load_image, save_image
 from imgnn.images.masks import load_mask
 from imgnn.images.resize import fit_long_side, resize
-from imgnn.jobs.load import load_network
-from imgnn.jobs.style_canvas import Canvas, Size, Subject, preprocessing_of, to_pixels
+from imgnn.jobs.load import load_network, preprocessing_of
+from imgnn.jobs.style_canvas import Canvas, Size, Subject
 from imgnn.jobs.style_state import State
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
 from imgnn.optimize.calibrate import SIDE, layer_weights
 from imgnn.optimize.loop import Ending, Run, minimise
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
-from imgnn.optimize.parameters import LEVELS, to_x
+from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
 from imgnn.options import LayerChoice, StyleOptions
-from imgnn.runs import Onward, Reporter, Silent, is_file, one_interrupt
+from imgnn.runs import Onward, Reporter, Silent, one_interrupt
 
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
-NEURAL_STYLE = ("vgg16", "vgg19")  # the networks that neural-style's weights were found with
+NEURAL_STYLE = ("vgg16", "vgg19", "keras:vgg16", "keras:vgg19")  # whose weights neural-style's were found with
 STATE_EVERY = 30.0  # seconds between two states on the disk
 
 
@@ -357,7 +357,7 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
         network=network,
         content=dict.fromkeys(own_layers(network, "content", options.content_layers), 1.0),
         style=dict.fromkeys(own_layers(network, "style", options.style_layers), 1.0),
-        precision=resolve_precision(options.precision),
+        precision=backend.precision_of(options.precision),
         options=options,
     )
     check_sizes(subject)
@@ -372,9 +372,10 @@ def weighted(subject: Subject) -> Subject:
     if network.name not in NEURAL_STYLE:
         names = tuple(dict.fromkeys([*content, *style]))
         seen = look(network, names, (SIDE, SIDE), pooling=options.pooling)
-        content, style = layer_weights(
-            lambda pixels: seen(to_x(pixels, preprocessing_of(network))), [*content], [*style]
-        )
+        with backend.forward_only():
+            content, style = layer_weights(
+                lambda pixels: seen(to_x(pixels, preprocessing_of(network))), [*content], [*style]
+            )
     for choice in options.content_layers or ():
         content[choice.name] *= choice.weight
     for choice in options.style_layers or ():
@@ -392,13 +393,6 @@ def coloured(subject: Subject) -> Subject:
         change = {"match": colours.match_mean_covariance, "histogram": colours.match_histogram}[kind]
         paintings = tuple(change(each, photo) for each in paintings)
     return replace(subject, photo=photo, paintings=paintings)
-
-
-def resolve_precision(wanted: str) -> Literal["float32", "bfloat16"]:
-    """What the network computes in: as asked for, or what is faster here."""
-    if wanted == "auto":
-        return "bfloat16" if backend.fast_bfloat16() else "float32"
-    return "bfloat16" if wanted == "bfloat16" else "float32"
 
 
 def plan(subject: Subject) -> list[Stage]:
@@ -554,17 +548,6 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     shares_of(options.style_blend, len(styles))
 
 
-def check_apart(output: Path, pictures: Sequence[Path]) -> None:
-    """See to it that the result does not take the place of a picture it is made of.
-
-    Raises:
-        InputError: it would.
-    """
-    for picture in pictures:
-        if is_file(output) and is_file(picture) and output.samefile(picture):
-            raise InputError(f"{output} would be replaced by what is made of it", hint="another name with -o")
-
-
 def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     """The share of each of `count` styles; they add up to 1.
 
@@ -616,11 +599,6 @@ def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     scaled = resize(image, (max(height, round(image.shape[0] * factor)), max(width, round(image.shape[1] * factor))))
     top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
     return scaled[top : top + height, left : left + width]
-
-
-def to_image(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as an image: uint8, rounded, within 0..255."""
-    return np.clip(np.rint(pixels), 0, 255).astype("uint8")
 
 
 def build_optimizer(options: StyleOptions, steps: int, bounds: tuple[float, float]) -> Optimizer:

@@ -1,6 +1,5 @@
 """Style transfer at one size: what the picture should become, and how far it is from that."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +12,20 @@ from imgnn import backend
 from imgnn.backend import Parts, Tensor
 from imgnn.errors import InputError
 from imgnn.images.masks import load_mask, pool_mask
-from imgnn.images.preprocessing import Preprocessing
 from imgnn.images.resize import fit_long_side, resize
-from imgnn.networks.features import count_activations, cut, look
+from imgnn.jobs.load import preprocessing_of
+from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
 from imgnn.networks.table import reach
-from imgnn.optimize.evaluate import Picture, Tiled, Whole
+from imgnn.optimize.evaluate import SMALLEST_TILE, Picture, build_picture, tile_for
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, content_loss, dream_loss, style_loss, tv_loss
-from imgnn.optimize.parameters import FourierPixels, Parameter, Pixels, to_x
-from imgnn.optimize.tiles import Tile, cut_tiles
-from imgnn.options import LayerChoice, StyleOptions
+from imgnn.optimize.parameters import FourierPixels, Parameter, Pixels, to_pixels, to_x
+from imgnn.optimize.tiles import cut_tiles
+from imgnn.options import StyleOptions
 from imgnn.runs import Reporter
 
 Size = tuple[int, int]
 TERMS = ("content", "style", "tv", "dream")
-SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
 
 
 @dataclass(frozen=True)
@@ -159,17 +157,7 @@ class Canvas:
 
     def evaluator(self, objective: Objective, layers: Sequence[str], size: Size, scene: Scene = NOWHERE) -> Any:
         """Of pictures of a size, as a whole or in tiles."""
-        if self.tile is None:
-            return Whole(self.see(layers, size), objective, scene)
-        tiles, window = self.tiles(layers, size)
-        sizes = {name: each.shape[1:3] for name, each in cut(self.subject.network, layers, window).output.items()}
-        return Tiled(self.see(layers, window), objective, tiles, sizes, scene)
-
-    def tiles(self, layers: Sequence[str], size: Size) -> tuple[list[Tile], Size]:
-        """The tiles of a picture, and the size of their windows."""
-        tiles = cut_tiles(size, reach(self.subject.network, layers, size), self.tile or max(size))
-        first = tiles[0]
-        return tiles, (first.down.stop - first.down.start, first.across.stop - first.across.start)
+        return build_picture(self.subject.network, layers, size, self.see, objective, scene, self.tile)
 
     def see(self, layers: Sequence[str], size: Size) -> Callable[[Tensor], Mapping[str, Tensor]]:
         """Pixels `(1, *size, 3)` -> features."""
@@ -181,13 +169,16 @@ class Canvas:
         """The features of a whole picture; of one that is looked at in tiles, in main memory."""
         size = tuple(pixels.shape[1:3])
         if self.tile is None:
-            return dict(self.see(layers, size)(pixels))
-        tiles, window = self.tiles(layers, size)
-        see, whole = self.see(layers, window), ops.convert_to_numpy(pixels)
+            with backend.forward_only():
+                return dict(self.see(layers, size)(pixels))
+        tiles = cut_tiles(size, reach(self.subject.network, layers, size), self.tile)
+        see, whole = self.see(layers, tiles[0].size), ops.convert_to_numpy(pixels)
         shapes = {name: each.shape for name, each in cut(self.subject.network, layers, size).output.items()}
         found = {name: np.zeros((1, *shape[1:]), "float32") for name, shape in shapes.items()}
         for tile in tiles:
-            for name, each in see(ops.convert_to_tensor(whole[tile.window])).items():
+            with backend.forward_only():
+                window_features = see(ops.convert_to_tensor(whole[tile.window]))
+            for name, each in window_features.items():
                 part, place = ops.convert_to_numpy(each), found[name][tile.of_layer(name, each.shape[1:3])]
                 own = tile.own(name)
                 place[own] = part[own]
@@ -199,7 +190,8 @@ class Canvas:
         nothing = style_loss(dict.fromkeys(layers, ()))
         pixels = to_pixels(painting)
         if self.tile is None:
-            sums = nothing.sums(self.see(layers, painting.shape[:2])(pixels))["style"]
+            with backend.forward_only():
+                sums = nothing.sums(self.see(layers, painting.shape[:2])(pixels))["style"]
         else:
             sums = self.evaluator(nothing, layers, painting.shape[:2]).totals(ops.convert_to_numpy(pixels))["style"]
         return {
@@ -228,53 +220,15 @@ class Canvas:
         self.factors = {f"factor:{name}": ops.convert_to_tensor(factor if name == "dream" else 1.0) for name in TERMS}
 
 
-def preprocessing_of(network: Network) -> Preprocessing:
-    """How a picture becomes its input.
-
-    Raises:
-        InputError: nobody knows.
-    """
-    if network.preprocessing is None:
-        raise InputError(f"{network.name} does not say how a picture becomes its input")
-    return network.preprocessing
-
-
-def to_pixels(image: np.ndarray) -> Tensor:
-    """An image as pixels: float32 `(1, height, width, 3)`."""
-    return ops.convert_to_tensor(np.asarray(image, "float32")[None])
-
-
-def needed_memory(subject: Subject, size: Size) -> float:
-    """About how many bytes the evaluation of a picture in one piece takes.
-
-    Each activation is kept for the gradient, beside the gradient itself. (Measured with SqueezeNet v1.1 at 512 to 1536
-    pixels: the process has 0.9 to 1.1 times that, and 0.6 GB for TensorFlow.)
-    """
-    number = {"float32": 4.0, "bfloat16": 2.0}[subject.precision]
-    return 2 * number * count_activations(subject.network, subject.layers, size) if subject.layers else 0.0
-
-
 def first_tile(subject: Subject, size: Size) -> int | None:
     """The side of the tiles, pixels; None where the picture is looked at as a whole.
 
     Raises:
         InputError: tiles are needed, and a layer sees the whole picture at once.
     """
-    wanted = subject.options.tile_size
-    there = backend.memory() if backend.device() == "cpu" else None
-    if wanted is None and (there is None or needed_memory(subject, size) < 0.6 * there):
+    if not subject.layers:
         return None
-    if wanted is None and there is not None:
-        wanted = int(math.sqrt(0.3 * there / needed_memory(subject, size) * size[0] * size[1]))
-    side = max(wanted or 0, SMALLEST_TILE)
-    if side >= max(size):
-        return None
-    if subject.options.normalise_gradients:
+    side = tile_for(subject.network, subject.layers, size, subject.precision, subject.options.tile_size)
+    if side and subject.options.normalise_gradients:
         raise InputError("--normalise-gradients wants the picture in one piece", hint="a smaller --size")
-    reach(subject.network, subject.layers, size)  # tells what cannot be tiled
     return side
-
-
-def choices(weights: Mapping[str, float]) -> list[str]:
-    """Layers with their factors, as a command would name them."""
-    return [str(LayerChoice(name, weight=weight)) for name, weight in weights.items()]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from imgnn import backend
 from imgnn.jobs.style import Stage, check, copies, first_picture, plan, prepare
-from imgnn.jobs.style_canvas import Canvas, Size, Subject, first_tile, needed_memory, to_pixels
+from imgnn.jobs.style_canvas import Canvas, Size, Subject, first_tile
+from imgnn.optimize.evaluate import needed_memory
+from imgnn.optimize.parameters import to_pixels
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter, Silent
 
@@ -81,10 +83,10 @@ def probe(
         seconds += before + stage.steps * here
     last = subject.size(options.size)
     tile = first_tile(subject, last)
-    network = needed_memory(subject, last) * (min(1.0, tile**2 / (last[0] * last[1])) if tile else 1.0)
+    network = needed(subject, last) * (min(1.0, tile**2 / (last[0] * last[1])) if tile else 1.0)
     kept = 4.0 * 3 * last[0] * last[1] * copies(options)
     # What the process has by now, above what the probe's own activations took, stays.
-    own = max(peak_memory() - needed_memory(subject, subject.size(largest)), 0)
+    own = max(peak_memory() - needed(subject, subject.size(largest)), 0)
     return Estimate(
         network=subject.network.name,
         device=backend.device(),
@@ -115,6 +117,11 @@ def measure(subject: Subject, stage: Stage, reporter: Reporter) -> tuple[float, 
         float(canvas.evaluate(values)[0])
     step = (time.perf_counter() - ready) / PROBES
     return ready - began - step, step
+
+
+def needed(subject: Subject, size: Size) -> float:
+    """Bytes that the network's activations take."""
+    return needed_memory(subject.network, subject.layers, size, subject.precision)
 
 
 def area(subject: Subject, side: int) -> int:

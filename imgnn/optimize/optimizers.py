@@ -33,7 +33,7 @@ class Adam:
     """Each number moves by about the learning rate, in the direction its gradient keeps to.
 
     Args:
-        learning_rate: of the first step, in units of `x`; 10 grey levels is neural-style's default for pixels.
+        learning_rate: of the first step, in units of `x`: grey levels, of pixels.
         steps: how many there will be. The rate falls to nothing over them, half a cosine: great strides at
             first, which find the strokes, small ones at last, which find the lowest loss. None: it stays.
         bounds: what no number of `x` may leave; a step ends at them.
@@ -46,7 +46,7 @@ class Adam:
     EPSILON = 0.03  # of the mean absolute value of the first gradient
 
     def __init__(
-        self, learning_rate: float = 20.0, steps: int | None = None, bounds: tuple[float, float] = UNBOUNDED
+        self, learning_rate: float = 5.0, steps: int | None = None, bounds: tuple[float, float] = UNBOUNDED
     ) -> None:
         self.learning_rate = learning_rate
         self.bounds = bounds
@@ -124,7 +124,8 @@ class LBFGS:
             missing = min(-len(self.moves) % 10, self.history - len(self.moves))
             padding = (ops.zeros_like(x),) * missing
             direction = self.direction(gradient, (*padding, *self.moves), (*padding, *self.changes))
-            move = direction * ops.minimum(self.learning_rate, self.longest_step / (mean_size(direction) + 1e-30))
+            longest = self.longest_step / (mean_size(direction) + 1e-30)
+            move = direction * ops.where(longest < self.learning_rate, longest, self.learning_rate)
         else:
             move = -gradient * (self.learning_rate * self.first_step / (mean_size(gradient) + 1e-30))
         there = ops.clip(x + move, *self.bounds)
@@ -155,14 +156,14 @@ def mean_size(values: Tensor) -> Tensor:
 def _lbfgs_direction(gradient: Tensor, moves: tuple[Tensor, ...], changes: tuple[Tensor, ...]) -> Tensor:
     """`-H g`, H the inverse Hessian that fits the moves and the changes of the gradient; oldest first."""
     curvatures = [ops.sum(move * change) for move, change in zip(moves, changes, strict=True)]
-    inverse = [ops.where(curvature > 0, 1 / ops.maximum(curvature, 1e-30), 0.0) for curvature in curvatures]
+    inverse = [ops.where(curvature > 0, 1 / (curvature + 1e-30), 0.0) for curvature in curvatures]
     rest = -gradient
     shares = []
     for move, change, factor in reversed(list(zip(moves, changes, inverse, strict=True))):
         share = factor * ops.sum(move * rest)
         rest = rest - share * change
         shares.append(share)
-    direction = rest * (curvatures[-1] / ops.maximum(ops.sum(ops.square(changes[-1])), 1e-30))
+    direction = rest * (curvatures[-1] / (ops.sum(ops.square(changes[-1])) + 1e-30))
     for move, change, factor, share in zip(moves, changes, inverse, reversed(shares), strict=True):
         direction = direction + (share - factor * ops.sum(change * direction)) * move
     return direction

@@ -74,3 +74,13 @@ def to_x(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     elif preprocessing.channel_order == "BGR":
         pixels = ops.flip(pixels, axis=-1)
     return (pixels - mean) * scale
+
+
+def to_pixels(image: np.ndarray) -> Tensor:
+    """An image as pixels: float32 `(1, height, width, 3)`."""
+    return ops.convert_to_tensor(np.asarray(image, "float32")[None])
+
+
+def to_image(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as an image: uint8, rounded, within 0..255."""
+    return np.clip(np.rint(pixels), 0, 255).astype("uint8")

@@ -38,6 +38,11 @@ class Tile:
         """The tile's pixels in `(batch, height, width, channels)`."""
         return np.s_[:, self.down.start : self.down.stop, self.across.start : self.across.stop, :]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the window: `(height, width)`."""
+        return self.down.stop - self.down.start, self.across.stop - self.across.start
+
     def of_layer(self, name: str, size: tuple[int, int]) -> tuple[slice, slice, slice, slice]:
         """Where its features, of `size`, lie in those of the whole picture."""
         top, left = self.down.offsets[name], self.across.offsets[name]

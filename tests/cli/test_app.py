@@ -47,9 +47,9 @@ def test_a_mistyped_command_is_a_usage_error_with_the_near_one(cli):
 
 
 def test_a_planned_command_says_so(cli):
-    result = cli("dream", "sky.jpg")
+    result = cli("boke", "sky.jpg")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"Error: imgnn dream is planned, and not in version {__version__}\n")
+    assert result.stderr.startswith(f"Error: imgnn boke is planned, and not in version {__version__}\n")
 
 
 def test_an_error_is_one_line_without_markup(capsys):

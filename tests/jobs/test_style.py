@@ -19,11 +19,13 @@ from imgnn.images.resize import resize
 from imgnn.jobs import style as job
 from imgnn.jobs.load import load_network
 from imgnn.jobs.style import Stage, cover, plan, prepare, shares_of, stylise
-from imgnn.jobs.style_canvas import Canvas, to_pixels
+from imgnn.jobs.style_canvas import Canvas
 from imgnn.jobs.style_grid import draw_grid
 from imgnn.jobs.style_probe import duration, probe
 from imgnn.networks.features import cut
 from imgnn.networks.names import network_of
+from imgnn.optimize.evaluate import Whole
+from imgnn.optimize.parameters import to_pixels
 from imgnn.options import LayerChoice, StyleOptions
 from imgnn.runs import Silent
 
@@ -113,7 +115,7 @@ def test_the_loss_is_that_of_the_formulas(tiny_image, painting):
 
     def see(image):
         features = cut(network, ("relu1", "relu2"), image.shape[:2])(preprocess(image, network.preprocessing))
-        return {name: np.asarray(value, "float64")[0] for name, value in features.items()}
+        return {name: ops.convert_to_numpy(value)[0].astype("float64") for name, value in features.items()}
 
     def gram(f):
         return np.einsum("hwi,hwj->ij", f, f) / f.size
@@ -144,7 +146,7 @@ def test_each_init_begins_as_it_says(tiny_image, painting):
 def test_vggs_layers_weigh_what_they_weigh_in_neural_style(tiny_image, painting, tmp_path):
     subject, _, _ = begin(tiny_image, painting)
     assert subject.style["relu1"] != 1.0, "calibrated"
-    assert {"vgg16", "vgg19"} == set(job.NEURAL_STYLE)
+    assert {"vgg16", "vgg19"} < set(job.NEURAL_STYLE)
 
 
 def test_the_way_goes_from_small_to_large(tiny_image, painting):
@@ -448,11 +450,11 @@ def test_tiles_make_the_picture_that_the_whole_makes(tiny_image, painting, tmp_p
 
 
 def test_memory_that_does_not_suffice_makes_the_tiles_smaller(tiny_image, painting, out, monkeypatch):
-    class Whole(job.Canvas.__init__.__globals__["Whole"]):
+    class Full(Whole):
         def __call__(self, *given):
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory while trying to allocate")
 
-    monkeypatch.setattr("imgnn.jobs.style_canvas.Whole", Whole)
+    monkeypatch.setattr("imgnn.optimize.evaluate.Whole", Full)
     options = changed(size=300, min_size=300, iterations=2)
     stylise(tiny_image, [painting], out, options, recorder := Recorder())
     assert "not enough memory: going on with tiles of 150 pixels" in recorder.notes
@@ -489,7 +491,9 @@ def test_colours_come_from_the_photo(painting, out, tmp_path, colours):
     assert (blue > 40).mean() < (own > 40).mean(), "less of the painting's blue"
 
 
-@pytest.mark.parametrize("options", [{"parameter": "fourier"}, {"jitter": 4}, {"normalise_gradients": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"parameter": "fourier"}, {"jitter": 4}, {"normalise_gradients": True, "optimizer": "adam"}], ids=str
+)
 def test_other_ways_come_down_too(tiny_image, painting, out, options):
     options = changed(iterations=30, size=64, min_size=64, tv_weight=1e-5, **options)
     result = stylise(tiny_image, [painting], out, options, recorder := Recorder())
@@ -515,7 +519,7 @@ def test_the_dream_pulls_by_its_share_of_the_style(tiny_image, painting):
     lengths = {}
     for alone in ("style", "dream"):
         canvas.factors = {key: each * float(key == f"factor:{alone}") for key, each in factors.items()}
-        lengths[alone] = np.linalg.norm(np.asarray(canvas.evaluate(values)[2]))
+        lengths[alone] = np.linalg.norm(ops.convert_to_numpy(canvas.evaluate(values)[2]))
     assert lengths["dream"] == pytest.approx(0.25 * lengths["style"], rel=1e-3)
 
 

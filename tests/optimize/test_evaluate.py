@@ -49,7 +49,7 @@ def test_tiles_give_the_loss_and_the_gradient_of_the_whole(name, size, random):
     assert len(tiles) > 1
     window = tuple(each.stop - each.start for each in (tiles[0].down, tiles[0].across))
     sizes = {layer: each.shape[1:3] for layer, each in cut(network, layers, window).output.items()}
-    scene[f"photo:{layers[-1]}"] = np.asarray(features[layers[-1]])
+    scene[f"photo:{layers[-1]}"] = ops.convert_to_numpy(features[layers[-1]])
     tiled = Tiled(of_pixels(look(network, layers, window)), objective, tiles, sizes, scene)
     (loss, parts, gradient), (own, own_parts, slope) = whole(pixels), tiled(pixels)
     assert float(own) == pytest.approx(float(loss), rel=1e-4)

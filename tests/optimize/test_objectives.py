@@ -39,10 +39,10 @@ def test_losses_are_their_formulas(random):
     x = tensor(picture)
     found, wanted = random.random((2, 1, 4, 5, 2), dtype="float32")
     features = {"a": tensor(found)}
-    assert float(content_loss({"a": wanted}, {"a": 3.0})(x, features)[0]) == pytest.approx(
+    assert float(content_loss({"a": tensor(wanted)}, {"a": 3.0})(x, features)[0]) == pytest.approx(
         3 * ((found - wanted) ** 2).mean(), rel=1e-5
     )
-    assert float(style_loss({"a": gram_of(wanted)[None].astype("float32")})(x, features)[0]) == pytest.approx(
+    assert float(style_loss({"a": tensor(gram_of(wanted)[None].astype("float32"))})(x, features)[0]) == pytest.approx(
         ((gram_of(found) - gram_of(wanted)) ** 2).mean(), rel=1e-5
     )
     assert float(dream_loss([LayerChoice("a", weight=2.0)])(x, features)[0]) == pytest.approx(
@@ -70,7 +70,7 @@ def test_a_region_has_the_gram_matrix_of_its_own_positions_and_counts_by_its_are
     found, left, right = random.random((3, 1, 4, 6, 2), dtype="float32")
     regions = np.zeros((1, 4, 6, 2), "float32")
     regions[:, :, :2, 0] = regions[:, :, 2:, 1] = 1.0
-    targets = np.stack([gram_of(left), gram_of(right)]).astype("float32")
+    targets = tensor(np.stack([gram_of(left), gram_of(right)]).astype("float32"))
     loss, _ = style_loss({"a": targets}, None, (0.5, 0.25))(None, {"a": tensor(found)}, {"regions:a": tensor(regions)})
     one, two = ((gram_of(part) - gram_of(of)) ** 2 for part, of in ((found[:, :, :2], left), (found[:, :, 2:], right)))
     assert float(loss) == pytest.approx(0.5 * (2 / 6) * one.mean() + 0.25 * (4 / 6) * two.mean(), rel=1e-5)
@@ -79,13 +79,13 @@ def test_a_region_has_the_gram_matrix_of_its_own_positions_and_counts_by_its_are
 def test_a_normalised_gradient_has_the_layers_weight_as_its_l1_norm(random):
     found, wanted = random.random((2, 1, 4, 5, 2), dtype="float32")
     objectives = {
-        "content": 5.0 * content_loss({"a": wanted}, {"a": 2.0}, strength=5.0),
-        "style": 5.0 * style_loss({"a": gram_of(wanted)[None].astype("float32")}, {"a": 2.0}, strength=5.0),
+        "content": 5.0 * content_loss({"a": tensor(wanted)}, {"a": 2.0}, strength=5.0),
+        "style": 5.0 * style_loss({"a": tensor(gram_of(wanted)[None].astype("float32"))}, {"a": 2.0}, strength=5.0),
     }
     for name, objective in objectives.items():
         plain = {
             "content": content_loss({"a": wanted}),
-            "style": style_loss({"a": gram_of(wanted)[None].astype("float32")}),
+            "style": style_loss({"a": tensor(gram_of(wanted)[None].astype("float32"))}),
         }[name]
         _, _, gradient = value_and_grad(lambda x, objective=objective: objective(x, {"a": x}))(tensor(found))
         _, _, direction = value_and_grad(lambda x, plain=plain: plain(x, {"a": x}))(tensor(found))
@@ -124,7 +124,11 @@ def test_gradients_are_finite_differences(name, random):
     """Along a random direction, in float64: (f(x + h d) - f(x - h d)) / 2h."""
     start, target = random.uniform(0.5, 2.0, (2, 1, 4, 5, 3))
     gram = gram_of(target)[None]
-    objective = {"content": content_loss({"a": target}), "style": style_loss({"a": gram}), "tv": tv_loss()}[name]
+    objective = {
+        "content": content_loss({"a": tensor(target)}),
+        "style": style_loss({"a": tensor(gram)}),
+        "tv": tv_loss(),
+    }[name]
     evaluate = value_and_grad(lambda x: objective(x, {"a": x}))
     _, _, gradient = evaluate(ops.convert_to_tensor(start, "float64"))
     direction = random.standard_normal(start.shape)

@@ -1,0 +1,385 @@
+"""What the benchmarks against other programs share: the same weights for both sides, and how a peer is run.
+
+The lower half of this file is the peers' side: it needs PyTorch and NumPy only, and is run by a Python of its own,
+`python benchmarks/peers.py FUNCTION ARGUMENTS`.
+"""
+
+import datetime
+import inspect
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))  # VGG-19: convolutions of a block, channels of each
+MEAN = (103.939, 116.779, 123.68)  # BGR, of VGG and of neural-style
+GOOGLENET_MEAN = (104.0, 117.0, 123.0)  # BGR
+
+Blobs = Mapping[str, Sequence[np.ndarray]]
+
+
+def convolutions() -> dict[str, tuple[int, int]]:
+    """VGG-19's layers with weights, below the fully connected ones: name -> (channels in, channels out)."""
+    found, channels = {}, 3
+    for block, (length, filters) in enumerate(BLOCKS, 1):
+        for number in range(1, length + 1):
+            found[f"conv{block}_{number}"] = (channels, filters)
+            channels = filters
+    return found
+
+
+def read_blobs(caffemodel: Path) -> dict[str, list[np.ndarray]]:
+    """Layer -> its blobs, float32, in Caffe's axes: kernel `(out, in, height, width)`, bias."""
+    from imgnn.caffe.wire import blob_array, read_caffemodel
+
+    net = read_caffemodel(caffemodel)
+    return {layer.name: [blob_array(blob) for blob in layer.blobs] for layer in [*net.layer, *net.layers]}
+
+
+def vgg19_blobs(caffemodel: Path, seed: int = 0) -> dict[str, list[np.ndarray]]:
+    """VGG-19's blobs: those of the file; for the layers it lacks, random ones that keep the losses' proportions.
+
+    Random kernels are normal with a variance of `2 / (9 * channels in)`, biases 0: what a ReLU halves is put back
+    (Delving Deep into Rectifiers, arXiv:1502.01852, eq. 10). From conv4_2 on they are half of that: activations of the
+    trained network shrink there, so that the style loss of relu5_1 is some 1e-5 to 1e-4 of relu4_1's (in the log of
+    neural-style-pt's INSTALL.md 563 and 11347409). With the full variance relu5_1 would be all that is optimised.
+    """
+    stored, random = read_blobs(caffemodel), np.random.default_rng(seed)
+    blobs = {}
+    for name, (channels, filters) in convolutions().items():
+        gain = 1.0 if name <= "conv4_1" else 0.5
+        kernel = random.normal(0, gain * np.sqrt(2 / (9 * channels)), (filters, channels, 3, 3)).astype("float32")
+        blobs[name] = stored.get(name) or [kernel, np.zeros(filters, "float32")]
+    return blobs
+
+
+def save_npz(blobs: Blobs, path: Path) -> Path:
+    """The blobs as plain arrays, `LAYER:0` the kernel, `LAYER:1` the bias: what the peers' side reads."""
+    np.savez(path, **{f"{name}:{i}": each for name, own in blobs.items() for i, each in enumerate(own)})
+    return path
+
+
+def save_keras(blobs: Blobs, path: Path) -> Path:
+    """VGG-19 up to pool5 with these weights, as a file of imgnn's."""
+    from imgnn.caffe.layout import assign_blobs
+    from imgnn.networks import names, registry
+    from imgnn.networks.files import save_network, unallocated
+
+    spec = registry.find("vgg19")
+    network = unallocated(lambda: names.lower_part(names.network_of(spec), spec, "fc6"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_network(network, path, fill=lambda put: assign_blobs(network.model, network.layers, blobs, assign=put))
+    return path
+
+
+def machine() -> str:
+    """The processor, its cores, how busy they are, and the date."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    units = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
+    return (
+        f"{model or platform.processor()} ({', '.join(units)}), {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}, {datetime.date.today()}"
+    )
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a program took: seconds on the clock, seconds of processor time, MB of memory at most; and its stdout."""
+
+    seconds: float
+    processor: float
+    peak: float
+    output: str
+
+
+def timed(command: Sequence[object]) -> Process:
+    """Run a program to its end; what it writes to stderr is not shown."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {' '.join(map(str, command))}")
+    seconds = time.perf_counter() - began
+    return Process(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+
+
+def peer_side(python: str | Path, function: str, *words: object) -> list[object]:
+    """The command that calls a function of the peers' side, whose answer comes as JSON."""
+    return [python, __file__, function, *words]
+
+
+def call(python: str | Path, function: str, *words: object) -> Any:
+    """What a function of the peers' side gives, in the peer's Python."""
+    command = [str(word) for word in peer_side(python, function, *words)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+@dataclass
+class Run:
+    """A run of neural-style-pt.
+
+    Attributes:
+        seconds: since its start, when each iteration was done.
+        losses: of each iteration: "content", "style", of its layers together, "total" with TV.
+        layers: of the first iteration: "Content 1", "Style 1", ...
+        processor: seconds of processor time.
+        peak: its memory at most, MB.
+        where: the machine.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    losses: list[dict[str, float]] = field(default_factory=list)
+    layers: dict[str, float] = field(default_factory=dict)
+    processor: float = 0.0
+    peak: float = 0.0
+    where: str = ""
+
+
+def neural_style(python: str | Path, folder: Path, *words: object, nice: int = 0) -> Run:
+    """Run a checkout of neural-style-pt on the CPU, and note what it tells of each iteration."""
+    command = [str(python), "-u", str(folder / "neural_style.py"), "-gpu", "c", "-backend", "mkl", "-disable_check"]
+    run, began = Run(where=machine()), time.perf_counter()
+    process = subprocess.Popen(
+        [*command, "-print_iter", "1", *map(str, words)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.nice(nice) and None,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        name, _, value = line.strip().partition(" loss: ")
+        if line.startswith("Iteration"):
+            run.losses.append({"content": 0.0, "style": 0.0})
+        elif name == "Total":
+            run.losses[-1]["total"] = float(value)
+            run.seconds.append(time.perf_counter() - began)
+        elif value:
+            run.losses[-1][name.split()[0].lower()] += float(value)
+            run.layers.setdefault(name, float(value))
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"neural-style-pt failed: {' '.join(map(str, words))}")
+    run.processor, run.peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return run
+
+
+def kept_neural_style(cache: Path, python: str | Path, folder: Path, *words: object, nice: int = 0) -> Run:
+    """The same; a run that was made before is read from `cache`."""
+    if not cache.is_file():
+        cache.write_text(json.dumps(asdict(neural_style(python, folder, *words, nice=nice))))
+    return Run(**json.loads(cache.read_text()))
+
+
+# The peers' side: PyTorch.
+
+
+def versions() -> dict[str, str]:
+    """What computes."""
+    import torch
+
+    return {"python": platform.python_version(), "torch": torch.__version__, "threads": str(torch.get_num_threads())}
+
+
+def state_dict(npz: str, path: str) -> None:
+    """Blobs as the weights file that neural-style-pt reads: `features.N.weight`, N counts ReLUs and pools too."""
+    import torch
+
+    blobs, state, place, block = np.load(npz), {}, 0, "1"
+    for name in convolutions():
+        if name[4] != block:
+            place, block = place + 1, name[4]  # a pool
+        if f"{name}:0" not in blobs:  # a file that ends early
+            break
+        state[f"features.{place}.weight"] = torch.from_numpy(blobs[f"{name}:0"])
+        state[f"features.{place}.bias"] = torch.from_numpy(blobs[f"{name}:1"])
+        place += 2  # the convolution and its ReLU
+    torch.save(state, path)
+
+
+def vgg19_features(npz: str, x: Any, wanted: Sequence[str]) -> dict[str, Any]:
+    """VGG-19's activations after their ReLUs: `x` is `(1, 3, height, width)`, BGR minus mean."""
+    import torch
+    import torch.nn.functional as F
+
+    blobs, found, block = np.load(npz), {}, "1"
+    for name in convolutions():
+        if name[4] != block:
+            x, block = F.max_pool2d(x, 2, 2), name[4]
+        kernel, bias = (torch.from_numpy(blobs[f"{name}:{i}"]).to(x.dtype) for i in (0, 1))
+        x = F.relu(F.conv2d(x, kernel, bias, padding=1))
+        found[name.replace("conv", "relu")] = x
+        if set(wanted) <= set(found):
+            break
+    return {name: found[name] for name in wanted}
+
+
+def relu5_1(npz: str, x: str, output: str) -> None:
+    """relu5_1 of an array in a file: both `(1, height, width, channels)`, as imgnn has them."""
+    import torch
+
+    with torch.no_grad():
+        seen = vgg19_features(npz, torch.from_numpy(np.load(x)).permute(0, 3, 1, 2), ["relu5_1"])["relu5_1"]
+    np.save(output, seen.permute(0, 2, 3, 1).numpy())
+
+
+def picture_losses(npz: str, content: str, style: str, *pictures: str) -> list[dict[str, float]]:
+    """neural-style's losses of pictures in files, in float32, all of one size: `content`, `style`, `tv`.
+
+    `content = 5 mean((F - P)²)` at relu4_2; `style = 100 sum over relu1_1 ... relu5_1 of mean((G - A)²)` with
+    `G = F Fᵀ / (N M)`; `tv` for itself: `½ sum of (x - x_right)² + (x - x_below)²`.
+    """
+    import torch
+
+    layers = [f"relu{block}_1" for block in range(1, 6)]
+
+    def see(path: str) -> Any:
+        return vgg19_features(npz, picture_tensor(path), ["relu4_2", *layers])
+
+    def gram(features: Any) -> Any:
+        flat = features.flatten(2)[0]
+        return flat @ flat.T / flat.numel()
+
+    losses = []
+    with torch.no_grad():
+        photo, painting = see(content)["relu4_2"], {name: gram(each) for name, each in see(style).items()}
+        for path in pictures:
+            seen, x = see(path), picture_tensor(path)
+            corner = x[:, :, :-1, :-1]
+            losses.append(
+                {
+                    "content": 5 * float((seen["relu4_2"] - photo).square().mean()),
+                    "style": 100 * sum(float((gram(seen[name]) - painting[name]).square().mean()) for name in layers),
+                    "tv": 0.5
+                    * float((corner - x[:, :, :-1, 1:]).square().sum() + (corner - x[:, :, 1:, :-1]).square().sum()),
+                }
+            )
+    return losses
+
+
+def picture_tensor(path: str, mean: Sequence[float] = MEAN) -> Any:
+    """A picture as Caffe's networks take it: float32 `(1, 3, height, width)`, BGR minus mean."""
+    import torch
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"), "float32")
+    return torch.from_numpy(pixels[:, :, ::-1] - np.array(mean, "float32")).permute(2, 0, 1)[None]
+
+
+def googlenet_features(blobs: Any, x: Any) -> Any:
+    """inception_4c/output of BVLC GoogLeNet, `(1, 512, h, w)`: `x` is `(1, 3, height, width)`, BGR minus mean.
+
+    Source: bvlc_googlenet's prototxt (BVLC/caffe): pooling that rounds up, LRN over 5 channels.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    def conv(x: Any, name: str, stride: int = 1) -> Any:
+        kernel, bias = blobs[f"{name}:0"], blobs[f"{name}:1"]
+        return F.relu(F.conv2d(x, kernel, bias.flatten(), stride, padding=kernel.shape[-1] // 2))
+
+    def pool(x: Any) -> Any:
+        return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+    def lrn(x: Any) -> Any:
+        return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
+
+    def inception(x: Any, name: str) -> Any:
+        ways = [
+            conv(x, f"{name}/1x1"),
+            conv(conv(x, f"{name}/3x3_reduce"), f"{name}/3x3"),
+            conv(conv(x, f"{name}/5x5_reduce"), f"{name}/5x5"),
+            conv(F.max_pool2d(x, 3, 1, padding=1), f"{name}/pool_proj"),
+        ]
+        return torch.cat(ways, 1)
+
+    x = lrn(pool(conv(x, "conv1/7x7_s2", stride=2)))
+    x = pool(lrn(conv(conv(x, "conv2/3x3_reduce"), "conv2/3x3")))
+    x = pool(inception(inception(x, "inception_3a"), "inception_3b"))
+    return inception(inception(inception(x, "inception_4a"), "inception_4b"), "inception_4c")
+
+
+def torch_blobs(npz: str) -> dict[str, Any]:
+    """All arrays of a file, as tensors."""
+    import torch
+
+    return {name: torch.from_numpy(each) for name, each in np.load(npz).items()}
+
+
+def inception_4c(npz: str, x: str, output: str) -> None:
+    """inception_4c/output of an array in a file: both `(1, height, width, channels)`, as imgnn has them."""
+    import torch
+
+    with torch.no_grad():
+        seen = googlenet_features(torch_blobs(npz), torch.from_numpy(np.load(x)).permute(0, 3, 1, 2))
+    np.save(output, seen.permute(0, 2, 3, 1).numpy())
+
+
+def deepdream(npz: str, photo: str, output: str, seed: str = "0") -> dict[str, float]:
+    """The dream of google/deepdream (dream.ipynb) with its defaults, from a picture to a picture.
+
+    4 octaves of 1.4, 10 steps each of `1.5 g / mean |g|`, g the gradient of `½ |a|²` at inception_4c/output; a shift of
+    at most 32 pixels each step. As there, octaves are scaled by linear interpolation from corner to corner.
+
+    Returns:
+        `seconds` of the loop, without reading and writing.
+    """
+    import torch
+    import torch.nn.functional as F
+    from PIL import Image
+
+    mean = torch.tensor(GOOGLENET_MEAN).view(1, 3, 1, 1)
+    random, blobs = np.random.default_rng(int(seed)), torch_blobs(npz)
+    start = picture_tensor(photo, GOOGLENET_MEAN)
+
+    def zoom(x: Any, size: tuple[int, int]) -> Any:
+        return F.interpolate(x, size, mode="bilinear", align_corners=True)
+
+    began = time.perf_counter()
+    octaves = [start]
+    for _ in range(3):
+        height, width = octaves[-1].shape[2:]
+        octaves.append(zoom(octaves[-1], (round(height / 1.4), round(width / 1.4))))
+    detail = torch.zeros_like(octaves[-1])
+    for octave in reversed(octaves):
+        x = octave + zoom(detail, octave.shape[2:])
+        for _ in range(10):
+            shift = [int(each) for each in random.integers(-32, 33, 2)]
+            x = x.roll(shift, (3, 2)).requires_grad_()
+            (gradient,) = torch.autograd.grad(googlenet_features(blobs, x).square().sum() / 2, x)
+            x = (x.detach() + 1.5 / gradient.abs().mean() * gradient).roll([-each for each in shift], (3, 2))
+            x = x.clamp(-mean, 255 - mean)
+        detail = x - octave
+    seconds = time.perf_counter() - began
+    image = (x + mean)[0].permute(1, 2, 0).flip(2).round().to(torch.uint8)
+    Image.fromarray(image.numpy()).save(output)
+    return {"seconds": seconds}
+
+
+def dream_strengths(npz: str, *pictures: str) -> list[float]:
+    """The mean of the squares of inception_4c/output, of pictures in files: what a dream raises."""
+    import torch
+
+    blobs = torch_blobs(npz)
+    with torch.no_grad():
+        seen = (googlenet_features(blobs, picture_tensor(path, GOOGLENET_MEAN)) for path in pictures)
+        return [float(each.square().mean()) for each in seen]
+
+
+if __name__ == "__main__":
+    here = {name: each for name, each in globals().items() if inspect.isfunction(each)}
+    json.dump(here[sys.argv[1]](*sys.argv[2:]), sys.stdout)

@@ -1,0 +1,293 @@
+"""`imgnn dream`."""
+
+import re
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from imgnn.cli import console
+from imgnn.cli.style import CHOSEN, parse_weight, show_path, was_given
+from imgnn.options import ClassPictureOptions, DreamOptions
+
+PICTURE, RAISED, STEPS, MACHINE = "The picture", "What is raised", "The way up", "The machine"
+FILM, KNOWS = "A film", "What the network knows"
+
+NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
+
+# What every kind of picture takes, and what each takes beside; the first of a kind's own options chooses it.
+ANY = {"context", "output", "network", "seed", "json"}
+DREAM = {"image", *(field.name for field in fields(DreamOptions))}
+TAKES: dict[str, set[str]] = {
+    "target": {"target", "preset", "judge", "iterations", "size"},
+    "neuron": {"neuron", "preset", "iterations", "size"},
+    "top_channels": {"top_channels", "image", "layers"},
+    "zoom": {"zoom", "zoom_scale", *DREAM},
+    "dream": DREAM,
+}
+WORDS = {"target": "--class", "image": "IMAGE"}
+
+
+def dream(
+    context: typer.Context,
+    image: Annotated[
+        Path | None, typer.Argument(metavar="IMAGE", help="The picture to dream on.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The picture made: .png, .jpg, .webp, .tif; of a film .mp4, .gif, .webp, or a folder of frames. "
+            "\\[default: IMAGE-dream.png, in this folder; a film .webp]",
+            rich_help_panel=PICTURE,
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Long side in pixels. \\[default: the picture's own]",
+            min=1,
+            rich_help_panel=PICTURE,
+            show_default=False,
+        ),
+    ] = DreamOptions.size,
+    seed: Annotated[
+        int,
+        typer.Option(help="Of the jitter, and of the noise that --class starts from.", min=0, rich_help_panel=PICTURE),
+    ] = DreamOptions.seed,
+    network: Annotated[
+        str,
+        typer.Option(
+            "--network", "-n", help="A name of imgnn networks, or a .keras or .caffemodel file.", rich_help_panel=RAISED
+        ),
+    ] = DreamOptions.network,
+    layers: Annotated[
+        Any,
+        typer.Option(
+            help="What is amplified; =2 doubles a layer's weight. \\[default: the network's own]",
+            rich_help_panel=RAISED,
+            **{**CHOSEN, "metavar": "LAYER[:CHANNEL][=WEIGHT],..."},
+        ),
+    ] = None,
+    objective: Annotated[
+        Literal["norm", "mean", "enhance"],
+        typer.Option(
+            help="The norm of all activations, their mean, or --gain times those of the picture.",
+            rich_help_panel=RAISED,
+        ),
+    ] = DreamOptions.objective,
+    guide: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Dream of what is in this one.",
+            rich_help_panel=RAISED,
+            show_default=False,
+        ),
+    ] = None,
+    gain: Annotated[
+        float, typer.Option(help="With --objective enhance: how many times as strong.", rich_help_panel=RAISED)
+    ] = DreamOptions.gain,
+    tv_weight: Annotated[
+        float,
+        typer.Option(
+            help="With --objective enhance: more makes it smoother (total variation).",
+            rich_help_panel=RAISED,
+            **NUMBER,
+        ),
+    ] = DreamOptions.tv_weight,
+    octaves: Annotated[
+        int, typer.Option(help="Sizes, smallest first.", min=1, rich_help_panel=STEPS)
+    ] = DreamOptions.octaves,
+    octave_scale: Annotated[
+        float, typer.Option(help="From one size to the next, above 1.", rich_help_panel=STEPS)
+    ] = DreamOptions.octave_scale,
+    iterations: Annotated[
+        int,
+        typer.Option(
+            help="Steps at each size; with --class all of them, by default the preset's.", min=1, rich_help_panel=STEPS
+        ),
+    ] = DreamOptions.iterations,
+    optimizer: Annotated[
+        Literal["ascent", "adam", "lbfgs"], typer.Option(help="How to move.", rich_help_panel=STEPS)
+    ] = DreamOptions.optimizer,
+    step_size: Annotated[
+        float | None,
+        typer.Option(
+            help="How far: grey levels a step, with lbfgs a factor. \\[default: 1.5; 1]",
+            rich_help_panel=STEPS,
+            show_default=False,
+        ),
+    ] = DreamOptions.step_size,
+    jitter: Annotated[
+        int | None,
+        typer.Option(
+            help="Shift before each look, pixels at most. \\[default: 32; 0 with lbfgs]",
+            min=0,
+            rich_help_panel=STEPS,
+            show_default=False,
+        ),
+    ] = DreamOptions.jitter,
+    laplacian: Annotated[
+        int,
+        typer.Option(
+            metavar="LEVELS", help="Make all scales of the gradient equally strong: 4.", min=0, rich_help_panel=STEPS
+        ),
+    ] = DreamOptions.laplacian,
+    smooth: Annotated[
+        float,
+        typer.Option(
+            help="Smooth the gradient by a Gaussian of this many pixels.",
+            rich_help_panel=STEPS,
+            **{**NUMBER, "metavar": "SIGMA"},
+        ),
+    ] = DreamOptions.smooth,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
+    ] = DreamOptions.precision,
+    zoom: Annotated[
+        int | None,
+        typer.Option(
+            metavar="FRAMES",
+            help="A film: dream, come nearer, dream again.",
+            min=1,
+            rich_help_panel=FILM,
+            show_default=False,
+        ),
+    ] = None,
+    zoom_scale: Annotated[
+        float, typer.Option(help="How much nearer each frame is, of the sides.", rich_help_panel=FILM)
+    ] = 0.05,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME|INDEX",
+            help="Draw what a class looks like: goldfish, n01443537, 1. No IMAGE.",
+            rich_help_panel=KNOWS,
+            show_default=False,
+        ),
+    ] = None,
+    neuron: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER:CHANNEL",
+            help="Draw what a channel fires on. No IMAGE.",
+            rich_help_panel=KNOWS,
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        Literal["A", "B", "C", "D", "fourier"],
+        typer.Option(help="How both are kept to a picture.", rich_help_panel=KNOWS),
+    ] = ClassPictureOptions.preset,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NETWORK",
+            help="Which other network tells whether it sees the class. \\[default: one on this machine]",
+            rich_help_panel=KNOWS,
+            show_default=False,
+        ),
+    ] = ClassPictureOptions.judge,
+    top_channels: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="A sheet of the channels of a layer that fire most on IMAGE, and what each looks for.",
+            min=1,
+            rich_help_panel=KNOWS,
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+) -> None:
+    """Amplify what the layers of a network see in a picture: DeepDream.
+
+    Ctrl-C stops early and saves the picture so far. The picture keeps every setting in its metadata.
+
+    \b
+    Examples:
+      imgnn dream sky.jpg
+      imgnn dream sky.jpg --layers inception_3b/output --guide flowers.jpg
+      imgnn dream --class goldfish
+    """
+    given = {name for name in context.params if was_given(context, name)}
+    kind = kind_of(given)
+    reporter = console.reporter()
+    result: Any
+    if kind in ("target", "neuron"):
+        from imgnn.jobs.class_picture import draw_class
+
+        wanted = target or neuron or ""
+        drawing = ClassPictureOptions(
+            wanted, network, preset, iterations if "iterations" in given else None, size, seed, judge
+        )
+        result = draw_class(output or Path(f"{file_stem(wanted)}-dream.png"), drawing, reporter)
+        told = [f"{result.steps} steps in {result.seconds:.1f} s, score {result.score:.4g}"]
+        told += [
+            f"{each.network}: {each.prob:.1%} {result.target}, rank {each.rank}"
+            for each in (result.own, result.judge)
+            if each is not None
+        ]
+    elif image is None:
+        raise typer.BadParameter("IMAGE is expected, the picture to dream on; only --class and --neuron need none")
+    elif kind == "top_channels":
+        from imgnn.jobs.class_picture import draw_channels
+
+        if layers and (len(layers) > 1 or str(layers[0]) != layers[0].name):
+            raise typer.BadParameter("--top-channels looks at one layer: --layers LAYER")
+        layer = layers[0].name if layers else None
+        result = draw_channels(
+            image, output or Path(f"{image.stem}-channels.png"), top_channels or 1, layer, network, reporter, seed=seed
+        )
+        told = [
+            f"{each.layer}:{each.channel}  {each.strength:.4g}, most at row {each.place[0]}, column {each.place[1]}"
+            for each in result.channels
+        ]
+    else:
+        options = DreamOptions(**{field.name: context.params[field.name] for field in fields(DreamOptions)})
+        if zoom is not None:
+            from imgnn.jobs.dream import dream_zoom
+
+            film = output or Path(f"{image.stem}-dream.webp")
+            result = dream_zoom(image, film, zoom, zoom_scale, options, reporter)
+            told = [f"{result.frames} frames in {result.seconds:.1f} s"]
+        else:
+            from imgnn.jobs.dream import dream_picture
+
+            result = dream_picture(image, output or Path(f"{image.stem}-dream.png"), options, reporter)
+            told = [f"{result.steps} steps in {result.seconds:.1f} s"]
+            told += [f"{name}: {value:.4g} -> {result.after[name]:.4g}" for name, value in result.before.items()]
+    if json:
+        console.print_json({**asdict(result), "path": console.shown(result.path)})
+    else:
+        for line in told:
+            console.note(line)
+        show_path(result.path)
+
+
+def kind_of(given: set[str]) -> str:
+    """Which kind of picture the options given mean: a key of `TAKES`. Some of two kinds are a usage error."""
+    kind = next((kind for kind in TAKES if kind in given), "dream")
+    other = sorted(given - ANY - TAKES[kind])
+    if other and kind == "dream":
+        kinds = [word(each) for each, takes in TAKES.items() if other[0] in takes]
+        raise typer.BadParameter(f"{word(other[0])} goes with {' or '.join(kinds)}")
+    if other:
+        raise typer.BadParameter(f"{word(other[0])} does not go with {word(kind)}")
+    return kind
+
+
+def word(name: str) -> str:
+    """A parameter as it is typed."""
+    return WORDS.get(name, f"--{name.replace('_', '-')}")
+
+
+def file_stem(target: str) -> str:
+    """A class or a channel as part of a file's name: "inception_4c-output-11"."""
+    return re.sub(r"[^\w.-]+", "-", target).strip("-.") or "class"
