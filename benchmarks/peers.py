@@ -48,9 +48,9 @@ def vgg19_blobs(caffemodel: Path, seed: int = 0) -> dict[str, list[np.ndarray]]:
     """VGG-19's blobs: those of the file; for the layers it lacks, random ones that keep the losses' proportions.
 
     Random kernels are normal with a variance of `2 / (9 * channels in)`, biases 0: what a ReLU halves is put back
-    (Delving Deep into Rectifiers, arXiv:1502.01852, eq. 10). From conv4_2 on they are half of that: activations of the
-    trained network shrink there, so that the style loss of relu5_1 is some 1e-5 to 1e-4 of relu4_1's (in the log of
-    neural-style-pt's INSTALL.md 563 and 11347409). With the full variance relu5_1 would be all that is optimised.
+    (Delving Deep into Rectifiers, arXiv:1502.01852, eq. 10). From conv4_2 on they are half as large: activations of the
+    trained network shrink there, and the style loss of relu5_1 is 5e-5 of relu4_1's (563 and 11347409 in the log of
+    neural-style-pt's INSTALL.md; here 2e-5). At full size relu5_1 would be nearly all that is optimised.
     """
     stored, random = read_blobs(caffemodel), np.random.default_rng(seed)
     blobs = {}
@@ -63,7 +63,8 @@ def vgg19_blobs(caffemodel: Path, seed: int = 0) -> dict[str, list[np.ndarray]]:
 
 def save_npz(blobs: Blobs, path: Path) -> Path:
     """The blobs as plain arrays, `LAYER:0` the kernel, `LAYER:1` the bias: what the peers' side reads."""
-    np.savez(path, **{f"{name}:{i}": each for name, own in blobs.items() for i, each in enumerate(own)})
+    arrays: dict[str, Any] = {f"{name}:{i}": each for name, own in blobs.items() for i, each in enumerate(own)}
+    np.savez(path, **arrays)
     return path
 
 
@@ -149,16 +150,11 @@ class Run:
     where: str = ""
 
 
-def neural_style(python: str | Path, folder: Path, *words: object, nice: int = 0) -> Run:
+def neural_style(python: str | Path, folder: Path, *words: object) -> Run:
     """Run a checkout of neural-style-pt on the CPU, and note what it tells of each iteration."""
     command = [str(python), "-u", str(folder / "neural_style.py"), "-gpu", "c", "-backend", "mkl", "-disable_check"]
     run, began = Run(where=machine()), time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "-print_iter", "1", *map(str, words)],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.nice(nice) and None,
-    )
+    process = subprocess.Popen([*command, "-print_iter", "1", *map(str, words)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
         name, _, value = line.strip().partition(" loss: ")
@@ -177,10 +173,10 @@ def neural_style(python: str | Path, folder: Path, *words: object, nice: int = 0
     return run
 
 
-def kept_neural_style(cache: Path, python: str | Path, folder: Path, *words: object, nice: int = 0) -> Run:
+def kept_neural_style(cache: Path, python: str | Path, folder: Path, *words: object) -> Run:
     """The same; a run that was made before is read from `cache`."""
     if not cache.is_file():
-        cache.write_text(json.dumps(asdict(neural_style(python, folder, *words, nice=nice))))
+        cache.write_text(json.dumps(asdict(neural_style(python, folder, *words))))
     return Run(**json.loads(cache.read_text()))
 
 

@@ -30,6 +30,13 @@ SIZE, ITERATIONS = 512, 500
 CONTENT, STYLE = "tubingen.jpg", "starry_night_google.jpg"
 PEER_STEPS, PEER_WARM, OWN_STEPS, OWN_WARM = 8, 3, 5, 2  # of each repeat; those that warm up are not counted
 SAVE_EVERY = 10  # steps between two pictures of ours whose loss is looked at
+FLOAT32 = ("--precision", "float32")
+# Ours: as it comes; and given time at the last size, in both precisions.
+OWN_RUNS: dict[str, tuple[object, ...]] = {
+    "imgnn style": (),
+    "imgnn style --iterations 200": ("--iterations", 200, "--tolerance", 0),
+    "imgnn style --iterations 200 --precision float32": ("--iterations", 200, "--tolerance", 0, *FLOAT32),
+}
 
 
 @dataclass(frozen=True)
@@ -177,116 +184,122 @@ def own_run(files: Files, *words: object) -> tuple[list[tuple[float, Path]], pee
     return [(path.stat().st_mtime - began, path) for path in pictures], process
 
 
+def heading(files: Files, program: Path, python: str) -> None:
+    """What is compared, on what machine; and that both compute the same.
+
+    Raises:
+        SystemExit: they do not.
+    """
+    import keras
+    import tensorflow
+
+    apart = difference(files, python)
+    if apart > 1e-4:
+        raise SystemExit(f"the two networks differ: relu5_1 by {apart:.1e} of its largest value")
+    told = peers.call(python, "versions")
+    commit = subprocess.check_output(["git", "-C", str(program), "rev-parse", "--short", "HEAD"], text=True).strip()
+    height, width = size_of(files.content)
+    print(
+        f"{peers.machine()}\n\n"
+        f"neural-style-pt at {commit}, PyTorch {told['torch']}, {told['threads']} threads; "
+        f"imgnn on TensorFlow {tensorflow.__version__}, Keras {keras.__version__}\n\n"
+        f"{CONTENT} like {STYLE}, {height} x {width} pixels (height x width). VGG-19: conv1_1 to conv3_4 as published, "
+        f"above them seeded random kernels, the same in both: relu5_1 differs by {apart:.0e} of its largest value.\n"
+    )
+
+
+def compare_speed(files: Files, program: Path, python: str, repeats: int) -> float:
+    """Print how long an iteration takes, and how long it would at the speed of a plain matrix product.
+
+    Returns:
+        The peer's seconds for one.
+    """
+    own = {name: (*own_steps(files, name), matmul_rate(name)) for name in ("float32", "bfloat16")}
+    theirs: list[float] = []
+    ours: dict[str, list[tuple[float, ...]]] = {name: [] for name in own}
+    for _ in range(repeats):
+        words = [*neural_style_words(files), "-output_image", files.folder / "short.png"]
+        run = peers.neural_style(python, program, *words, "-num_iterations", PEER_STEPS, "-save_iter", 0)
+        theirs.append(statistics.median(np.diff(run.seconds)[PEER_WARM - 1 :]))
+        for name, measures in own.items():
+            ours[name].append(tuple(measure() for measure in measures))
+    work, peer = work_of_evaluation(*size_of(files.content)), statistics.median(theirs)
+    print(
+        f"An evaluation of loss and gradient is {work / 1e9:.0f} GFLOP; its floor is the time of matrix products of as "
+        f"many. Medians of {repeats} interleaved repeats; matrix products at their best.\n\n"
+        "| | evaluation | with the step of L-BFGS | floor | floor / evaluation |\n|---|---|---|---|---|\n"
+        f"| neural-style-pt, float32 | | {peer:.2f} s | | |"
+    )
+    for name, found in ours.items():
+        evaluation, step, _ = (statistics.median(each) for each in zip(*found, strict=True))
+        rate = max(each[2] for each in found)
+        print(
+            f"| imgnn, {name} | {evaluation:.2f} s | {step:.2f} s "
+            f"| {work / rate:.2f} s ({rate / 1e9:.0f} GFLOP/s) | {work / rate / evaluation:.0%} |"
+        )
+    return peer
+
+
+def compare_losses(files: Files, program: Path, python: str, iteration: float) -> None:
+    """Print how low the loss comes, in what time.
+
+    Args:
+        iteration: the peer's seconds for one: its long run may have been made when the machine was busier.
+    """
+    names = [f"neural_style{end}.png" for end in ("_100", "_200", "")]
+    counts = (100, 200, ITERATIONS)
+    words = [*neural_style_words(files), "-num_iterations", ITERATIONS, "-save_iter", 100]
+    long = peers.kept_neural_style(
+        files.folder / f"neural_style_{ITERATIONS}.json",
+        python,
+        program,
+        *(*words, "-output_image", files.folder / names[-1]),
+    )
+
+    def judged(*pictures: Path) -> list[dict[str, float]]:
+        parts = peers.call(python, "picture_losses", files.arrays, files.content, files.style, *pictures)
+        return [{"both": each["content"] + each["style"], **each} for each in parts]
+
+    def row(*cells: object, loss: dict[str, float]) -> None:
+        numbers = [f"{loss[name]:.4g}" for name in ("both", "content", "style", "tv")]
+        print(f"| {' | '.join([*map(str, cells), *numbers])} |", flush=True)
+
+    start, *theirs = judged(files.content, *(files.folder / name for name in names))
+    told = long.losses[0]["total"], long.losses[-1]["total"]
+    print(
+        f"\nThe loss of pictures as they are saved, by one function in float32. neural-style-pt itself tells "
+        f"{told[0]:.4g} at iteration 1 and {told[1]:.4g} at iteration {ITERATIONS}, of pixels neither rounded nor kept "
+        f"within 0..255. Its seconds are {iteration:.2f} for each iteration; the run was made on {long.where}.\n\n"
+        "| | seconds | processor | memory | loss | content | style | TV |\n|---|---|---|---|---|---|---|---|"
+    )
+    row("the photo", "", "", "", loss=start)
+    for count, loss in zip(counts, theirs, strict=True):
+        spent = (f"{long.processor:.0f} s", f"{long.peak:.0f} MB") if count == ITERATIONS else ("", "")
+        row(f"neural-style-pt, {count} iterations", f"{count * iteration:.0f} s", *spent, loss=loss)
+    for name, more in OWN_RUNS.items():
+        pictures, process = own_run(files, *more)
+        losses = judged(*(path for _, path in pictures))
+        row(name, f"{process.seconds:.0f} s", f"{process.processor:.0f} s", f"{process.peak:.0f} MB", loss=losses[-1])
+        for count, aim in zip(counts, theirs, strict=True):
+            there = [at for (at, _), loss in zip(pictures, losses, strict=True) if loss["both"] <= aim["both"]]
+            reached = f"{there[0]:.0f} s" if there else "not"
+            print(f"| … as low as neural-style-pt's after {count} | {reached} | | | | | | |")
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    """Its `(height, width)`, pixels."""
+    with Image.open(picture) as file:
+        return file.height, file.width
+
+
 def main(shared: Path, program: Path, python: str, folder: Path, repeats: int) -> None:
     os.environ["IMGNN_HOME"] = str(folder / "home")
     from imgnn import backend
 
     backend.quiet()
-    import keras
-    import tensorflow
-
     files = prepare_files(shared, folder, python)
-    apart = difference(files, python)
-    if apart > 1e-4:
-        raise SystemExit(f"the two networks differ: relu5_1 by {apart:.1e} of its largest value")
-    with Image.open(files.content) as picture:
-        width, height = picture.size
-
-    told = peers.call(python, "versions")
-    print(f"{peers.machine()}\n")
-    print(
-        f"neural-style-pt at {commit(program)[:7]}, PyTorch {told['torch']}, {told['threads']} threads; "
-        f"imgnn on TensorFlow {tensorflow.__version__}, Keras {keras.__version__}\n"
-    )
-    print(
-        f"{height} x {width} pixels (height x width); VGG-19: conv1_1 to conv3_4 as published, above them seeded "
-        f"random kernels, the same in both (relu5_1 differs by {apart:.0e} of its largest value)\n"
-    )
-
-    precisions = ("float32", "bfloat16")
-    own = {name: own_steps(files, name) for name in precisions}
-    rates = {name: matmul_rate(name) for name in precisions}
-    times: dict[str, list[float]] = {}
-    peak = 0.0
-    for _ in range(repeats):
-        run = peers.neural_style(
-            python, program, *neural_style_words(files), "-num_iterations", PEER_STEPS, "-save_iter", 0,
-            "-output_image", files.folder / "short.png",
-        )  # fmt: skip
-        peak = run.peak
-        times.setdefault("neural-style-pt", []).append(statistics.median(np.diff(run.seconds)[PEER_WARM - 1 :]))
-        for name in precisions:
-            evaluate, step = own[name]
-            times.setdefault(f"evaluation {name}", []).append(evaluate())
-            times.setdefault(f"step {name}", []).append(step())
-            times.setdefault(f"rate {name}", []).append(rates[name]())
-    middle = {name: statistics.median(each) for name, each in times.items()}
-    work = work_of_evaluation(height, width)
-
-    print(f"Medians of {repeats} interleaved repeats; an evaluation is {work / 1e9:.0f} GFLOP\n")
-    print("| | evaluation | step of L-BFGS | matrix products alone | share of it reached |")
-    print("|---|---|---|---|---|")
-    print(f"| neural-style-pt, float32 | | {middle['neural-style-pt']:.2f} s | | |")
-    for name in precisions:
-        floor = work / max(times[f"rate {name}"])
-        evaluation = middle[f"evaluation {name}"]
-        print(
-            f"| imgnn, {name} | {evaluation:.2f} s | {middle[f'step {name}']:.2f} s "
-            f"| {floor:.2f} s ({max(times[f'rate {name}']) / 1e9:.0f} GFLOP/s) | {floor / evaluation:.0%} |"
-        )
-    del own
-
-    long = peers.kept_neural_style(
-        folder / f"neural_style_{ITERATIONS}.json", python, program, *neural_style_words(files),
-        "-num_iterations", ITERATIONS, "-save_iter", 100, "-output_image", folder / "neural_style.png",
-    )  # fmt: skip
-    print(
-        f"\nThe same loss, of pictures as they are saved, by one function in float32 (neural-style-pt: {long.where})\n"
-    )
-    print("| | seconds | processor | memory | content | style | both | TV |\n|---|---|---|---|---|---|---|---|")
-
-    def judged(*pictures: Path) -> list[dict[str, float]]:
-        found: list[dict[str, float]] = peers.call(
-            python, "picture_losses", files.arrays, files.content, files.style, *pictures
-        )
-        return found
-
-    def row(name: str, seconds: float, processor: str, memory: str, loss: dict[str, float]) -> None:
-        both = loss["content"] + loss["style"]
-        cells = [f"{loss['content']:.4g}", f"{loss['style']:.4g}", f"{both:.4g}", f"{loss['tv']:.3g}"]
-        print(f"| {name} | {seconds:.0f} | {processor} | {memory} | {' | '.join(cells)} |", flush=True)
-
-    start, *theirs = judged(files.content, *(folder / f"neural_style{end}.png" for end in ("_100", "_200", "")))
-    row("the photo", 0, "", "", start)
-    for count, loss in zip((100, 200, ITERATIONS), theirs, strict=True):
-        end = count == ITERATIONS
-        row(
-            f"neural-style-pt, {count} iterations",
-            long.seconds[count - 1],
-            f"{long.processor:.0f} s" if end else "",
-            f"{long.peak:.0f} MB" if end else "",
-            loss,
-        )
-    aims = [
-        (f"neural-style-pt's after {count}", loss) for count, loss in zip((100, 200, ITERATIONS), theirs, strict=True)
-    ]
-    for name, words in (("imgnn style", ()), ("imgnn style --iterations 300", ("--iterations", 300, "--tolerance", 0))):
-        pictures, process = own_run(files, *words)
-        losses = judged(*(path for _, path in pictures))
-        row(name, process.seconds, f"{process.processor:.0f} s", f"{process.peak:.0f} MB", losses[-1])
-        for aim, wanted in aims:
-            reached = [
-                at
-                for (at, _), loss in zip(pictures, losses, strict=True)
-                if loss["content"] + loss["style"] <= wanted["content"] + wanted["style"]
-            ]
-            print(f"| — it came below {aim} | {f'{reached[0]:.0f}' if reached else 'never'} | | | | | | |")
-    print(f"\nPeak memory of neural-style-pt in a short run: {peak:.0f} MB")
-
-
-def commit(program: Path) -> str:
-    """Which version of the peer."""
-    return subprocess.check_output(["git", "-C", str(program), "rev-parse", "HEAD"], text=True).strip()
+    heading(files, program, python)
+    compare_losses(files, program, python, compare_speed(files, program, python, repeats))
 
 
 if __name__ == "__main__":

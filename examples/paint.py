@@ -15,7 +15,7 @@ from pathlib import Path
 from imgnn.images.files import load_image, save_image
 from imgnn.images.sheet import contact_sheet
 from imgnn.jobs.class_picture import draw_class
-from imgnn.jobs.dream import dream_image
+from imgnn.jobs.dream import dream_picture
 from imgnn.jobs.style import stylise
 from imgnn.optimize.calibrate import dead_leaves
 from imgnn.options import ClassPictureOptions, DreamOptions, LayerChoice, StyleOptions
@@ -70,7 +70,7 @@ def draw_dreams(folder: Path) -> None:
         ("squeezenet-v1.1", "fire8/concat"),
     ):
         options = DreamOptions(network=network, layers=(LayerChoice(layer),))
-        dream_image(HARBOUR, folder / "out.png", options)
+        dream_picture(HARBOUR, folder / "out.png", options)
         pictures.append(load_image(folder / "out.png"))
         labels.append(f"{network}\n{layer}")
     dream = (LayerChoice("inception_4c/output"),)

@@ -132,6 +132,7 @@ class DreamOptions:
 
     # The machine
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,15 @@ def dream(
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
     ] = DreamOptions.precision,
+    tile_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Look at tiles of this side. \\[default: when memory asks for it]",
+            min=128,
+            rich_help_panel=MACHINE,
+            show_default=False,
+        ),
+    ] = DreamOptions.tile_size,
     zoom: Annotated[
         int | None,
         typer.Option(

@@ -83,7 +83,7 @@ def style(
         typer.Option(
             "--output",
             "-o",
-            help="The picture made: .png, .jpg, .webp, .tif. [default: CONTENT-STYLE.png, in this folder]",
+            help="The picture made: .png, .jpg, .webp, .tif. \\[default: CONTENT-STYLE.png, in this folder]",
             rich_help_panel=PICTURE,
             show_default=False,
         ),
@@ -129,7 +129,7 @@ def style(
         typer.Option(
             parser=parse_numbers,
             metavar="A,B,...",
-            help="How much of each style, as 3,1. [default: the same of all]",
+            help="How much of each style, as 3,1. \\[default: the same of all]",
             rich_help_panel=WEIGHTS,
             show_default=False,
         ),
@@ -157,13 +157,13 @@ def style(
     content_layers: Annotated[
         Any,
         typer.Option(
-            help="Where the content is compared. [default: the network's own]", rich_help_panel=LAYERS, **CHOSEN
+            help="Where the content is compared. \\[default: the network's own]", rich_help_panel=LAYERS, **CHOSEN
         ),
     ] = None,
     style_layers: Annotated[
         Any,
         typer.Option(
-            help="Where the style is compared; =2 doubles a layer's weight. [default: the network's own]",
+            help="Where the style is compared; =2 doubles a layer's weight. \\[default: the network's own]",
             rich_help_panel=LAYERS,
             **CHOSEN,
         ),
@@ -188,13 +188,15 @@ def style(
     optimizer: Annotated[
         Literal["lbfgs", "adam"] | None,
         typer.Option(
-            help="How to move. [default: lbfgs; adam with fourier or jitter]", rich_help_panel=STEPS, show_default=False
+            help="How to move. \\[default: lbfgs; adam with fourier or jitter]",
+            rich_help_panel=STEPS,
+            show_default=False,
         ),
     ] = StyleOptions.optimizer,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="How far: grey levels with adam, a factor with lbfgs. [default: 5; 1]",
+            help="How far: grey levels with adam, a factor with lbfgs. \\[default: 5; 1]",
             rich_help_panel=STEPS,
             show_default=False,
         ),
@@ -237,7 +239,7 @@ def style(
     tile_size: Annotated[
         int | None,
         typer.Option(
-            help="Look at tiles of this side. [default: when memory asks for it]",
+            help="Look at tiles of this side. \\[default: when memory asks for it]",
             min=128,
             rich_help_panel=MACHINE,
             show_default=False,
@@ -290,8 +292,8 @@ def style(
 ) -> None:
     """Paint a photo like another picture.
 
-    Ctrl-C stops early and saves the best picture so far; --resume goes on from there. The picture keeps every setting
-    in its metadata, for --rerun.
+    Ctrl-C saves the best picture so far, and --resume goes on from there.
+    The picture keeps every setting in its metadata, for --rerun.
 
     \b
     Example:

@@ -5,6 +5,11 @@
     preprocessing.py  the facts: mean, channel order, scale, size
     preprocess.py     `image` <-> `x`: channel order, mean, scale; the crops that a classifier looks at
     mean.py           a mean image or mean pixel kept as a file
+    colours.py        the colours of a picture without its brushwork
+    masks.py          where in a picture something is to happen
+    sheet.py          contact sheets: many pictures on one page, with their names
+    video.py          frames -> a film, an animation, a folder
 
-Arrays in, arrays out: nothing here knows a network's layers, and only `files.py` and `mean.py` open a file.
+Arrays in, arrays out: nothing here knows a network's layers, and only `files.py`, `mean.py`, `masks.py` and `video.py`
+open a file.
 """

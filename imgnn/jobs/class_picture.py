@@ -246,7 +246,9 @@ def draw_class(
             run.steps,
             seconds,
         )
-        facts = {**asdict(result), "seconds": round(seconds, 1), "network_source": dict(network.source)}
+        facts = {name: value for name, value in asdict(result).items() if name not in ("size", "network")}
+        facts |= {"height": size[0], "width": size[1], "seconds": round(seconds, 1)}
+        facts |= {"network_source": dict(network.source)}
         settings = {"command": "dream", **asdict(options), **facts, "backend": backend.name(), "imgnn": __version__}
         save_image(output, image, settings=settings)
     if run.ended == "interrupted":

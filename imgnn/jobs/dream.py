@@ -31,8 +31,8 @@ from imgnn.optimize.dreaming import (
     mean_objective,
     norm_objective,
 )
-from imgnn.optimize.evaluate import Picture, See, Whole
-from imgnn.optimize.objectives import NOWHERE, Features, Objective, Scene, tv_loss
+from imgnn.optimize.evaluate import SMALLEST_TILE, Picture, See, build_picture, compute_features, tile_for
+from imgnn.optimize.objectives import NOWHERE, Objective, Scene, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
 from imgnn.optimize.scales import Size, enlarge, octave_sizes, zoom
@@ -245,6 +245,7 @@ class Dreamer:
         # L-BFGS wants an objective that is the same function at each step.
         own = 0 if options.optimizer == "lbfgs" else JITTER
         self.jitter = own if options.jitter is None else options.jitter
+        self.tile = options.tile_size  # as asked for, or as the memory taught
         self.pictures: dict[Size, Picture] = {}
         self.sights: dict[Size, See] = {}
 
@@ -311,19 +312,15 @@ class Dreamer:
 
     def seen_from(self, base: np.ndarray, random: np.random.Generator) -> Evaluate:
         """The loss at pixels of an octave, and its gradient with all that is done to it; each time from elsewhere."""
-        size: Size = base.shape[:2]
-        if size not in self.pictures:
-            self.pictures[size] = build_evaluate(self.network, self.layers, size, self.objective, self.precision)
-        picture = self.pictures[size]
         scene = self.scene(base)
 
         def evaluate(x: Tensor) -> tuple[Tensor, Parts, Tensor]:
             if not self.jitter:
-                loss, parts, gradient = picture(x, scene)
+                loss, parts, gradient = self.look(x, scene)
             else:
                 down, right = random.integers(-self.jitter, self.jitter + 1, 2).tolist()
                 there = self.scene(np.roll(base, (down, right), (0, 1))) if scene else scene
-                loss, parts, gradient = picture(ops.roll(x, (down, right), (1, 2)), there)
+                loss, parts, gradient = self.look(ops.roll(x, (down, right), (1, 2)), there)
                 gradient = ops.roll(gradient, (-down, -right), (1, 2))
             if self.options.smooth:
                 gradient = gaussian_smooth(gradient, self.options.smooth)
@@ -333,26 +330,45 @@ class Dreamer:
 
         return evaluate
 
-    def see(self, pixels: Tensor) -> Features:
-        """The features of pixels of any octave."""
-        size: Size = tuple(pixels.shape[1:3])
+    def picture(self, size: Size) -> Picture:
+        """What evaluates the objective for pixels of an octave; compiled when it is first called."""
+        if size not in self.pictures:
+            tile = tile_for(self.network, self.layers, size, self.precision, self.tile)
+            self.pictures[size] = build_picture(self.network, self.layers, size, self.see, self.objective, tile=tile)
+        return self.pictures[size]
+
+    def look(self, x: Tensor, scene: Scene) -> tuple[Tensor, Parts, Tensor]:
+        """The loss at pixels of any octave; where the memory does not suffice, in tiles of half the side."""
+        size: Size = tuple(x.shape[1:3])
+        while True:
+            try:
+                return self.picture(size)(x, scene)
+            except Exception as error:
+                smaller = (self.tile or max(size)) // 2
+                if not backend.is_out_of_memory(error) or smaller < SMALLEST_TILE:
+                    raise
+                self.tile = smaller
+                self.pictures.clear()
+
+    def see(self, layers: Sequence[str], size: Size) -> See:
+        """Pixels `(1, *size, 3)`, RGB, 0..255 -> features of the layers; kept, a film asks often."""
         if size not in self.sights:
-            self.sights[size] = build_see(self.network, self.layers, size, self.precision)
-        return {name: ops.stop_gradient(each) for name, each in self.sights[size](pixels).items()}
+            self.sights[size] = build_see(self.network, layers, size, self.precision)
+        return self.sights[size]
 
     def scene(self, base: np.ndarray) -> Scene:
         """What the objective wants to know of the picture that is dreamed on."""
         if self.options.objective != "enhance":
             return NOWHERE
-        pixels = to_pixels(base)
+        pixels, size = to_pixels(base), base.shape[:2]
+        tile = tile_for(self.network, self.layers, size, self.precision, self.tile)
+        seen = compute_features(self.network, self.layers, pixels, self.see, tile)
         variation = tv_loss().of_pixels(pixels)[0]
-        photo = {f"photo:{name}": each for name, each in self.see(pixels).items()}
-        return {**photo, "factor:tv": 1 / ops.maximum(variation, 1.0)}
+        return {**{f"photo:{name}": each for name, each in seen.items()}, "factor:tv": 1 / ops.maximum(variation, 1.0)}
 
     def measure(self, base: np.ndarray, image: np.ndarray) -> dict[str, float]:
         """The terms of the objective for an image of the full size, dreamed on a base."""
-        pixels = to_pixels(image)
-        _, parts = self.objective(pixels, self.see(pixels), self.scene(base))
+        _, parts, _ = self.look(to_pixels(image), self.scene(base))
         return {name: self.sign * float(part) for name, part in parts.items()}
 
     def tell(self, loss: Tensor, parts: Parts) -> dict[str, float]:
@@ -369,13 +385,6 @@ class Dreamer:
         if self.options.optimizer == "adam":
             return Adam(rate, steps=self.options.iterations, bounds=LEVELS)
         return Ascent(rate, bounds=LEVELS)
-
-
-def build_evaluate(
-    network: Network, layers: Sequence[str], size: Size, objective: Objective, precision: Precision
-) -> Picture:
-    """What evaluates an objective of pixels `(1, *size, 3)`, and its gradient; compiled when it is first called."""
-    return Whole(build_see(network, layers, size, precision), objective)
 
 
 def build_see(network: Network, layers: Sequence[str], size: Size, precision: Precision) -> See:

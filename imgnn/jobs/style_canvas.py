@@ -16,11 +16,9 @@ from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import preprocessing_of
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
-from imgnn.networks.table import reach
-from imgnn.optimize.evaluate import SMALLEST_TILE, Picture, build_picture, tile_for
+from imgnn.optimize.evaluate import SMALLEST_TILE, Picture, build_picture, compute_features, tile_for
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, content_loss, dream_loss, style_loss, tv_loss
 from imgnn.optimize.parameters import FourierPixels, Parameter, Pixels, to_pixels, to_x
-from imgnn.optimize.tiles import cut_tiles
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter
 
@@ -166,23 +164,8 @@ class Canvas:
         return lambda pixels: features(to_x(pixels, preprocessing))
 
     def features(self, pixels: Tensor, layers: Sequence[str]) -> dict[str, Any]:
-        """The features of a whole picture; of one that is looked at in tiles, in main memory."""
-        size = tuple(pixels.shape[1:3])
-        if self.tile is None:
-            with backend.forward_only():
-                return dict(self.see(layers, size)(pixels))
-        tiles = cut_tiles(size, reach(self.subject.network, layers, size), self.tile)
-        see, whole = self.see(layers, tiles[0].size), ops.convert_to_numpy(pixels)
-        shapes = {name: each.shape for name, each in cut(self.subject.network, layers, size).output.items()}
-        found = {name: np.zeros((1, *shape[1:]), "float32") for name, shape in shapes.items()}
-        for tile in tiles:
-            with backend.forward_only():
-                window_features = see(ops.convert_to_tensor(whole[tile.window]))
-            for name, each in window_features.items():
-                part, place = ops.convert_to_numpy(each), found[name][tile.of_layer(name, each.shape[1:3])]
-                own = tile.own(name)
-                place[own] = part[own]
-        return found
+        """The features of a whole picture."""
+        return compute_features(self.subject.network, layers, pixels, self.see, self.tile)
 
     def grams(self, painting: np.ndarray) -> dict[str, Tensor]:
         """The Gram matrices of a painting: layer -> `(channels, channels)`."""

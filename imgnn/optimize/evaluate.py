@@ -144,6 +144,36 @@ def build_picture(
     return Tiled(see(layers, tiles[0].size), objective, tiles, sizes, scene)
 
 
+def compute_features(
+    network: Network,
+    layers: Sequence[str],
+    pixels: Tensor,
+    see: Callable[[Sequence[str], tuple[int, int]], See],
+    tile: int | None = None,
+) -> dict[str, Any]:
+    """The features of a whole picture; of one that is looked at in tiles, in main memory.
+
+    Args:
+        see, tile: as for `build_picture`.
+    """
+    size = tuple(pixels.shape[1:3])
+    if tile is None:
+        with backend.forward_only():
+            return dict(see(layers, size)(pixels))
+    tiles = cut_tiles(size, reach(network, layers, size), tile)
+    look, whole = see(layers, tiles[0].size), ops.convert_to_numpy(pixels)
+    found = {
+        name: np.zeros((1, *each.shape[1:]), "float32") for name, each in cut(network, layers, size).output.items()
+    }
+    for part in tiles:
+        with backend.forward_only():
+            features = look(ops.convert_to_tensor(whole[part.window]))
+        for name, each in features.items():
+            own = part.own(name)
+            found[name][part.of_layer(name, each.shape[1:3])][own] = ops.convert_to_numpy(each)[own]
+    return found
+
+
 def tile_for(
     network: Network, layers: Sequence[str], size: tuple[int, int], precision: str, wanted: int | None = None
 ) -> int | None:

@@ -16,6 +16,7 @@ from imgnn.jobs import dream as job
 from imgnn.jobs.dream import dream_picture, dream_zoom
 from imgnn.networks.files import save_network
 from imgnn.networks.network import Network
+from imgnn.optimize.evaluate import Whole
 from imgnn.options import DreamOptions, LayerChoice
 from imgnn.runs import Silent
 
@@ -273,7 +274,7 @@ def test_a_second_ctrl_c_does_not_lose_what_the_first_kept(tiny_image, out, quic
 
 
 def test_ctrl_c_before_the_first_step_saves_nothing(tiny_image, out, quick, monkeypatch):
-    monkeypatch.setattr(job, "build_evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(job, "build_picture", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     with pytest.raises(InterruptedRun, match="stopped before the first step; nothing was saved"):
         dream_picture(tiny_image, out, quick())
     assert not out.exists()
@@ -287,10 +288,10 @@ def test_a_gradient_that_is_no_number_from_the_start_is_told_and_nothing_saved(t
 
 
 def test_a_gradient_that_runs_away_is_told_and_the_picture_before_saved(tiny_image, out, quick, monkeypatch):
-    build = job.build_evaluate
+    build = job.build_picture
 
-    def failing(*args):
-        picture, looks = build(*args), iter(range(100))
+    def failing(*args, **named):
+        picture, looks = build(*args, **named), iter(range(100))
 
         def evaluate(*given):
             loss, parts, gradient = picture(*given)
@@ -298,7 +299,7 @@ def test_a_gradient_that_runs_away_is_told_and_the_picture_before_saved(tiny_ima
 
         return evaluate
 
-    monkeypatch.setattr(job, "build_evaluate", failing)
+    monkeypatch.setattr(job, "build_picture", failing)
     message = f"the gradient is not finite after step 2 of 6; the picture so far was saved to {out}"
     with pytest.raises(DivergedError, match=re.escape(message)):
         dream_picture(tiny_image, out, quick())
@@ -319,10 +320,10 @@ def test_a_picture_is_not_replaced_by_its_dream(tiny_image, tmp_path, quick):
 
 
 def test_what_the_memory_does_not_hold_is_told_with_a_size_that_may_fit(tiny_image, out, quick, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(job, "build_evaluate", full)
+    monkeypatch.setattr(job, "build_picture", full)
     with pytest.raises(InputError, match="40 x 60 pixels of one do not fit into the memory") as caught:
         dream_picture(tiny_image, out, quick())
     assert caught.value.hint == "--size 30"
@@ -365,8 +366,8 @@ def test_zoom_dreams_enlarges_and_dreams_again(tiny_image, tmp_path, quick, kern
 
 
 def test_zoom_compiles_for_the_first_frame_only(tiny_image, tmp_path, quick, monkeypatch):
-    built, build = [], job.build_evaluate
-    monkeypatch.setattr(job, "build_evaluate", lambda *args: built.append(args[2]) or build(*args))
+    built, build = [], job.build_picture
+    monkeypatch.setattr(job, "build_picture", lambda *args, **named: built.append(args[2]) or build(*args, **named))
     dream_zoom(tiny_image, tmp_path / "film.gif", 2, options=quick(iterations=1))
     assert built == [(29, 43), (40, 60)]
     with Image.open(tmp_path / "film.gif") as film:
@@ -405,3 +406,27 @@ def test_googlenet_dreams_on_the_sky(shared, out):
     assert result.after["inception_4c/output"] > 4 * result.before["inception_4c/output"]
     photo = resize(load_image(shared / "photos" / "sky1024px.jpg"), result.size)
     assert 5 < np.abs(load_image(out).astype(int) - photo).mean() < 60
+
+
+@pytest.mark.parametrize("objective", ["norm", "enhance"])
+def test_tiles_dream_what_the_whole_dreams(tmp_path, random, objective):
+    save_image(tmp_path / "photo.png", random.integers(0, 256, (150, 240, 3), dtype="uint8"))
+    pictures = []
+    for tile in (None, 128):
+        options = DreamOptions(
+            network="random", objective=objective, tile_size=tile, octaves=2, iterations=2, precision="float32"
+        )
+        dream_picture(tmp_path / "photo.png", tmp_path / "out.png", options)
+        pictures.append(load_image(tmp_path / "out.png").astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_memory_that_does_not_suffice_makes_tiles(tmp_path, random, monkeypatch):
+    class Full(Whole):
+        def __call__(self, *given):
+            raise MemoryError
+
+    monkeypatch.setattr("imgnn.optimize.evaluate.Whole", Full)
+    save_image(tmp_path / "photo.png", random.integers(0, 256, (150, 300, 3), dtype="uint8"))
+    options = DreamOptions(network="random", octaves=1, iterations=1, precision="float32")
+    assert dream_picture(tmp_path / "photo.png", tmp_path / "out.png", options).steps == 1

@@ -40,7 +40,8 @@ def activations(golden):
 
 
 def test_gram_matrix_is_that_of_pytorch(golden, activations):
-    np.testing.assert_allclose(ops.convert_to_numpy(gram_matrix(activations[0]["a"]))[0], golden["gram"], rtol=1e-9)
+    # Keras multiplies matrices in float32 with Torch, whatever they are of.
+    np.testing.assert_allclose(ops.convert_to_numpy(gram_matrix(activations[0]["a"]))[0], golden["gram"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("term", ["content", "style"])
@@ -53,10 +54,10 @@ def test_a_layers_loss_and_its_gradient_are_those_of_pytorch(term, golden, activ
         }[term](name)
         evaluate = value_and_grad(lambda x, objective=objective, name=name: objective(x, {name: x}))
         loss, _, gradient = evaluate(found[name])
-        assert float(loss) == pytest.approx(golden[term][name], rel=1e-6)
+        assert float(loss) == pytest.approx(golden[term][name], rel=1e-5)
         if name == "a":
             wanted = np.reshape(golden[f"{term}_gradient"], gradient.shape)
-            np.testing.assert_allclose(ops.convert_to_numpy(gradient), wanted, rtol=1e-6, atol=1e-12)
+            np.testing.assert_allclose(ops.convert_to_numpy(gradient), wanted, rtol=1e-4, atol=1e-8)
 
 
 def test_the_gradient_of_tv_is_that_of_neural_style(golden):
@@ -102,7 +103,7 @@ def test_the_losses_of_photos_are_those_that_neural_style_pt_prints(shared, gold
     seen = features(start)
     for name, wanted in known["content"].items():
         loss, _ = (StyleOptions.content_weight * content_loss({name: photo[name]}))(start, seen)
-        assert float(loss) == pytest.approx(wanted, rel=1e-3)
+        assert float(ops.stop_gradient(loss)) == pytest.approx(wanted, rel=1e-4)
     for name, wanted in known["style"].items():
         loss, _ = (StyleOptions.style_weight * style_loss({name: gram_matrix(painting[name])}))(start, seen)
-        assert float(loss) == pytest.approx(wanted, rel=1e-3)
+        assert float(ops.stop_gradient(loss)) == pytest.approx(wanted, rel=1e-4)
