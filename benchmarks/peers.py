@@ -113,7 +113,7 @@ def timed(command: Sequence[object]) -> Process:
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"failed: {' '.join(map(str, command))}")
+        raise SystemExit(f"ended with status {status}: {' '.join(map(str, command))}")
     seconds = time.perf_counter() - began
     return Process(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
 
@@ -168,7 +168,7 @@ def neural_style(python: str | Path, folder: Path, *words: object) -> Run:
             run.layers.setdefault(name, float(value))
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"neural-style-pt failed: {' '.join(map(str, words))}")
+        raise SystemExit(f"neural-style-pt ended with status {status}: {' '.join(map(str, words))}")
     run.processor, run.peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
     return run
 

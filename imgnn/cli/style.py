@@ -55,6 +55,8 @@ def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
     name, _, values = text.partition("=")
     kinds = {field.name.replace("_", "-"): field.type for field in fields(StyleOptions)}
     simple = {key: kind for key, kind in kinds.items() if "tuple" not in str(kind)}
+    if values and name not in kinds:
+        raise typer.BadParameter(f"there is no option --{name} to vary")
     if name not in simple or not values:
         raise typer.BadParameter(f"OPTION=VALUE,VALUE,... is expected, as style-weight=10,100,1000, not {text!r}")
     number = {"int": int, "float": float}.get(getattr(simple[name], "__name__", str(simple[name]).split(" |")[0]), str)
@@ -180,10 +182,10 @@ def style(
         typer.Option(help="The long side it begins with; √2 larger each time.", min=16, rich_help_panel=STEPS),
     ] = StyleOptions.min_size,
     initial_iterations: Annotated[
-        int, typer.Option(help="Evaluations of the loss at the first size.", min=1, rich_help_panel=STEPS)
+        int, typer.Option(help="Evaluations of the loss at the first of several sizes.", min=1, rich_help_panel=STEPS)
     ] = StyleOptions.initial_iterations,
     iterations: Annotated[
-        int, typer.Option(help="Evaluations at each further one.", min=1, rich_help_panel=STEPS)
+        int, typer.Option(help="Evaluations at each further one, or at the only one.", min=1, rich_help_panel=STEPS)
     ] = StyleOptions.iterations,
     optimizer: Annotated[
         Literal["lbfgs", "adam"] | None,
@@ -227,7 +229,7 @@ def style(
         typer.Option(
             parser=parse_seconds,
             metavar="TIME",
-            help="Be done by then: 90s, 5m, 1h. Every size gets its share.",
+            help="For the optimisation: 90s, 5m, 1h. Every size gets its share.",
             rich_help_panel=STEPS,
             show_default=False,
         ),
@@ -312,6 +314,8 @@ def style(
         output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
     output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
     axes = dict(parse_axis(each) for each in grid or ())
+    if dry_run and axes:
+        raise typer.BadParameter("it tells of one run: leave out --grid", param_hint="--dry-run")
     if dry_run:
         from imgnn.jobs.style_probe import probe
 

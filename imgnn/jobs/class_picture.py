@@ -379,7 +379,7 @@ def score_of(network: Network, tensor: Any, size: tuple[int, int]) -> Score:
         wanted = preprocessing.size
         raise InputError(
             f"for this, {network.name} wants a picture of {wanted[0]} x {wanted[1]} pixels, not {size[0]} x {size[1]}",
-            hint="leave out --size, or take a layer before the fully connected ones",
+            hint="leave out --size, or take a network without a fully connected layer, as squeezenet",
         ) from error
 
     def score(pixels: Tensor, one_hot: Tensor) -> Tensor:

@@ -532,6 +532,9 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
             raise InputError(f"--{name}-weight is a number, 0 or more; {weight} was given")
     if not any(weights.values()):
         raise InputError("--content-weight, --style-weight and --tv-weight are all 0: nothing would be asked for")
+    for choice in (*(options.content_layers or ()), *(options.style_layers or ())):
+        if choice.weight < 0:
+            raise InputError(f"the weight of a layer is 0 or more; {choice} was given")
     fractions = {"average": options.average, "tolerance": options.tolerance}
     for name, value in fractions.items():
         if not 0 <= value < 1:
@@ -559,7 +562,9 @@ def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
         wanted = "1 style picture takes 1 number" if count == 1 else f"{count} style pictures take {count} numbers"
         raise InputError(f"{wanted} in --style-blend; {len(blend)} were received")
     if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
-        raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0; {blend} was received")
+        raise InputError(
+            f"the numbers of --style-blend are 0 or more, and not all 0; {','.join(f'{each:g}' for each in blend)} was received"
+        )
     return tuple(each / sum(blend) for each in blend)
 
 

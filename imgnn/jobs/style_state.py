@@ -81,7 +81,8 @@ class State:
         other = [name for name in now if then.get(name) != now[name]]
         if other:
             name = other[0]
-            told = "another picture" if name == "sha256" else f"{name} {then.get(name)!r}, not {now[name]!r}"
+            option = f"--{name.replace('_', '-')}"
+            told = "another picture" if name == "sha256" else f"{option} {then.get(name)}, not {now[name]}"
             raise InputError(
                 f"{self.path} was made with {told}", hint="the same options, or the command without --resume"
             )

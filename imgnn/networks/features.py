@@ -108,5 +108,6 @@ def of_size(network: Network, outputs: Mapping[str, Any], size: tuple[int, int])
         raise InputError(
             f"{network.name} cannot give {', '.join(outputs)} for a picture of {size[0]} x {size[1]} pixels: "
             "a layer on the way there wants another size",
-            hint=f"layers before the first fully connected one take any size: {network.layers_command} lists them",
+            hint="a larger --size; layers before the first fully connected one take any that is not tiny: "
+            f"{network.layers_command} lists them",
         ) from error

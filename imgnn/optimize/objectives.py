@@ -245,7 +245,8 @@ def of_gradient(values: Tensor, norm: float) -> Tensor:
     @ops.custom_gradient
     def identity(values: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
         def back(*args: Any, upstream: Tensor | None = None) -> Tensor:
-            (coming,) = args or (upstream,)
+            # Torch hands the values in, too, and the gradient by name.
+            coming = args[0] if upstream is None else upstream
             return norm * coming / (ops.sum(ops.abs(coming)) + 1e-8)
 
         return ops.copy(values), back

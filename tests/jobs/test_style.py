@@ -278,6 +278,10 @@ def test_a_loss_that_is_no_number_from_the_start_is_told_and_nothing_saved(tiny_
     [
         ({"size": 0}, "--size is at least 1, not 0"),
         ({"iterations": 0}, "--iterations is at least 1"),
+        (
+            {"style_layers": (LayerChoice("relu1", weight=-1.0),)},
+            "the weight of a layer is 0 or more; relu1=-1 was given",
+        ),
         ({"average": 1.0}, "--average is a number from 0 to below 1"),
         ({"style_scale": 0.0}, "--style-scale is a number above 0"),
         ({"masks": (Path("a.png"), Path("b.png"))}, "1 --mask goes with 1 style; 2 were given"),
@@ -397,7 +401,7 @@ def test_there_must_be_something_to_resume(tiny_image, painting, out):
 def test_a_run_is_not_resumed_with_other_options_or_pictures(tiny_image, painting, out, tmp_path):
     with pytest.raises(InterruptedRun):
         stylise(tiny_image, [painting], out, QUICK, Recorder(stop=2))
-    with pytest.raises(InputError, match=r"was made with style_weight 100\.0, not 7\.0"):
+    with pytest.raises(InputError, match=r"was made with --style-weight 100\.0, not 7\.0"):
         stylise(tiny_image, [painting], out, changed(style_weight=7.0), resume=True)
     with pytest.raises(InputError, match="was made with another picture"):
         stylise(painting, [painting], out, QUICK, resume=True)

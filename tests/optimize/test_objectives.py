@@ -84,7 +84,7 @@ def test_a_normalised_gradient_has_the_layers_weight_as_its_l1_norm(random):
     }
     for name, objective in objectives.items():
         plain = {
-            "content": content_loss({"a": wanted}),
+            "content": content_loss({"a": tensor(wanted)}),
             "style": style_loss({"a": tensor(gram_of(wanted)[None].astype("float32"))}),
         }[name]
         _, _, gradient = value_and_grad(lambda x, objective=objective: objective(x, {"a": x}))(tensor(found))
