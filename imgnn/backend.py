@@ -125,11 +125,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory() -> int | None:
-    """Bytes of main memory in this machine; None where the system does not tell."""
+    """Bytes of main memory that this process may have, by the machine or its container; None where nobody tells."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError, OSError):  # not a Unix
         return None
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+            found.append(int(Path(limit).read_text(encoding="ascii")))
+    return min(found)
 
 
 def value_and_grad(function: Function) -> Evaluate:

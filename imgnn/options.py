@@ -93,7 +93,7 @@ class StyleOptions:
     average: float = 0.0  # 0..1, how much of the mean of the iterates is kept in a step; 0: the best one is taken
     parameter: Literal["pixels", "fourier"] = "pixels"
     jitter: int = 0  # pixels, at most, that the picture is shifted by before each look
-    tolerance: float = 1e-3  # a size ends when the loss falls by less than this share of it in 50 evaluations; 0: never
+    tolerance: float = 1e-3  # a size ends when the loss falls by less than this share of it in 30 evaluations; 0: never
     max_time: float | None = None  # seconds
 
     # The machine

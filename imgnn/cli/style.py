@@ -53,6 +53,7 @@ def parse_numbers(text: str) -> tuple[float, ...]:
 def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
     """`style-weight=10,100` -> an option and its values. Anything else is a usage error."""
     name, _, values = text.partition("=")
+    name = {"param": "parameter"}.get(name, name)
     kinds = {field.name.replace("_", "-"): field.type for field in fields(StyleOptions)}
     simple = {key: kind for key, kind in kinds.items() if "tuple" not in str(kind)}
     if values and name not in kinds:
@@ -220,7 +221,7 @@ def style(
     tolerance: Annotated[
         float,
         typer.Option(
-            help="A size ends when 50 evaluations lower the loss by less than this share; 0: never.",
+            help="A size ends when 30 evaluations lower the loss by less than this share; 0: never.",
             **{**WEIGHT, "rich_help_panel": STEPS},
         ),
     ] = StyleOptions.tolerance,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from keras import ops
@@ -178,10 +178,11 @@ class Work:
                 self.lower(self.place)
                 if self.place.run.ended in ("interrupted", "diverged"):
                     break
+            self.reporter.end()
         except KeyboardInterrupt:  # while a size was prepared
             if self.place is not None:
                 self.place.run.ended = "interrupted"
-        self.reporter.end()
+            self.reporter.end()
 
     def enter(self, index: int) -> Place:
         """A stage, with what was found at the one before or what the disk kept."""
@@ -227,10 +228,13 @@ class Work:
     def watch(self, place: Place) -> None:
         """Keep what is asked for, after each step."""
         self.remember(place)
-        if self.options.preview and place.steps % self.options.preview == 0:
-            save_image(self.state.preview, self.picture(place))
-        if self.options.save_every and place.steps % self.options.save_every == 0:
-            save_image(self.state.numbered(place.steps), self.picture(place))
+        try:
+            if self.options.preview and place.steps % self.options.preview == 0:
+                save_image(self.state.preview, self.picture(place))
+            if self.options.save_every and place.steps % self.options.save_every == 0:
+                save_image(self.state.numbered(place.steps), self.picture(place))
+        except InputError as error:  # a full disk is no reason to stop
+            self.reporter.note(str(error))
         if time.monotonic() - self.written > STATE_EVERY:
             self.write()
 
@@ -278,7 +282,13 @@ class Work:
             )
         seconds, run = time.monotonic() - self.began, place.run
         size, total = self.subject.size(self.options.size), sum(stage.steps for stage in self.stages)
-        loss, parts = self.judge(place)
+        try:
+            loss, parts = self.judge(place)
+        except Exception as error:
+            # The picture is there; that it cannot be looked at once more in float32 must not lose it.
+            if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
+                raise
+            loss, parts = run.loss, {}
         facts = {
             "content_factors": dict(self.subject.content),
             "style_factors": dict(self.subject.style),
@@ -318,7 +328,11 @@ class Work:
         if self.subject.precision != "float32":
             exact, side = replace(self.subject, precision="float32"), max(canvas.size)
             canvas = Canvas(exact, side, dreaming=canvas.dreaming, reporter=self.reporter)
-        loss, parts, _ = canvas.picture(to_pixels(to_image(place.pixels())), place.canvas.factors)
+        pixels = to_pixels(to_image(place.pixels()))
+        loss, parts, _ = canvas.fitting(lambda: canvas.picture(pixels, place.canvas.factors))
+        if self.options.jitter:
+            more, own, _ = canvas.tv(pixels)
+            loss, parts = loss + more, {**parts, **own}
         return float(loss), {name: float(part) for name, part in parts.items()}
 
     def save(self, place: Place, facts: Mapping[str, Any]) -> None:
@@ -352,6 +366,7 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
         photo=photo,
         original=photo,
         paintings=tuple(paintings),
+        masks=tuple(load_mask(path, photo.shape[:2], like=content) for path in options.masks),
         names=(content, *styles),
         shares=shares_of(options.style_blend, len(styles)),
         network=network,
@@ -429,8 +444,6 @@ def check_sizes(subject: Subject) -> None:
     if min(size) < 2:
         raise InputError(f"{subject.names[0]} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
     check_size(subject, subject.options.size)
-    for path in subject.options.masks:
-        load_mask(path, subject.photo.shape[:2], like=subject.names[0])
     # However small the tiles: what the optimiser remembers are whole pictures.
     wanted, there = 4.0 * 3 * math.prod(size) * copies(subject.options), backend.memory()
     if there is not None and wanted > there:
@@ -504,11 +517,11 @@ def gatys_weights(subject: Subject) -> list[str]:
     """
     options, lines = subject.options, []
     layers = cut(subject.network, subject.layers, subject.size(options.size)).output
-    for name, weight in subject.content.items():
+    for name, weight in subject.content.items() if options.content_weight else ():
         _, height, width, channels = layers[name].shape
         own = options.content_weight * weight
         lines.append(f"content {name}: weight {own:.4g}; in Gatys' units {2 * own / (channels * height * width):.4g}")
-    for name, weight in subject.style.items():
+    for name, weight in subject.style.items() if options.style_weight else ():
         own = options.style_weight * weight
         lines.append(f"style {name}: weight {own:.4g}; in Gatys' units {4 * own / layers[name].shape[3] ** 2:.4g}")
     return lines
@@ -530,11 +543,22 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     for name, weight in weights.items():
         if not math.isfinite(weight) or weight < 0:
             raise InputError(f"--{name}-weight is a number, 0 or more; {weight} was given")
-    if not any(weights.values()):
-        raise InputError("--content-weight, --style-weight and --tv-weight are all 0: nothing would be asked for")
+    if not (options.content_weight or options.style_weight):
+        raise InputError("--content-weight and --style-weight are both 0: nothing would be asked for")
+    if options.dream and not options.style_weight:
+        raise InputError("--dream pulls by a share of the style: it wants a --style-weight above 0")
+    for name, allowed in choices():
+        value = getattr(options, name)
+        if value not in allowed:
+            words = ", ".join(str(each) for each in allowed if each is not None)
+            raise InputError(f"--{name.replace('_', '-')} is one of {words}, not {value!r}")
+    if options.seed < 0:
+        raise InputError(f"--seed is at least 0, not {options.seed}")
     for choice in (*(options.content_layers or ()), *(options.style_layers or ())):
         if choice.weight < 0:
             raise InputError(f"the weight of a layer is 0 or more; {choice} was given")
+        if choice.channel is not None:
+            raise InputError(f"content and style are compared in whole layers, not in a channel: {choice}")
     fractions = {"average": options.average, "tolerance": options.tolerance}
     for name, value in fractions.items():
         if not 0 <= value < 1:
@@ -551,6 +575,16 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     shares_of(options.style_blend, len(styles))
 
 
+def choices() -> list[tuple[str, tuple[Any, ...]]]:
+    """The options that are words, with what they may be; None among them where it is the default."""
+    found = []
+    for name, kind in get_type_hints(StyleOptions).items():
+        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
+        if literals:
+            found.append((name, (*get_args(literals[0]), *([None] if type(None) in get_args(kind) else []))))
+    return found
+
+
 def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     """The share of each of `count` styles; they add up to 1.
 
@@ -562,9 +596,8 @@ def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
         wanted = "1 style picture takes 1 number" if count == 1 else f"{count} style pictures take {count} numbers"
         raise InputError(f"{wanted} in --style-blend; {len(blend)} were received")
     if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
-        raise InputError(
-            f"the numbers of --style-blend are 0 or more, and not all 0; {','.join(f'{each:g}' for each in blend)} was received"
-        )
+        given = ",".join(f"{each:g}" for each in blend)
+        raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0; {given} was received")
     return tuple(each / sum(blend) for each in blend)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from keras import ops
 
 from imgnn import backend
-from imgnn.backend import Parts, Tensor
+from imgnn.backend import Parts, Tensor, value_and_grad
 from imgnn.errors import InputError
-from imgnn.images.masks import load_mask, pool_mask
+from imgnn.images.masks import pool_mask
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import preprocessing_of
 from imgnn.networks.features import cut, look
@@ -32,6 +32,7 @@ class Subject:
 
     Attributes:
         photo, paintings: uint8 `(height, width, 3)`, RGB, as large as their files.
+        masks: float32 `(height, width)` of the photo, 0..1, one for each painting; none: everywhere.
         original: the photo before its colours were changed.
         names: the files, for messages: the photo's first.
         shares: how much of each painting; they add up to 1.
@@ -43,6 +44,7 @@ class Subject:
     photo: np.ndarray
     original: np.ndarray
     paintings: tuple[np.ndarray, ...]
+    masks: tuple[np.ndarray, ...]
     names: tuple[Path, ...]
     shares: tuple[float, ...]
     network: Network
@@ -84,10 +86,11 @@ class Canvas:
             for each in subject.paintings
         ]
         self.tile = first_tile(subject, self.size)
-        self.masks = [load_mask(path, self.size, like=subject.names[0]) for path in self.options.masks]
+        self.masks = [pool_mask(mask, self.size) for mask in subject.masks]
         self.factors: dict[str, Tensor] = {}
         self.steps = 0  # evaluations before this one: of the jitter's numbers
         self.dreaming = dreaming
+        self.tv = value_and_grad((self.options.tv_weight * tv_loss()).of_pixels)
         self.picture = self.fitting(self.build)
 
     def evaluate(self, values: Tensor) -> tuple[Tensor, Parts, Tensor]:
@@ -107,25 +110,37 @@ class Canvas:
         loss, parts, gradient = self.fitting(lambda: self.picture(pixels, scene))
         if self.options.jitter:
             gradient = ops.roll(gradient, (-shift[0], -shift[1]), (1, 2))
+            # Not of the shifted picture, in which opposite borders are neighbours.
+            more, own, slope = self.tv(self.parameter.pixels(values), self.factors)
+            loss, parts, gradient = loss + more, {**parts, **own}, gradient + slope
         return loss, parts, self.parameter.pull(values, gradient)
 
     def fitting(self, work: Callable[[], Any]) -> Any:
         """What `work` gives; each time the memory does not suffice for it, with tiles of half the side."""
+        again = False
         while True:
             try:
+                if again:
+                    self.picture = self.build()
                 return work()
             except Exception as error:
-                smaller = (self.tile or max(self.size)) // 2
-                if not backend.is_out_of_memory(error) or smaller < SMALLEST_TILE:
+                if not backend.is_out_of_memory(error):
                     raise
+                smaller, again = (self.tile or max(self.size)) // 2, True
+                if smaller < SMALLEST_TILE or self.options.normalise_gradients:
+                    height, width = self.size
+                    raise InputError(
+                        f"{height} x {width} pixels of {self.subject.network.name} do not fit into the memory",
+                        hint="a smaller --size, or a smaller network",
+                    ) from error
                 self.tile = smaller
                 self.reporter.note(f"not enough memory: going on with tiles of {smaller} pixels")
-                self.picture = self.build()
 
     def build(self) -> Picture:
         """What evaluates the picture, with the targets of photo and paintings."""
         options, subject = self.options, self.subject
-        objective = options.tv_weight * tv_loss()
+        tv = options.tv_weight * tv_loss()
+        objective = Objective() if options.jitter and options.tv_weight else tv
         scene: dict[str, Any] = {}
         if options.content_weight:
             targets = self.features(to_pixels(self.photo), tuple(subject.content))
@@ -140,6 +155,8 @@ class Canvas:
             shares: Sequence[float] = subject.shares
             if self.masks:
                 scene |= self.regions()
+                # Each has a place of its own: equal shares mean the full strength for each.
+                shares = [share * len(shares) for share in shares]
             else:
                 targets = {
                     name: ops.tensordot(ops.convert_to_tensor(np.array(shares, "float32")), each, 1)[None]
@@ -199,7 +216,10 @@ class Canvas:
         for alone in ("style", "dream"):
             self.factors = {f"factor:{name}": ops.convert_to_tensor(float(name == alone)) for name in TERMS}
             lengths[alone] = float(ops.sqrt(ops.sum(ops.square(self.evaluate(values)[2]))))
-        factor = self.options.dream_weight * lengths["style"] / (lengths["dream"] or 1.0)
+        factor = self.options.dream_weight * lengths["style"] / lengths["dream"] if lengths["dream"] else 0.0
+        if not factor:
+            names = " and ".join(map(str, self.options.dream))
+            self.reporter.note(f"{names} does not fire here: nothing is dreamed at this size")
         self.factors = {f"factor:{name}": ops.convert_to_tensor(factor if name == "dream" else 1.0) for name in TERMS}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgnn.errors import InputError
-from imgnn.images.files import check_writable, load_image, read_settings, save_image
+from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_image
 from imgnn.images.sheet import contact_sheet
 from imgnn.jobs.style import stylise
 from imgnn.jobs.style_state import State
@@ -39,6 +39,7 @@ def draw_grid(
     if len(axes) > 2:
         raise InputError(f"a sheet has rows and columns, for two options at most; {len(axes)} were given")
     check_writable(output)
+    check_apart(output, [Path(each) for each in (content, *styles, *options.masks)])
     names, values = list(axes), list(axes.values())
     rows = []
     for row in values[0] if len(axes) == 2 else (None,):

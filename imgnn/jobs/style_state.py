@@ -37,8 +37,8 @@ class State:
         self.path = output.with_name(f"{output.stem}.resume.npz")
         self.preview = output.with_name(f"{output.stem}.preview{output.suffix}")
         self.facts: dict[str, Any] = {
-            "content": str(content),
-            "styles": [str(path) for path in styles],
+            "content": str(content.absolute()),
+            "styles": [str(path.absolute()) for path in styles],
             "sha256": [digest(path) for path in (content, *styles, *options.masks)],
         }
         self.index = self.done = 0
@@ -73,7 +73,7 @@ class State:
                     kind, _, name = key.partition("/")
                     if name:
                         arrays[kind][name] = file[key]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path} is damaged: {error}", hint="the same command without --resume") from error
         if head.get("version") != VERSION:
             raise InputError(f"{self.path} is of another version of imgnn", hint="the same command without --resume")
@@ -103,7 +103,8 @@ class State:
     def remove(self) -> None:
         """The run is done: its picture is all that is left."""
         self.path.unlink(missing_ok=True)
-        self.preview.unlink(missing_ok=True)
+        if self.options.preview:
+            self.preview.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:

@@ -185,8 +185,8 @@ def layer_table(network: Network, size: Pair | None = None) -> LayerTable:
 class Reach:
     """Which pixels the values of some layers depend on, along one axis.
 
-    The value at position j of a layer of jump s sees the pixels from `j * s - before` to `j * s + after`, the last
-    one not included; of several layers the furthest count.
+    The value at position j of a layer of jump s stands for the pixels from `j * s` to `(j + 1) * s`, and sees `before`
+    more on the one side and `after` more on the other; of several layers the furthest count.
 
     Attributes:
         jumps: layer -> pixels between two neighbouring values.
@@ -214,8 +214,9 @@ def reach(network: Network, names: Sequence[str], size: Pair) -> tuple[Reach, Re
         if value is None or value.jump is None or value.around is None or any(jump % 1 for jump in value.jump):
             raise InputError(f"layer {name} of {network.name} sees the whole picture at once, not a part of it")
         for axis in (0, 1):
-            jumps[axis][name] = int(value.jump[axis])
-            around[axis] = _furthest([around[axis], value.around[axis]])
+            jump, (first, last) = int(value.jump[axis]), value.around[axis]
+            jumps[axis][name] = jump
+            around[axis] = _furthest([around[axis], (first, last - jump)])
     return Reach(jumps[0], *around[0]), Reach(jumps[1], *around[1])
 
 

@@ -68,7 +68,7 @@ class Tiled:
         scene: Scene = NOWHERE,
     ) -> None:
         self.objective, self.tiles, self.layers = objective, tiles, layers
-        self.scene = {key: np.asarray(value) for key, value in scene.items()}
+        self.scene = {key: ops.convert_to_numpy(value) for key, value in scene.items()}
         self.measure = compiled(lambda window, scene: objective.sums(see(window), scene))
         self.run = value_and_grad(
             lambda window, scene, totals: objective.of_sums(
@@ -111,7 +111,7 @@ class Tiled:
             if kind == "factor":
                 cut[key] = value
                 continue
-            cut[key] = ops.convert_to_tensor(np.asarray(value)[tile.of_layer(name, self.layers[name])])
+            cut[key] = ops.convert_to_tensor(ops.convert_to_numpy(value)[tile.of_layer(name, self.layers[name])])
         counts = {
             f"counts:{name}": ops.convert_to_tensor(tile.counts(name, size)) for name, size in self.layers.items()
         }

@@ -15,8 +15,8 @@ from imgnn.runs import Reporter
 
 Ending = Literal["done", "interrupted", "diverged", "plateau", "time"]
 
-PATIENCE = 50  # evaluations over which the loss must have fallen by the tolerance
-RUNAWAY = 20  # evaluations of which none came below the first, and the last is above it: the steps are too long
+PATIENCE = 30  # evaluations over which the loss must have fallen by the tolerance
+RUNAWAY = 20  # evaluations of which none came below the first, and the last is half as much again: steps too long
 
 
 @dataclass
@@ -61,14 +61,18 @@ class Run:
         kept = {"values": self.values, "best": self.best}
         if self.mean is not None:
             kept["mean"] = self.mean
-        return kept | {"numbers": np.array([self.loss, self.found, self.steps, self.first, self.mark])}
+        flat = float(self.ended == "plateau")
+        return kept | {"numbers": np.array([self.loss, self.found, self.steps, self.first, self.mark, flat])}
 
     @classmethod
     def restore(cls, state: Mapping[str, np.ndarray]) -> "Run":
         """The run that was kept."""
-        loss, found, steps, first, mark = (float(number) for number in state["numbers"])
+        loss, found, steps, first, mark, flat = (float(number) for number in state["numbers"])
         mean = tensor(state["mean"]) if "mean" in state else None
-        return cls(tensor(state["values"]), tensor(state["best"]), loss, int(found), int(steps), first, mark, mean)
+        ended: Ending = "plateau" if flat else "done"
+        return cls(
+            tensor(state["values"]), tensor(state["best"]), loss, int(found), int(steps), first, mark, mean, ended
+        )
 
 
 def minimise(
@@ -93,10 +97,12 @@ def minimise(
         steps: evaluations of the loss, those of `run` counted; the last one is not followed by a move.
         reporter: told the loss and its parts at each step.
         average: how much of the mean of the iterates is kept in a step, 0..1 (CKP's `--avg-decay`); 0: no mean.
-        tolerance: it ends when the loss has fallen by less than this share of it in 50 evaluations.
+        tolerance: it ends when the loss has fallen by less than this share of it in 30 evaluations.
         deadline: it ends when `time.monotonic()` has come to this.
         watch: called after each step.
     """
+    if run.ended == "plateau":  # what a resumed run was remembered with
+        return run
     run.ended = "done"
     try:
         while run.steps < steps:
@@ -111,21 +117,22 @@ def minimise(
                 break
             run.values, run.steps = values, run.steps + 1
             if run.steps == 1:
-                run.first = loss
+                run.first = run.mark = loss
             if loss < run.loss:
                 run.best, run.loss, run.found = here, loss, run.steps
             if average:
                 run.mean = average_of(run, here, average)
-            if run.steps == RUNAWAY and run.found == 1 and loss > run.first:
+            if run.steps == min(RUNAWAY, max(steps, 10)) and run.found == 1 and loss > 1.5 * abs(run.first):
                 run.ended = "diverged"
                 break
-            reporter.advance(run.steps, loss=loss, **{name: float(part) for name, part in parts.items()})
-            watch(run)
             if run.steps % PATIENCE == 0:
                 if run.mark - run.loss < tolerance * abs(run.loss):
                     run.ended = "plateau"
-                    break
                 run.mark = run.loss
+            reporter.advance(run.steps, loss=loss, **{name: float(part) for name, part in parts.items()})
+            watch(run)
+            if run.ended == "plateau":
+                break
     except KeyboardInterrupt:
         run.ended = "interrupted"
     return run

@@ -78,7 +78,7 @@ def cut_tiles(size: tuple[int, int], reaches: tuple[Reach, Reach], side: int) ->
 def cut_axis(length: int, reach: Reach, side: int) -> Iterator[Span]:
     """The spans of one axis."""
     step = math.lcm(*reach.jumps.values())
-    before, after = -(-reach.before // step) * step, max(reach.after - step, 0)
+    before, after = -(-reach.before // step) * step, max(reach.after, 0)
     # A window is as long as the axis, modulo the step: then the layers round its odd end as they round the axis's.
     windows = range(length % step, length, step)
     fitting = [window for window in windows if before + after + step <= window <= max(side, before + after + 2 * step)]

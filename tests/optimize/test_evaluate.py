@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.features import cut, look
 from imgnn.networks.names import network_of
+from imgnn.networks.network import Network
 from imgnn.networks.table import reach
-from imgnn.optimize.evaluate import Tiled, Whole
+from imgnn.optimize.evaluate import Tiled, Whole, build_picture
 from imgnn.optimize.objectives import content_loss, dream_loss, gram_matrix, style_loss, tv_loss
 from imgnn.optimize.parameters import to_x
 from imgnn.optimize.tiles import cut_tiles
@@ -58,6 +60,30 @@ def test_tiles_give_the_loss_and_the_gradient_of_the_whole(name, size, random):
     )
     gradient, slope = ops.convert_to_numpy(gradient), ops.convert_to_numpy(slope)
     np.testing.assert_allclose(slope, gradient, atol=1e-4 * np.abs(gradient).max())
+
+
+def test_an_early_layer_that_sees_further_than_one_that_skips_is_minded(random):
+    """conv 9x9, then 1x1 with stride 8: what the first sees reaches beyond what the second stands for."""
+    entry = keras.Input((None, None, 3), name="data")
+    first = keras.layers.Conv2D(4, 9, padding="same", name="wide")(entry)
+    model = keras.Model(entry, keras.layers.Conv2D(4, 1, strides=8, name="sparse")(first))
+    names = {"wide": "wide", "sparse": "sparse"}
+    network = Network("two", model, Preprocessing((64, 64)), names, {})
+    size, layers = (160, 208), ("wide", "sparse")
+    photo, pixels = (ops.convert_to_tensor(random.uniform(0, 255, (1, *size, 3)).astype("float32")) for _ in "ab")
+
+    def see(names, size):
+        features = look(network, names, size)
+        return lambda pixels: features(to_x(pixels, network.preprocessing))
+
+    features = see(layers, size)(photo)
+    objective = content_loss({"wide": features["wide"]}) + style_loss({n: gram_matrix(features[n]) for n in layers})
+    whole = build_picture(network, layers, size, see, objective)(pixels)
+    scene = {"photo:wide": ops.convert_to_numpy(features["wide"])}
+    tiled = build_picture(network, layers, size, see, objective, scene, tile=64)(pixels)
+    assert float(tiled[0]) == pytest.approx(float(whole[0]), rel=1e-4)
+    wanted = ops.convert_to_numpy(whole[2])
+    np.testing.assert_allclose(ops.convert_to_numpy(tiled[2]), wanted, atol=1e-4 * np.abs(wanted).max())
 
 
 def test_windows_have_one_size_and_every_position_is_one_tiles_own():
