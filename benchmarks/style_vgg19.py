@@ -306,7 +306,7 @@ if __name__ == "__main__":
     parser.add_argument("shared", type=Path)
     parser.add_argument("program", type=Path, metavar="NEURAL_STYLE_PT")
     parser.add_argument("--peer-python", required=True)
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "imgnn-benchmark")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "peers-benchmark")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     main(given.shared.resolve(), given.program.resolve(), given.peer_python, given.work.resolve(), given.repeats)
