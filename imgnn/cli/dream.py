@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.style import CHOSEN, parse_weight, show_path, was_given
+from imgnn.cli.style import CHOSEN, parse_weight, show_path, typed, was_given
 from imgnn.options import ClassPictureOptions, DreamOptions
 
 PICTURE, RAISED, STEPS, MACHINE = "The picture", "What is raised", "The way up", "The machine"
@@ -227,6 +227,9 @@ def dream(
     """
     given = {name for name in context.params if was_given(context, name)}
     kind = kind_of(given)
+    only = next((name for name in ("gain", "tv_weight") if name in given), None)
+    if only and objective != "enhance":
+        raise typer.BadParameter("it belongs to --objective enhance", param_hint=typed(only))
     reporter = console.reporter()
     result: Any
     if kind in ("target", "neuron"):
@@ -294,7 +297,7 @@ def kind_of(given: set[str]) -> str:
 
 def word(name: str) -> str:
     """A parameter as it is typed."""
-    return WORDS.get(name, f"--{name.replace('_', '-')}")
+    return WORDS.get(name) or typed(name)
 
 
 def file_stem(target: str) -> str:

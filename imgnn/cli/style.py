@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -60,9 +61,10 @@ def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
         raise typer.BadParameter(f"there is no option --{name} to vary")
     if name not in simple or not values:
         raise typer.BadParameter(f"OPTION=VALUE,VALUE,... is expected, as style-weight=10,100,1000, not {text!r}")
-    number = {"int": int, "float": float}.get(getattr(simple[name], "__name__", str(simple[name]).split(" |")[0]), str)
     if simple[name] is bool:
         raise typer.BadParameter(f"--grid takes options with values, not --{name}")
+    kind = getattr(simple[name], "__name__", str(simple[name]).split(" |")[0])
+    number: Callable[[str], Any] = parse_seconds if name == "max-time" else {"int": int, "float": float}.get(kind, str)
     try:
         return name.replace("-", "_"), tuple(number(word.strip()) for word in values.split(","))
     except ValueError:
@@ -314,9 +316,14 @@ def style(
         options = replace(options, **settings_of(given))
         output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
     output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
-    axes = dict(parse_axis(each) for each in grid or ())
-    if dry_run and axes:
-        raise typer.BadParameter("it tells of one run: leave out --grid", param_hint="--dry-run")
+    axes = dict(parsed := [parse_axis(each) for each in grid or ()])
+    if len(axes) < len(parsed):
+        raise typer.BadParameter("each is to vary another option", param_hint="--grid")
+    if options.dream == () and "dream_weight" in {*given, *axes} and "dream" not in axes:
+        raise typer.BadParameter("it wants --dream, the layers that it weighs", param_hint="--dream-weight")
+    for alone, others in (("dry_run", ("grid", "resume", "verbose")), ("grid", ("verbose",))):
+        if alone in given and (beside := next((each for each in others if each in given), None)):
+            raise typer.BadParameter(f"does not go with {typed(beside)}", param_hint=typed(alone))
     if dry_run:
         from imgnn.jobs.style_probe import probe
 
@@ -344,6 +351,11 @@ ENDED = {"done": "", "plateau": "; it fell no more", "time": "; the time was up"
 def show_path(path: Path) -> None:
     """The path of a picture, on stdout."""
     console.out.print(console.shown(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def typed(name: str) -> str:
+    """A parameter as it is typed."""
+    return f"--{name.replace('_', '-')}"
 
 
 def was_given(context: typer.Context, name: str) -> bool:

@@ -4,7 +4,9 @@ import codecs
 import contextlib
 import io
 import json
+import os
 import re
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -163,6 +165,28 @@ def save_image(
             Image.fromarray(image).save(aside, kind, **options)
         except ValueError as error:  # JPEG holds 64 KiB of EXIF
             raise InputError(f"cannot write {path} as {kind}: {error}", hint="save it as .png") from error
+
+
+def save_or_spare(path: Path, image: np.ndarray, settings: Mapping[str, Any]) -> None:
+    """`save_image`; where that cannot be, into the folder for temporary files: minutes of work are in the picture.
+
+    Raises:
+        InputError: it cannot be; the hint tells where the picture is now.
+    """
+    try:
+        save_image(path, image, settings=settings)
+    except InputError as error:
+        try:
+            handle, name = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=path.suffix)
+            os.close(handle)
+        except OSError:
+            raise error from None
+        try:
+            save_image(name, image, settings=settings)
+        except InputError:
+            Path(name).unlink(missing_ok=True)
+            raise error from None
+        raise InputError(str(error), hint=f"the picture was saved to {name}") from error
 
 
 def check_writable(path: str | Path) -> None:

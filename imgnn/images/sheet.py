@@ -23,7 +23,6 @@ def contact_sheet(
     column_labels: Sequence[str] = (),
     row_labels: Sequence[str] = (),
     captions: Sequence[Sequence[str]] = (),
-    title: str | None = None,
     cell: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Pictures in rows and columns, each as large as its cell allows, none distorted or cut.
@@ -36,7 +35,6 @@ def contact_sheet(
         column_labels: above the columns, one for each.
         row_labels: on the left of the rows, one for each.
         captions: below the pictures, in the order of `rows`.
-        title: above all.
         cell: `(height, width)` into which each picture is fitted, pixels; None: the shape of the pictures, at most
             384 pixels.
 
@@ -50,7 +48,6 @@ def contact_sheet(
     check(rows, column_labels, row_labels, captions)
     cell = cell or shape_of([image for row in rows for image in row])
     words = Lettering(max(SMALLEST, round(max(cell) / 22)))
-    heading = Lettering(round(words.size * 1.3))
     gap = max(4, words.size // 2)
     fitted = [[fit(image, cell) for image in row] for row in rows]
 
@@ -59,14 +56,11 @@ def contact_sheet(
     heights = [max((image.shape[0] for image in row), default=0) for row in fitted]
     below = [max(map(words.height, row), default=0) + 2 * gap for row in captions] or [0] * len(rows)
     left = gap + (min(width, max(map(words.width, row_labels))) + gap if row_labels else 0)
-    top = gap + (heading.height(title) + gap if title else 0)
-    top += max(map(words.height, column_labels)) + gap // 2 if column_labels else 0
+    top = gap + (max(map(words.height, column_labels)) + gap // 2 if column_labels else 0)
     right, bottom = left + max(map(len, rows)) * (width + gap), top + sum(heights) + sum(below) + gap * len(rows)
     paper = Image.new("RGB", (right, bottom), PAPER)
     draw = ImageDraw.Draw(paper)
 
-    if title:
-        heading.write(draw, title, (gap, gap), right - 2 * gap, "left")
     for column, label in enumerate(column_labels):
         # A label of one line stands right above its pictures, also where another has two.
         above = top - gap // 2 - words.height(label)
@@ -85,38 +79,6 @@ def contact_sheet(
                 words.write(draw, captions[index][column], (x, top + heights[index] + gap // 2), width, "centre")
         top += heights[index] + below[index] + gap
     return np.array(paper)
-
-
-def contact_sheet_flat(
-    images: Sequence[np.ndarray],
-    labels: Sequence[str],
-    columns: int | None = None,
-    *,
-    title: str | None = None,
-    cell: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """Pictures one after the other, each with its label below.
-
-    Args:
-        images, labels: as many of the one as of the other; see `contact_sheet`.
-        columns: pictures in a row; None: about as many as there are rows.
-
-    Returns:
-        uint8 `(height, width, 3)`.
-
-    Raises:
-        InputError: as of `contact_sheet`.
-    """
-    if len(images) != len(labels):
-        raise InputError(f"a contact sheet has a label for each of {len(images)} pictures, not {len(labels)}")
-    columns = columns or max(1, math.ceil(math.sqrt(len(images))))
-    starts = range(0, len(images), columns)
-    return contact_sheet(
-        [images[start : start + columns] for start in starts],
-        captions=[labels[start : start + columns] for start in starts],
-        title=title,
-        cell=cell,
-    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from imgnn.errors import InputError, InterruptedRun
+from imgnn.errors import ImgnnError, InputError
 from imgnn.images.files import save_image
 from imgnn.runs import check_folder, is_file, is_folder, write_aside
 
@@ -25,9 +25,9 @@ INSTALL = 'pip install "imgnn[video]"'
 class FrameWriter:
     """Writes a film frame by frame, to be used in a `with` block.
 
-    The file appears whole when the block is left: by its end, or by Ctrl-C (`KeyboardInterrupt`, `InterruptedRun`)
-    with the frames so far. Another exception, or a block without a frame, leaves nothing. A folder is filled frame
-    by frame, and keeps what it has.
+    The file appears whole when the block is left: by its end, or with the frames so far by Ctrl-C
+    (`KeyboardInterrupt`) or an `ImgnnError`. Another exception, or a block without a frame, leaves nothing. A folder
+    is filled frame by frame, and keeps what it has.
 
     Args:
         path: .mp4 (H.264; wants imageio-ffmpeg), .gif (256 colours a frame), .webp; without a suffix a folder of
@@ -70,7 +70,7 @@ class FrameWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.size and (kind is None or issubclass(kind, KeyboardInterrupt | InterruptedRun)):
+        if self.size and (kind is None or issubclass(kind, KeyboardInterrupt | ImgnnError)):
             self.film.finish()
         else:
             self.film.discard()

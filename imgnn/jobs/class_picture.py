@@ -19,12 +19,12 @@ from keras import ops
 from imgnn import __version__, backend
 from imgnn.backend import Evaluate, Tensor, value_and_grad
 from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, UnknownNameError
-from imgnn.images.files import check_apart, check_writable, load_image, save_image
+from imgnn.images.files import check_apart, check_writable, load_image, save_or_spare
 from imgnn.images.preprocess import classifier_crops, constants, preprocess
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.images.sheet import contact_sheet
-from imgnn.jobs.load import load_network, preprocessing_of
+from imgnn.jobs.load import layers_for, load_network, preprocessing_of
 from imgnn.networks import registry, weights
 from imgnn.networks.features import cut, of_size
 from imgnn.networks.network import Network
@@ -250,7 +250,7 @@ def draw_class(
         facts |= {"height": size[0], "width": size[1], "seconds": round(seconds, 1)}
         facts |= {"network_source": dict(network.source)}
         settings = {"command": "dream", **asdict(options), **facts, "backend": backend.name(), "imgnn": __version__}
-        save_image(output, image, settings=settings)
+        save_or_spare(output, image, settings)
     if run.ended == "interrupted":
         raise InterruptedRun(f"stopped at step {run.steps} of {steps}; the picture so far was saved to {output}")
     if run.ended == "diverged":
@@ -527,7 +527,14 @@ def second_verdict(
     if index is None:
         reporter.note(f"{judge.name} has no class that is {goal.name}: it does not judge the picture")
         return None
-    return verdict(judge, classifier_crops(image, preprocessing_of(judge))[0], index)
+    try:
+        return verdict(judge, classifier_crops(image, preprocessing_of(judge))[0], index)
+    except Exception as error:
+        # The picture is there; that it cannot be judged must not lose it.
+        if not (isinstance(error, ImgnnError) or backend.is_out_of_memory(error)):
+            raise
+        reporter.note(f"{judge.name} cannot judge the picture: {error}")
+        return None
 
 
 def same_class(network: Network, class_index: int, judge: Network) -> int | None:
@@ -610,7 +617,7 @@ def draw_channels(
     check_apart(output, [photo])
     image = load_image(photo)
     network = load_network(network_name, reporter=reporter)
-    layer = layer or dream_layer(network)
+    layer = layer or layers_for(network, "dream", "--layers")[0]
     size = fit_long_side(image.shape[:2], PHOTO_SIDE)
     small = resize(image, size)
     started = time.perf_counter()
@@ -645,24 +652,10 @@ def draw_channels(
             "backend": backend.name(),
             "imgnn": __version__,
         }
-        save_image(output, sheet, settings=facts)
+        save_or_spare(output, sheet, facts)
     if len(drawn) < count:
         raise InterruptedRun(f"stopped at channel {len(drawn) + 1} of {count}; the sheet was saved to {output}")
     return ChannelsResult(output, network.name, channels, seconds)
-
-
-def dream_layer(network: Network) -> str:
-    """The first layer that the network dreams with.
-
-    Raises:
-        InputError: it names none.
-    """
-    if not network.roles.dream:
-        raise InputError(
-            f"{network.name} does not say which of its layers is good to look at",
-            hint=f"name one; {network.layers_command} lists them",
-        )
-    return network.roles.dream[0]
 
 
 def activations_of(network: Network, layer: str, image: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

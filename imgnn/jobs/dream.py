@@ -6,21 +6,21 @@ size brought, the detail, is scaled up and laid on the picture at the next.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.backend import Evaluate, Parts, Tensor
+from imgnn.backend import Evaluate, Parts, Precision, Tensor
 from imgnn.errors import DivergedError, InputError, InterruptedRun
-from imgnn.images.files import check_apart, check_writable, load_image, save_image
+from imgnn.images.files import check_apart, check_writable, load_image, save_or_spare
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.images.video import FrameWriter, check_video
-from imgnn.jobs.load import load_network, preprocessing_of
+from imgnn.jobs.load import check_channels, layers_for, load_network, preprocessing_of
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
 from imgnn.optimize.dreaming import (
@@ -31,7 +31,7 @@ from imgnn.optimize.dreaming import (
     mean_objective,
     norm_objective,
 )
-from imgnn.optimize.evaluate import SMALLEST_TILE, Picture, See, build_picture, compute_features, tile_for
+from imgnn.optimize.evaluate import Picture, See, build_picture, compute_features, halve_tile, tile_for
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
@@ -43,7 +43,6 @@ from imgnn.runs import Onward, Reporter, Silent, one_interrupt
 STEP_SIZE, JITTER = 1.5, 32  # google/deepdream's
 
 Ending = Literal["done", "interrupted", "diverged"]
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class DreamResult:
         layers: those that were raised.
         steps: evaluations of the objective that were made, at all sizes.
         before, after: layer -> its term of the objective, weighted, of the picture as it was and as it is saved; also
-            "tv", of `objective="enhance"`. All are raised, but those of "enhance", which are lowered.
+            "tv", of `objective="enhance"`. All are raised, but those of "enhance", which are lowered. Nothing, if the
+            memory did not suffice to look once more.
         seconds: it took, without loading.
     """
 
@@ -135,7 +135,7 @@ def dream_picture(
             "seconds": round(seconds, 1),
             "ended": dreamt.ended,
         }
-        save_image(output, made, settings={"command": "dream", **asdict(options), **facts})
+        save_or_spare(output, made, {"command": "dream", **asdict(options), **facts})
     told = f"step {dreamt.steps} of {dreamer.steps}"
     if dreamt.ended == "interrupted":
         raise InterruptedRun(f"stopped at {told}; the picture so far was saved to {output}")
@@ -226,6 +226,7 @@ class Dreamer:
         sizes: octaves, `(height, width)`, smallest first.
         objective: what is lowered.
         precision: what the network computes in.
+        reporter: told when a tile had to be made smaller.
     """
 
     def __init__(
@@ -236,9 +237,10 @@ class Dreamer:
         objective: Objective,
         precision: Precision,
         options: DreamOptions,
+        reporter: Reporter,
     ) -> None:
         self.network, self.choices, self.sizes, self.objective = network, choices, sizes, objective
-        self.precision, self.options = precision, options
+        self.precision, self.options, self.reporter = precision, options, reporter
         self.layers = tuple(dict.fromkeys(choice.name for choice in choices))
         # What is raised is lowered with a minus.
         self.sign = 1.0 if options.objective == "enhance" else -1.0
@@ -300,14 +302,6 @@ class Dreamer:
                     break
         except KeyboardInterrupt:
             ended = "interrupted"
-        except Exception as error:
-            if not backend.is_out_of_memory(error):
-                raise
-            height, width = self.size
-            raise InputError(
-                f"{height} x {width} pixels of {self.network.name} do not fit into the memory",
-                hint=f"--size {max(self.size) // 2}",
-            ) from error
         return Dreamt(bases[-1] + zoom(detail_of(*place), self.size), done, ended)
 
     def seen_from(self, base: np.ndarray, random: np.random.Generator) -> Evaluate:
@@ -333,22 +327,29 @@ class Dreamer:
     def picture(self, size: Size) -> Picture:
         """What evaluates the objective for pixels of an octave; compiled when it is first called."""
         if size not in self.pictures:
-            tile = tile_for(self.network, self.layers, size, self.precision, self.tile)
-            self.pictures[size] = build_picture(self.network, self.layers, size, self.see, self.objective, tile=tile)
+            self.pictures[size] = build_picture(
+                self.network, self.layers, size, self.see, self.objective, tile=self.tile_of(size)
+            )
         return self.pictures[size]
 
+    def tile_of(self, size: Size) -> int | None:
+        """The side of the tiles of an octave, pixels; None: in one piece."""
+        return tile_for(self.network, self.layers, size, self.precision, self.tile)
+
     def look(self, x: Tensor, scene: Scene) -> tuple[Tensor, Parts, Tensor]:
-        """The loss at pixels of any octave; where the memory does not suffice, in tiles of half the side."""
+        """The loss at pixels of any octave."""
         size: Size = tuple(x.shape[1:3])
+        return self.fitting(size, lambda: self.picture(size)(x, scene))
+
+    def fitting(self, size: Size, work: Callable[[], Any]) -> Any:
+        """What `work` gives on pixels of this size; where the memory does not suffice, in tiles of half the side."""
         while True:
             try:
-                return self.picture(size)(x, scene)
+                return work()
             except Exception as error:
-                smaller = (self.tile or max(size)) // 2
-                if not backend.is_out_of_memory(error) or smaller < SMALLEST_TILE:
-                    raise
-                self.tile = smaller
+                self.tile = halve_tile(error, self.network, size, self.tile)
                 self.pictures.clear()
+                self.reporter.note(f"not enough memory: going on with tiles of {self.tile} pixels")
 
     def see(self, layers: Sequence[str], size: Size) -> See:
         """Pixels `(1, *size, 3)`, RGB, 0..255 -> features of the layers; kept, a film asks often."""
@@ -361,14 +362,21 @@ class Dreamer:
         if self.options.objective != "enhance":
             return NOWHERE
         pixels, size = to_pixels(base), base.shape[:2]
-        tile = tile_for(self.network, self.layers, size, self.precision, self.tile)
-        seen = compute_features(self.network, self.layers, pixels, self.see, tile)
+        seen = self.fitting(
+            size, lambda: compute_features(self.network, self.layers, pixels, self.see, self.tile_of(size))
+        )
         variation = tv_loss().of_pixels(pixels)[0]
         return {**{f"photo:{name}": each for name, each in seen.items()}, "factor:tv": 1 / ops.maximum(variation, 1.0)}
 
     def measure(self, base: np.ndarray, image: np.ndarray) -> dict[str, float]:
         """The terms of the objective for an image of the full size, dreamed on a base."""
-        _, parts, _ = self.look(to_pixels(image), self.scene(base))
+        try:
+            _, parts, _ = self.look(to_pixels(image), self.scene(base))
+        except Exception as error:
+            # The picture is there; that it cannot be looked at once more must not lose it.
+            if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
+                raise
+            return {}
         return {name: self.sign * float(part) for name, part in parts.items()}
 
     def tell(self, loss: Tensor, parts: Parts) -> dict[str, float]:
@@ -408,7 +416,7 @@ def prepare(image: Path, options: DreamOptions, reporter: Reporter) -> tuple[np.
     photo = load_image(image)
     guide = None if options.guide is None else load_image(options.guide)
     network = load_network(options.network, reporter=reporter)
-    choices = options.layers or own_layers(network)
+    choices = options.layers or tuple(map(LayerChoice, layers_for(network, "dream", "--layers")))
     layers = tuple(dict.fromkeys(choice.name for choice in choices))
     side = options.size or max(photo.shape[:2])
     size = fit_long_side(photo.shape[:2], side)
@@ -418,48 +426,25 @@ def prepare(image: Path, options: DreamOptions, reporter: Reporter) -> tuple[np.
     if guide is not None:
         # No larger than the picture: at another scale a network sees other things.
         guide = resize(guide, fit_long_side(guide.shape[:2], min(side, max(guide.shape[:2]))))
+        extent = guide.shape[:2]
         try:
-            there = build_see(network, layers, guide.shape[:2], precision)(to_pixels(guide))
+            there = compute_features(
+                network,
+                layers,
+                to_pixels(guide),
+                lambda layers, size: build_see(network, layers, size, precision),
+                tile_for(network, layers, extent, precision, options.tile_size),
+            )
         except InputError as error:
             raise InputError(f"guide {options.guide}: {error}", hint="a larger guide, or an earlier layer") from None
-        objective = guide_objective(choices, there)
+        objective = guide_objective(choices, {name: ops.convert_to_tensor(each) for name, each in there.items()})
     elif options.objective == "enhance":
         objective = enhance_objective(choices, options.gain, options.tv_weight)
     else:
         objective = {"norm": norm_objective, "mean": mean_objective}[options.objective](choices)
-    dreamer = Dreamer(network, choices, sizes, objective, precision, options)
+    dreamer = Dreamer(network, choices, sizes, objective, precision, options, reporter)
     reporter.note(describe(dreamer))
     return resize(photo, size).astype("float32"), dreamer
-
-
-def own_layers(network: Network) -> tuple[LayerChoice, ...]:
-    """The layers that the network itself names for dreams.
-
-    Raises:
-        InputError: it names none.
-    """
-    if not network.roles.dream:
-        raise InputError(
-            f"{network.name} does not say which of its layers are good for dreams",
-            hint=f"name some with --layers; {network.layers_command} lists them",
-        )
-    return tuple(map(LayerChoice, network.roles.dream))
-
-
-def check_channels(network: Network, choices: Sequence[LayerChoice], size: Size) -> None:
-    """Refuse what the network cannot look at in a picture of this size, and channels that are not there.
-
-    Raises:
-        UnknownNameError: there is no such layer.
-        InputError: it gives no map at this size, or has no such channel.
-    """
-    outputs = cut(network, [choice.name for choice in choices], size).output
-    for choice in choices:
-        channels = outputs[choice.name].shape[-1]
-        if choice.channel is not None and choice.channel >= channels:
-            raise InputError(
-                f"layer {choice.name} of {network.name} has channels 0 to {channels - 1}, not {choice.channel}"
-            )
 
 
 def fits(network: Network, layers: Sequence[str], size: Size) -> bool:

@@ -1,17 +1,20 @@
 """A network by whatever name a command was given: the registry's, `keras:NAME`, a `.keras` or `.caffemodel` file."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from imgnn.errors import InputError, UnknownNameError
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.convert import convert_caffemodel
 from imgnn.networks import applications, names, registry, weights
+from imgnn.networks.features import cut
 from imgnn.networks.files import OTHER_FORMATS, load_network_file
 from imgnn.networks.network import Network
 from imgnn.networks.registry import NetworkSpec
-from imgnn.options import ConvertOptions
+from imgnn.options import ConvertOptions, LayerChoice
 from imgnn.runs import Reporter, Silent, is_file, is_folder
 
 
@@ -76,3 +79,37 @@ def preprocessing_of(network: Network) -> Preprocessing:
     if network.preprocessing is None:
         raise InputError(f"{network.name} does not say how a picture becomes its input")
     return network.preprocessing
+
+
+def layers_for(network: Network, role: Literal["content", "style", "dream"], option: str) -> tuple[str, ...]:
+    """The layers that the network itself names for a role.
+
+    Args:
+        option: which names others.
+
+    Raises:
+        InputError: it names none.
+    """
+    layers: tuple[str, ...] = getattr(network.roles, role)
+    if not layers:
+        raise InputError(
+            f"{network.name} does not say which of its layers to take for the {role}",
+            hint=f"name some with {option}; {network.layers_command} lists them",
+        )
+    return layers
+
+
+def check_channels(network: Network, choices: Sequence[LayerChoice], size: tuple[int, int]) -> None:
+    """Refuse what the network cannot look at in a picture of this size, and channels that are not there.
+
+    Raises:
+        UnknownNameError: there is no such layer.
+        InputError: it gives no map at this size, or has no such channel.
+    """
+    outputs = cut(network, [choice.name for choice in choices], size).output
+    for choice in choices:
+        channels = outputs[choice.name].shape[-1]
+        if choice.channel is not None and choice.channel >= channels:
+            raise InputError(
+                f"layer {choice.name} of {network.name} has channels 0 to {channels - 1}, not {choice.channel}"
+            )

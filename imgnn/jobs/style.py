@@ -6,7 +6,6 @@ size is the start of the next, √2 larger (`jobs/style_canvas.py` is one size).
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,11 +18,11 @@ from keras import ops
 from imgnn import __version__, backend
 from imgnn.errors import DivergedError, InputError, InterruptedRun
 from imgnn.images import colours
-from imgnn.images.files import check_apart, check_writable, load_image, save_image
+from imgnn.images.files import check_apart, check_writable, load_image, save_image, save_or_spare
 from imgnn.images.masks import load_mask
-from imgnn.images.resize import fit_long_side, resize
-from imgnn.jobs.load import load_network, preprocessing_of
-from imgnn.jobs.style_canvas import Canvas, Size, Subject
+from imgnn.images.resize import resize
+from imgnn.jobs.load import check_channels, layers_for, load_network, preprocessing_of
+from imgnn.jobs.style_canvas import Canvas, Subject
 from imgnn.jobs.style_state import State
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
@@ -31,13 +30,14 @@ from imgnn.optimize.calibrate import SIDE, layer_weights
 from imgnn.optimize.loop import Ending, Run, minimise
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
+from imgnn.optimize.scales import Size
 from imgnn.options import LayerChoice, StyleOptions
 from imgnn.runs import Onward, Reporter, Silent, one_interrupt
 
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
 NEURAL_STYLE = ("vgg16", "vgg19", "keras:vgg16", "keras:vgg19")  # whose weights neural-style's were found with
-STATE_EVERY = 30.0  # seconds between two states on the disk
+STATE_EVERY, STATE_SHARE = 30.0, 0.05  # seconds between two states on the disk; the share of the time to write them
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Work:
         self.state, self.reporter = state, reporter
         self.place: Place | None = None
         self.began = time.monotonic() - state.seconds
-        self.written = time.monotonic()  # when the state was
+        self.due = time.monotonic() + STATE_EVERY  # when the state is written next
         self.remembered: tuple[int, int, dict[str, dict[str, Any]]] | None = None
 
     def paint(self) -> None:
@@ -235,7 +235,7 @@ class Work:
                 save_image(self.state.numbered(place.steps), self.picture(place))
         except InputError as error:  # a full disk is no reason to stop
             self.reporter.note(str(error))
-        if time.monotonic() - self.written > STATE_EVERY:
+        if time.monotonic() >= self.due:
             self.write()
 
     def remember(self, place: Place) -> None:
@@ -247,6 +247,7 @@ class Work:
         if self.remembered is None:
             return
         index, done, kinds = self.remembered
+        began = time.monotonic()
         arrays = {
             kind: {name: np.asarray(ops.convert_to_numpy(each)) for name, each in state.items()}
             for kind, state in kinds.items()
@@ -255,9 +256,10 @@ class Work:
             self.state.save(index, done, time.monotonic() - self.began, arrays)
         except InputError as error:
             self.reporter.note(f"what was done so far is not kept: {error}")
-            self.written = math.inf
+            self.due = math.inf
         else:
-            self.written = time.monotonic()
+            now = time.monotonic()
+            self.due = now + max(STATE_EVERY, (now - began) / STATE_SHARE)
 
     def picture(self, place: Place) -> np.ndarray:
         """The best so far as it is saved: uint8, at the size and with the colours asked for."""
@@ -336,21 +338,13 @@ class Work:
         return float(loss), {name: float(part) for name, part in parts.items()}
 
     def save(self, place: Place, facts: Mapping[str, Any]) -> None:
-        """Write the picture; where that cannot be, somewhere else: minutes of work are in it.
+        """Write the picture, with all that it was made of.
 
         Raises:
-            InputError: it cannot be; the hint tells where it is now.
+            InputError: as `save_or_spare`.
         """
-        output, image = self.state.output, self.picture(place)
         settings = {"command": "style", **asdict(self.options), **self.state.facts, **facts}
-        try:
-            save_image(output, image, settings=settings)
-        except InputError as error:
-            spare = Path(tempfile.gettempdir()) / output.name
-            if spare.resolve() == output.resolve():
-                raise
-            save_image(spare, image, settings=settings)
-            raise InputError(str(error), hint=f"the picture was saved to {spare}") from error
+        save_or_spare(self.state.output, self.picture(place), settings)
 
 
 def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, reporter: Reporter) -> Subject:
@@ -370,8 +364,8 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
         names=(content, *styles),
         shares=shares_of(options.style_blend, len(styles)),
         network=network,
-        content=dict.fromkeys(own_layers(network, "content", options.content_layers), 1.0),
-        style=dict.fromkeys(own_layers(network, "style", options.style_layers), 1.0),
+        content=dict.fromkeys(layers_of(network, "content", options.content_layers), 1.0),
+        style=dict.fromkeys(layers_of(network, "style", options.style_layers), 1.0),
         precision=backend.precision_of(options.precision),
         options=options,
     )
@@ -466,13 +460,10 @@ def check_dream(subject: Subject, reporter: Reporter) -> None:
     Raises:
         InputError: a layer has no such channel.
     """
-    layers = cut(subject.network, subject.layers, subject.size(subject.options.size)).output
+    if not subject.options.dream:
+        return
+    check_channels(subject.network, subject.options.dream, subject.size(subject.options.size))
     for choice in subject.options.dream:
-        channels = layers[choice.name].shape[-1]
-        if choice.channel is not None and choice.channel >= channels:
-            raise InputError(
-                f"layer {choice.name} of {subject.network.name} has channels 0 to {channels - 1}, not {choice.channel}"
-            )
         for role, own in (("style", subject.style), ("content", subject.content)):
             if choice.name in own:
                 reporter.note(
@@ -488,8 +479,7 @@ def check_size(subject: Subject, side: int) -> None:
         InputError: it cannot; a layer is too deep for it, or the picture too narrow.
     """
     cut(subject.network, subject.layers, subject.size(side))
-    for path, each in zip(subject.names[1:], subject.paintings, strict=True):
-        extent = fit_long_side(each.shape[:2], max(1, round(side * subject.options.style_scale)))
+    for path, extent in zip(subject.names[1:], subject.extents(side), strict=True):
         try:
             cut(subject.network, tuple(subject.style), extent)
         except InputError as error:
@@ -601,23 +591,13 @@ def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     return tuple(each / sum(blend) for each in blend)
 
 
-def own_layers(
+def layers_of(
     network: Network, role: Literal["content", "style"], chosen: Sequence[LayerChoice] | None
 ) -> tuple[str, ...]:
-    """The layers chosen for a role, or those that the network itself names for it.
-
-    Raises:
-        InputError: it names none.
-    """
+    """The layers chosen for a role, or those that the network itself names for it."""
     if chosen is not None:
         return tuple(choice.name for choice in chosen)
-    layers: tuple[str, ...] = getattr(network.roles, role)
-    if not layers:
-        raise InputError(
-            f"{network.name} does not say which of its layers are good for {role}",
-            hint=f"name some with --{role}-layers; {network.layers_command} lists them",
-        )
-    return layers
+    return layers_for(network, role, f"--{role}-layers")
 
 
 def first_picture(options: StyleOptions, photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
@@ -641,12 +621,13 @@ def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def build_optimizer(options: StyleOptions, steps: int, bounds: tuple[float, float]) -> Optimizer:
     """The optimiser asked for, at its own learning rate if none is given."""
-    smooth = bounds[1] == 255 and not options.jitter  # L-BFGS wants a loss that is the same function at each step
+    pixels = options.parameter == "pixels"
+    smooth = pixels and not options.jitter  # L-BFGS wants a loss that is the same function at each step
     if (options.optimizer or ("lbfgs" if smooth else "adam")) == "adam":
         # A step of Fourier coefficients is as large as Lucid's; one of pixels is in grey levels.
-        own = Adam().learning_rate if bounds[1] == 255 else 0.05
+        own = Adam().learning_rate if pixels else 0.05
         return Adam(own if options.learning_rate is None else options.learning_rate, steps=steps, bounds=bounds)
     rate = LBFGS().learning_rate if options.learning_rate is None else options.learning_rate
-    if bounds[1] == 255:
+    if pixels:
         return LBFGS(rate, history=options.history, bounds=bounds)
     return LBFGS(rate, history=options.history, first_step=0.01, longest_step=0.1)

@@ -16,13 +16,13 @@ from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import preprocessing_of
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
-from imgnn.optimize.evaluate import SMALLEST_TILE, Picture, build_picture, compute_features, tile_for
+from imgnn.optimize.evaluate import Picture, build_picture, compute_features, halve_tile, tile_for
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, content_loss, dream_loss, style_loss, tv_loss
 from imgnn.optimize.parameters import FourierPixels, Parameter, Pixels, to_pixels, to_x
+from imgnn.optimize.scales import Size
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter
 
-Size = tuple[int, int]
 TERMS = ("content", "style", "tv", "dream")
 
 
@@ -65,6 +65,11 @@ class Subject:
         """The picture's, when its long side is `side` pixels."""
         return fit_long_side(self.photo.shape[:2], side)
 
+    def extents(self, side: int) -> list[Size]:
+        """The paintings' sizes then."""
+        scaled = max(1, round(side * self.options.style_scale))
+        return [fit_long_side(each.shape[:2], scaled) for each in self.paintings]
+
 
 class Canvas:
     """A picture of one size.
@@ -82,10 +87,9 @@ class Canvas:
         self.parameter: Parameter = FourierPixels(self.size) if self.options.parameter == "fourier" else Pixels()
         self.photo = resize(subject.photo, self.size)
         self.paintings = [
-            resize(each, fit_long_side(each.shape[:2], max(1, round(side * self.options.style_scale))))
-            for each in subject.paintings
+            resize(each, extent) for each, extent in zip(subject.paintings, subject.extents(side), strict=True)
         ]
-        self.tile = first_tile(subject, self.size)
+        self.tile = first_tile(subject, side)
         self.masks = [pool_mask(mask, self.size) for mask in subject.masks]
         self.factors: dict[str, Tensor] = {}
         self.steps = 0  # evaluations before this one: of the jitter's numbers
@@ -124,17 +128,10 @@ class Canvas:
                     self.picture = self.build()
                 return work()
             except Exception as error:
-                if not backend.is_out_of_memory(error):
-                    raise
-                smaller, again = (self.tile or max(self.size)) // 2, True
-                if smaller < SMALLEST_TILE or self.options.normalise_gradients:
-                    height, width = self.size
-                    raise InputError(
-                        f"{height} x {width} pixels of {self.subject.network.name} do not fit into the memory",
-                        hint="a smaller --size, or a smaller network",
-                    ) from error
-                self.tile = smaller
-                self.reporter.note(f"not enough memory: going on with tiles of {smaller} pixels")
+                self.tile, again = halve_tile(error, self.subject.network, self.size, self.tile), True
+                if self.options.normalise_gradients:
+                    raise in_one_piece() from error
+                self.reporter.note(f"not enough memory: going on with tiles of {self.tile} pixels")
 
     def build(self) -> Picture:
         """What evaluates the picture, with the targets of photo and paintings."""
@@ -223,15 +220,25 @@ class Canvas:
         self.factors = {f"factor:{name}": ops.convert_to_tensor(factor if name == "dream" else 1.0) for name in TERMS}
 
 
-def first_tile(subject: Subject, size: Size) -> int | None:
-    """The side of the tiles, pixels; None where the picture is looked at as a whole.
+def first_tile(subject: Subject, side: int) -> int | None:
+    """The side of the tiles, pixels; None where the picture and its paintings are looked at as a whole.
 
     Raises:
         InputError: tiles are needed, and a layer sees the whole picture at once.
     """
     if not subject.layers:
         return None
-    side = tile_for(subject.network, subject.layers, size, subject.precision, subject.options.tile_size)
-    if side and subject.options.normalise_gradients:
-        raise InputError("--normalise-gradients wants the picture in one piece", hint="a smaller --size")
-    return side
+    options = subject.options
+    looks = [(subject.layers, subject.size(side))]
+    if options.style_weight:
+        looks += [(tuple(subject.style), extent) for extent in subject.extents(side)]
+    wanted = [tile_for(subject.network, *look, subject.precision, options.tile_size) for look in looks]
+    tile = min((each for each in wanted if each), default=None)
+    if tile and options.normalise_gradients:
+        raise in_one_piece()
+    return tile
+
+
+def in_one_piece() -> InputError:
+    """Tiles have no part in it."""
+    return InputError("--normalise-gradients wants the picture in one piece", hint="a smaller --size")

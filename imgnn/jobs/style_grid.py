@@ -1,14 +1,15 @@
 """A sheet of pictures over the values of one option or two: which weight, which network, seen at a glance."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from imgnn.errors import InputError
-from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_image
+from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_or_spare
 from imgnn.images.sheet import contact_sheet
-from imgnn.jobs.style import stylise
+from imgnn.jobs.style import check, stylise
 from imgnn.jobs.style_state import State
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter, Silent, is_file
@@ -41,6 +42,8 @@ def draw_grid(
     check_writable(output)
     check_apart(output, [Path(each) for each in (content, *styles, *options.masks)])
     names, values = list(axes), list(axes.values())
+    for combination in itertools.product(*values):  # all of them, before the first is painted
+        check(replace(options, **dict(zip(names, combination, strict=True))), [Path(each) for each in styles])
     rows = []
     for row in values[0] if len(axes) == 2 else (None,):
         cells = []
@@ -56,10 +59,10 @@ def draw_grid(
             cells.append(load_image(path))
         rows.append(cells)
     labels = [[f"{option(name)} {short(value)}" for value in axis] for name, axis in axes.items()]
-    save_image(
+    save_or_spare(
         output,
         contact_sheet(rows, column_labels=labels[-1], row_labels=labels[0] if len(labels) == 2 else ()),
-        settings={"command": "style --grid", "axes": {name: list(axis) for name, axis in axes.items()}},
+        {"command": "style --grid", "axes": {name: list(axis) for name, axis in axes.items()}},
     )
     return output
 

@@ -1,6 +1,5 @@
 """What a style run would take, found out by a few steps of it."""
 
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -9,9 +8,10 @@ from pathlib import Path
 
 from imgnn import backend
 from imgnn.jobs.style import Stage, check, copies, first_picture, plan, prepare
-from imgnn.jobs.style_canvas import Canvas, Size, Subject, first_tile
+from imgnn.jobs.style_canvas import Canvas, Subject, first_tile
 from imgnn.optimize.evaluate import needed_memory
 from imgnn.optimize.parameters import to_pixels
+from imgnn.optimize.scales import Size
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter, Silent
 
@@ -82,7 +82,7 @@ def probe(
         before, here = tried.get(stage.side, (tracing + 2 * own, own))
         seconds += before + stage.steps * here
     last = subject.size(options.size)
-    tile = first_tile(subject, last)
+    tile = first_tile(subject, options.size)
     network = needed(subject, last) * (min(1.0, tile**2 / (last[0] * last[1])) if tile else 1.0)
     kept = 4.0 * 3 * last[0] * last[1] * copies(options)
     # What the process has by now, above what the probe's own activations took, stays.
@@ -131,7 +131,11 @@ def area(subject: Subject, side: int) -> int:
 
 
 def peak_memory() -> int:
-    """Bytes of main memory that this process has had at most."""
+    """Bytes of main memory that this process has had at most; 0 on Windows, where nobody tells."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from imgnn import backend
 from imgnn.backend import Parts, Tensor, compiled, value_and_grad
+from imgnn.errors import InputError
 from imgnn.networks.features import count_activations, cut
 from imgnn.networks.network import Network
 from imgnn.networks.table import reach
@@ -196,6 +197,29 @@ def tile_for(
         return None
     reach(network, layers, size)  # tells what cannot be tiled
     return side
+
+
+def halve_tile(error: Exception, network: Network, size: tuple[int, int], tile: int | None) -> int:
+    """The side of the tiles to go on with when the memory did not suffice: half of what it was.
+
+    Args:
+        error: what the evaluation of a picture of `size` ended with.
+        tile: the side so far, pixels; None: in one piece.
+
+    Raises:
+        InputError: the tiles would be too small.
+        error: itself, if it tells of something else.
+    """
+    if not backend.is_out_of_memory(error):
+        raise error
+    smaller = (tile or max(size)) // 2
+    if smaller < SMALLEST_TILE:
+        height, width = size
+        raise InputError(
+            f"{height} x {width} pixels of {network.name} do not fit into the memory",
+            hint="a smaller --size, or a smaller network",
+        ) from error
+    return smaller
 
 
 def needed_memory(network: Network, layers: Sequence[str], size: tuple[int, int], precision: str) -> float:

@@ -139,6 +139,11 @@ def test_bad_input_is_one_line(cli, tiny_image, words, message):
         ["--grid", "style-weight"],
         ["--grid", "style-layers=a,b"],
         ["--grid", "size=large,larger"],
+        ["--grid", "size=20,30", "--grid", "size=40"],
+        ["--grid", "size=20,30", "--dry-run"],
+        ["--grid", "size=20,30", "-v"],
+        ["--dry-run", "--resume"],
+        ["--dream-weight", 1],
     ],
     ids=str,
 )

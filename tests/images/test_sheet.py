@@ -3,7 +3,7 @@ import pytest
 from PIL import ImageFont
 
 from imgnn.errors import InputError
-from imgnn.images.sheet import Lettering, contact_sheet, contact_sheet_flat, lines_of
+from imgnn.images.sheet import Lettering, contact_sheet, lines_of
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -36,7 +36,7 @@ def test_a_cell_has_the_shape_of_the_pictures():
 
 
 def test_thumbnails_are_enlarged_so_that_they_can_be_labelled():
-    assert box_of(contact_sheet_flat([picture(32, 32)], ["conv1:7"]), RED)[2:] == (160, 160)
+    assert box_of(contact_sheet([[picture(32, 32)]], captions=[["conv1:7"]]), RED)[2:] == (160, 160)
 
 
 def test_rows_and_columns_are_where_they_were_given():
@@ -50,7 +50,7 @@ def test_rows_and_columns_are_where_they_were_given():
 
 def test_labels_stand_around_the_pictures_and_not_on_them():
     images = [[picture(90, 160)] * 2] * 2
-    sheet = contact_sheet(images, column_labels=["10", "100"], row_labels=["vgg19", "nin"], title="style-weight")
+    sheet = contact_sheet(images, column_labels=["10", "100"], row_labels=["vgg19", "nin"])
     top, left, height, width = box_of(sheet, RED)
     rows, columns = ink_of(sheet)
     assert ((rows < top) | (columns < left)).all()
@@ -70,7 +70,8 @@ def test_labels_stand_around_the_pictures_and_not_on_them():
 
 
 def test_a_caption_stands_below_its_picture():
-    sheet = contact_sheet_flat([picture(80, 160), picture(160, 160, BLUE)], ["conv1:7\nmean 3.2", "conv1:9"], columns=2)
+    row, captions = [picture(80, 160), picture(160, 160, BLUE)], ["conv1:7\nmean 3.2", "conv1:9"]
+    sheet = contact_sheet([row], captions=[captions])
     for colour in (RED, BLUE):  # the low picture stands on its caption as the high one does
         top, left, height, width = box_of(sheet, colour)
         assert top + height == 160 + 6
@@ -78,14 +79,6 @@ def test_a_caption_stands_below_its_picture():
         inside = rows[(columns >= left) & (columns < left + width)]
         assert inside.min() >= top + height
         assert inside.min() < top + height + 12
-
-
-def test_pictures_go_into_as_many_columns_as_are_asked_for():
-    images, labels = [picture(160, 160)] * 7, list("abcdefg")
-    narrow, wide = contact_sheet_flat(images, labels, 2), contact_sheet_flat(images, labels, 7)
-    assert narrow.shape[1] == 2 * 166 + 6
-    assert wide.shape[1] == 7 * 166 + 6
-    assert contact_sheet_flat(images, labels).shape[1] == 3 * 166 + 6
 
 
 def test_a_long_label_loses_its_middle():
@@ -100,9 +93,9 @@ def test_a_long_label_loses_its_middle():
 
 
 def test_a_long_label_stays_in_its_cell():
-    sheet = contact_sheet_flat([picture(160, 160)] * 2, ["x" * 200, ""], columns=2)
+    sheet = contact_sheet([[picture(160, 160)] * 2], captions=[["x" * 200, ""]])
     assert ink_of(sheet)[1].max() < 6 + 160
-    contact_sheet([[picture(9, 9)]], row_labels=["y" * 200], column_labels=["z" * 200], title="t" * 200)
+    contact_sheet([[picture(9, 9)]], row_labels=["y" * 200], column_labels=["z" * 200])
 
 
 def test_letters_that_the_font_lacks_are_written_in_others():
@@ -114,12 +107,10 @@ def test_letters_that_the_font_lacks_are_written_in_others():
     [
         (lambda: contact_sheet([]), "at least one picture"),
         (lambda: contact_sheet([[], []]), "at least one picture"),
-        (lambda: contact_sheet_flat([], []), "at least one picture"),
         (lambda: contact_sheet([[np.zeros((4, 4, 3))]]), r"uint8 \(height, width, 3\), not float64"),
         (lambda: contact_sheet([[picture(4, 4)] * 2], column_labels=["a"]), "each of 2 columns, not 1"),
         (lambda: contact_sheet([[picture(4, 4)]], row_labels=["a", "b"]), "each of 1 rows, not 2"),
         (lambda: contact_sheet([[picture(4, 4)]], captions=[["a", "b"]]), "a caption for each picture"),
-        (lambda: contact_sheet_flat([picture(4, 4)], ["a", "b"]), "each of 1 pictures, not 2"),
     ],
 )
 def test_what_makes_no_sheet_is_refused(make, words):

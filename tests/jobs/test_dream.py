@@ -319,14 +319,14 @@ def test_a_picture_is_not_replaced_by_its_dream(tiny_image, tmp_path, quick):
             dream_picture(tiny_image, output, options)
 
 
-def test_what_the_memory_does_not_hold_is_told_with_a_size_that_may_fit(tiny_image, out, quick, monkeypatch):
+def test_what_the_memory_does_not_hold_in_the_smallest_tiles_is_told(tiny_image, out, quick, monkeypatch):
     def full(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(job, "build_picture", full)
-    with pytest.raises(InputError, match="40 x 60 pixels of one do not fit into the memory") as caught:
+    with pytest.raises(InputError, match="29 x 43 pixels of one do not fit into the memory") as caught:
         dream_picture(tiny_image, out, quick())
-    assert caught.value.hint == "--size 30"
+    assert caught.value.hint == "a smaller --size, or a smaller network"
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_what_the_memory_does_not_hold_is_told_with_a_size_that_may_fit(tiny_ima
     [
         ({"layers": (LayerChoice("con"),)}, UnknownNameError, "no layer is called 'con'; did you mean 'conv'?"),
         ({"layers": (LayerChoice("conv", 4),)}, InputError, "layer conv of one has channels 0 to 3, not 4"),
-        ({"layers": None}, InputError, "one does not say which of its layers are good for dreams"),
+        ({"layers": None}, InputError, "one does not say which of its layers to take for the dream"),
         ({"layers": (LayerChoice("conv"), LayerChoice("conv", weight=2.0))}, InputError, "--layers names conv twice"),
         ({"layers": (LayerChoice("conv", weight=0.0),)}, InputError, "the weights of all --layers are 0"),
         ({"octaves": 0}, InputError, "--octaves is at least 1, not 0"),
@@ -429,4 +429,52 @@ def test_memory_that_does_not_suffice_makes_tiles(tmp_path, random, monkeypatch)
     monkeypatch.setattr("imgnn.optimize.evaluate.Whole", Full)
     save_image(tmp_path / "photo.png", random.integers(0, 256, (150, 300, 3), dtype="uint8"))
     options = DreamOptions(network="random", octaves=1, iterations=1, precision="float32")
-    assert dream_picture(tmp_path / "photo.png", tmp_path / "out.png", options).steps == 1
+    result = dream_picture(tmp_path / "photo.png", tmp_path / "out.png", options, recorder := Recorder())
+    assert result.steps == 1
+    assert "not enough memory: going on with tiles of 150 pixels" in recorder.notes
+
+
+def test_a_dream_that_cannot_be_measured_is_saved(tiny_image, out, quick, monkeypatch):
+    monkeypatch.setattr(job.Dreamer, "scene", lambda self, base: {})
+    looks, look = iter(range(100)), job.Dreamer.look
+
+    def scarce(self, x, scene):
+        if next(looks) >= 6:
+            raise MemoryError
+        return look(self, x, scene)
+
+    monkeypatch.setattr(job.Dreamer, "look", scarce)
+    result = dream_picture(tiny_image, out, quick())
+    assert (result.steps, result.after) == (6, {})
+    assert load_image(out).shape == (40, 60, 3)
+
+
+def test_a_dream_that_cannot_be_saved_is_saved_elsewhere(tiny_image, out, quick, tmp_path, monkeypatch):
+    (tmp_path / "spare").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "spare"))
+
+    def full(path, image, **settings):
+        if path == out:
+            raise InputError(f"cannot write {path}: No space left on device")
+        save_image(path, image, **settings)
+
+    monkeypatch.setattr("imgnn.images.files.save_image", full)
+    with pytest.raises(InputError, match="No space left on device") as caught:
+        dream_picture(tiny_image, out, quick())
+    (spare,) = (tmp_path / "spare").iterdir()
+    assert caught.value.hint == f"the picture was saved to {spare}"
+
+
+def test_frames_made_before_an_error_are_kept(tiny_image, tmp_path, quick, monkeypatch):
+    dream, film = job.Dreamer.dream, tmp_path / "film.gif"
+
+    def failing(self, image, seed, reporter):
+        if seed == 2:
+            raise InputError("do not fit into the memory")
+        return dream(self, image, seed, reporter)
+
+    monkeypatch.setattr(job.Dreamer, "dream", failing)
+    with pytest.raises(InputError, match="do not fit"):
+        dream_zoom(tiny_image, film, 5, options=quick(iterations=1))
+    with Image.open(film) as frames:
+        assert frames.n_frames == 2

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -42,13 +43,14 @@ class Recorder(Silent):
     """Remembers the losses and what it is told; presses Ctrl-C at one step."""
 
     def __init__(self, stop=None):
-        self.losses, self.notes, self.stop = [], [], stop
+        self.losses, self.steps, self.notes, self.stop = [], [], [], stop
 
     def note(self, message):
         self.notes.append(message)
 
     def advance(self, done, **facts):
         self.losses.append(facts["loss"])
+        self.steps.append(done)
         if done == self.stop:
             raise KeyboardInterrupt
 
@@ -143,10 +145,12 @@ def test_each_init_begins_as_it_says(tiny_image, painting):
     assert (starts["random"].mean(), starts["random"].std()) == pytest.approx((128, 20), rel=0.03)
 
 
-def test_vggs_layers_weigh_what_they_weigh_in_neural_style(tiny_image, painting, tmp_path):
-    subject, _, _ = begin(tiny_image, painting)
-    assert subject.style["relu1"] != 1.0, "calibrated"
-    assert {"vgg16", "vgg19"} < set(job.NEURAL_STYLE)
+def test_vggs_layers_weigh_what_they_weigh_in_neural_style(tiny_image, painting, monkeypatch):
+    calibrated, _, _ = begin(tiny_image, painting)
+    monkeypatch.setattr(job, "load_network", lambda name, reporter: replace(load_network(name), name="vgg19"))
+    plain, _, _ = begin(tiny_image, painting)
+    assert set(plain.style.values()) == set(plain.content.values()) == {1.0}
+    assert 1.0 not in {*calibrated.style.values(), *calibrated.content.values()}
 
 
 def test_the_way_goes_from_small_to_large(tiny_image, painting):
@@ -236,7 +240,7 @@ def test_ctrl_c_while_the_picture_is_saved_waits_until_it_is(tiny_image, paintin
             signal.raise_signal(signal.SIGINT)
         save_image(*given, **named)
 
-    monkeypatch.setattr("imgnn.jobs.style.save_image", save_slowly)
+    monkeypatch.setattr("imgnn.images.files.save_image", save_slowly)
     before = signal.getsignal(signal.SIGINT)
     assert stylise(tiny_image, [painting], out, QUICK).steps == 3
     assert load_image(out).shape == (32, 48, 3)
@@ -365,6 +369,19 @@ def test_a_run_stopped_and_resumed_ends_where_an_unbroken_one_ends(tiny_image, p
     assert [path.name for path in tmp_path.glob("half*")] == ["half.png"], "nothing else is left"
 
 
+def test_a_run_stopped_where_the_loss_falls_no_more_ends_there_too(sky, painting, tmp_path):
+    """It is looked at every 30 evaluations; Ctrl-C comes with the one at which it is found."""
+    options = changed(size=64, min_size=40, initial_iterations=200, iterations=40, tolerance=0.3)
+    whole, half = tmp_path / "whole.png", tmp_path / "half.png"
+    stylise(sky, [painting], whole, options, recorder := Recorder())
+    last = max(done for done in recorder.steps if done <= 200)
+    assert last < 200
+    with pytest.raises(InterruptedRun):
+        stylise(sky, [painting], half, options, Recorder(stop=last))
+    stylise(sky, [painting], half, options, resume=True)
+    np.testing.assert_array_equal(load_image(half), load_image(whole))
+
+
 def test_a_run_that_was_killed_goes_on_where_its_state_was_last_written(tiny_image, painting, tmp_path):
     """kill -9, in a process of its own, as soon as a state is on the disk."""
     out, whole = tmp_path / "out.png", tmp_path / "whole.png"
@@ -437,11 +454,26 @@ def test_a_picture_that_cannot_be_saved_is_saved_elsewhere(tiny_image, painting,
             raise InputError(f"cannot write {path}: No space left on device")
         save_image(path, image, **settings)
 
-    monkeypatch.setattr(job, "save_image", full)
+    monkeypatch.setattr("imgnn.images.files.save_image", full)
     with pytest.raises(InputError, match="No space left on device") as caught:
         stylise(tiny_image, [painting], out, QUICK)
-    assert caught.value.hint == f"the picture was saved to {tmp_path / 'spare' / 'out.png'}"
-    assert load_image(tmp_path / "spare" / "out.png").shape == (32, 48, 3)
+    (spare,) = (tmp_path / "spare").iterdir()
+    assert caught.value.hint == f"the picture was saved to {spare}"
+    assert load_image(spare).shape == (32, 48, 3)
+
+
+def test_where_nothing_can_be_saved_the_file_asked_for_is_named(tiny_image, painting, out, tmp_path, monkeypatch):
+    (tmp_path / "spare").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "spare"))
+
+    def full(path, image, **settings):
+        raise InputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("imgnn.images.files.save_image", full)
+    with pytest.raises(InputError, match=re.escape(f"cannot write {out}: ")) as caught:
+        stylise(tiny_image, [painting], out, QUICK)
+    assert caught.value.hint is None
+    assert not list((tmp_path / "spare").iterdir())
 
 
 # What it is made with ------------------------------------------------------------------------------------------
@@ -467,6 +499,22 @@ def test_memory_that_does_not_suffice_makes_the_tiles_smaller(tiny_image, painti
     stylise(tiny_image, [painting], out, options, recorder := Recorder())
     assert "not enough memory: going on with tiles of 150 pixels" in recorder.notes
     assert load_image(out).shape == (200, 300, 3)
+
+
+def test_memory_that_gives_out_in_the_midst_of_a_run_does_not_change_its_way(tiny_image, painting, out, monkeypatch):
+    options = changed(size=300, min_size=300, iterations=5)
+    stylise(tiny_image, [painting], out, options, calm := Recorder())
+    looks, look = iter(range(100)), Whole.__call__
+
+    def scarce(self, *given):
+        if next(looks) == 2:
+            raise MemoryError
+        return look(self, *given)
+
+    monkeypatch.setattr(Whole, "__call__", scarce)
+    stylise(tiny_image, [painting], out, options, recorder := Recorder())
+    assert "not enough memory: going on with tiles of 150 pixels" in recorder.notes
+    np.testing.assert_allclose(recorder.losses, calm.losses, rtol=1e-4)
 
 
 def test_a_mask_keeps_a_style_to_its_place(tiny_image, painting, out, tmp_path):

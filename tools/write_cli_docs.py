@@ -1,0 +1,77 @@
+"""Writes docs/cli.md: every command with its help, its arguments and its options, from the commands themselves.
+
+python tools/write_cli_docs.py
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from typer.models import ArgumentInfo
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from imgnn.cli.app import app
+
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+WORDS = {int: "INTEGER", float: "FLOAT", str: "TEXT", Path: "PATH"}
+HEAD = """# Every command
+
+What `imgnn COMMAND --help` says. `imgnn --debug COMMAND` shows tracebacks, and what TensorFlow logs; `imgnn --version`
+tells the version.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(text for command in app.registered_commands for text in section(command.callback))])
+
+
+def section(command: Callable[..., Any] | None) -> Iterator[str]:
+    """One command."""
+    assert command is not None
+    text, _, example = inspect.cleandoc(command.__doc__ or "").partition("\b\n")
+    kinds = get_type_hints(command)
+    infos = {
+        name: kind.__metadata__[0]
+        for name, kind in get_type_hints(command, include_extras=True).items()
+        if hasattr(kind, "__metadata__")
+    }
+    yield f"## imgnn {command.__name__}\n\n{text.strip()}\n"
+    yield f"```\n{inspect.cleandoc(example.partition(chr(10))[2])}\n```\n"
+    yield f"More: [{command.__name__}.md]({command.__name__}.md)\n"
+    panels: dict[str, list[str]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in infos:
+            panels.setdefault(infos[name].rich_help_panel or "", []).append(row(parameter, kinds[name], infos[name]))
+    for panel, rows in panels.items():
+        yield f"| {panel or 'Arguments and options'} | | default |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def row(parameter: inspect.Parameter, kind: Any, info: Any) -> str:
+    """One argument or option: how it is typed, what it does, what it is when nothing is said."""
+    told, _, default = (info.help or "").partition(" \\[default: ")
+    default = default.removesuffix("]")
+    own = parameter.default
+    if not default and info.show_default and isinstance(own, int | float | str) and not isinstance(own, bool):
+        default = f"{own:g}" if isinstance(own, float) else str(own)
+    if isinstance(info, ArgumentInfo):
+        name = f"`{info.metavar or parameter.name.upper()}`"
+    else:
+        # In `Annotated` the first name comes where the default would be.
+        names = [each for each in (info.default, *(info.param_decls or ())) if isinstance(each, str)]
+        name = ", ".join(f"`{each}`" for each in names or [f"--{parameter.name.replace('_', '-')}"])
+        word = (info.metavar or metavar(kind)).replace("|", "\\|")
+        name += f" `{word}`" if word else ""
+    return f"| {name} | {told} | {default} |"
+
+
+def metavar(kind: Any) -> str:
+    """The word for an option's value: `FLOAT`, `lbfgs|adam`; nothing for a switch."""
+    one = next(each for each in (kind, *get_args(kind)) if get_origin(each) is Literal or each in WORDS or each is bool)
+    return "|".join(get_args(one)) if get_origin(one) is Literal else WORDS.get(one, "")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
