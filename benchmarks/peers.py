@@ -103,19 +103,44 @@ class Process:
     output: str
 
 
+# Runs a program and tells, in a last line, what it took. A process's peak of memory counts from its parent's at the
+# fork: between a benchmark that has TensorFlow loaded and the program there has to be one that is small.
+LAUNCHER = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print()  # the program may not have ended its last line
+print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+"""
+
+
+def launched(command: Sequence[object], errors: int | None = None) -> "subprocess.Popen[str]":
+    """A program whose last line is the launcher's."""
+    words = [sys.executable, "-S", "-c", LAUNCHER, *map(str, command)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True)
+
+
+def usage_of(line: str, command: Sequence[object]) -> tuple[float, float]:
+    """Seconds of processor time and MB at most, of the launcher's line.
+
+    Raises:
+        SystemExit: the program failed.
+    """
+    status, processor, peak = map(float, line.split())
+    if status:
+        raise SystemExit(f"ended with status {status:.0f}: {' '.join(map(str, command))}")
+    return processor, peak
+
+
 def timed(command: Sequence[object]) -> Process:
     """Run a program to its end; what it writes to stderr is not shown."""
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    process = launched(command, subprocess.DEVNULL)
     assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"ended with status {status}: {' '.join(map(str, command))}")
+    *output, last = process.stdout.read().splitlines()
+    process.wait()
     seconds = time.perf_counter() - began
-    return Process(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+    return Process(seconds, *usage_of(last, command), "\n".join(output).strip())
 
 
 def peer_side(python: str | Path, function: str, *words: object) -> list[object]:
@@ -154,8 +179,9 @@ def neural_style(python: str | Path, folder: Path, *words: object) -> Run:
     """Run a checkout of neural-style-pt on the CPU, and note what it tells of each iteration."""
     command = [str(python), "-u", str(folder / "neural_style.py"), "-gpu", "c", "-backend", "mkl", "-disable_check"]
     run, began = Run(where=machine()), time.perf_counter()
-    process = subprocess.Popen([*command, "-print_iter", "1", *map(str, words)], stdout=subprocess.PIPE, text=True)
+    process = launched([*command, "-print_iter", "1", *words])
     assert process.stdout is not None
+    line = ""
     for line in process.stdout:
         name, _, value = line.strip().partition(" loss: ")
         if line.startswith("Iteration"):
@@ -166,10 +192,8 @@ def neural_style(python: str | Path, folder: Path, *words: object) -> Run:
         elif value:
             run.losses[-1][name.split()[0].lower()] += float(value)
             run.layers.setdefault(name, float(value))
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"neural-style-pt ended with status {status}: {' '.join(map(str, words))}")
-    run.processor, run.peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    process.wait()
+    run.processor, run.peak = usage_of(line, command)
     return run
 
 

@@ -12,6 +12,14 @@ from typing import Literal
 from imgnn.errors import InputError
 
 
+def option_name(field: str) -> str:
+    """A field of the options as it is typed: "tv_weight" -> "--tv-weight"."""
+    return f"--{TYPED.get(field, field).replace('_', '-')}"
+
+
+TYPED = {"parameter": "param", "masks": "mask", "target": "class"}  # those that are called otherwise
+
+
 @dataclass(frozen=True)
 class LayerChoice:
     """A layer as a command names it: `LAYER[:CHANNEL][=WEIGHT]`."""
@@ -53,6 +61,10 @@ class ClassifyOptions:
     batch: int = 16  # crops that go through the network at once: more is faster until the memory is full
 
 
+NETWORK_FILES = (".keras", ".caffemodel")  # suffixes
+STARTS = ("content", "random", "style")  # what `StyleOptions.init` may be, beside the name of a file
+
+
 @dataclass(frozen=True)
 class StyleOptions:
     """What `imgnn style` may be told. The three weights are neural-style's: see `optimize/objectives.py`."""
@@ -61,7 +73,7 @@ class StyleOptions:
 
     # The picture
     size: int = 512  # pixels, the long side of the result; the shape is the content's
-    init: Literal["content", "random", "style"] = "content"  # what the picture is before the first step
+    init: str = "content"  # what the picture is before the first step: "content", "random", "style", or a file
     colours: Literal["style", "original", "luminance", "match", "histogram"] = "style"  # see docs/style.md
     masks: tuple[Path, ...] = ()  # one for each style: white where it is painted; none: everywhere
     seed: int = 0  # of init="random", of jitter
@@ -101,6 +113,13 @@ class StyleOptions:
     tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
     preview: int | None = None  # steps between two looks at the picture so far, in OUTPUT.preview.png
     save_every: int | None = None  # steps between pictures that are kept, OUTPUT_0100.png
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read beside content and styles: masks, what `init` names, and the network's."""
+        others = [self.init] if self.init not in STARTS else []
+        others += [self.network] if Path(self.network).suffix in NETWORK_FILES else []
+        return (*self.masks, *(Path(each).expanduser() for each in others))
 
 
 @dataclass(frozen=True)

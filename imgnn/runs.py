@@ -5,12 +5,14 @@ records, the web page will stream. Library modules never print.
 """
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import shlex
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -73,6 +75,45 @@ class Onward:
 
     def advance(self, done: float, **facts: float) -> None:
         self.reporter.advance(self.before + done, **facts)
+
+
+class Logged:
+    """Writes the facts of every step into a file, and passes all on to another reporter.
+
+    A JSON object a line: `{"step": 12, "seconds": 3.4, "loss": 5.6e5, ...}`, seconds since the command began.
+
+    Args:
+        path: an older log of this name is replaced when the first step is done.
+        append: it is not, and the lines follow its own.
+
+    Raises:
+        InputError: there is another kind of file, or no folder for it.
+    """
+
+    def __init__(self, reporter: Reporter, path: Path, *, append: bool = False) -> None:
+        check_folder(path)
+        self.reporter, self.path, self.began = reporter, path, time.monotonic()
+        self.note, self.begin, self.end = reporter.note, reporter.begin, reporter.end
+        self.full, self.mode = False, "a" if append else "w"
+        try:
+            with path.open("rb") as file:
+                if file.read(1) not in (b"{", b""):
+                    raise InputError(f"{path} would be replaced, and is no log", hint="another name with --log")
+        except OSError as error:
+            if path.exists():
+                raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def advance(self, done: float, **facts: float) -> None:
+        if facts and not self.full:
+            line = json.dumps({"step": done, "seconds": round(time.monotonic() - self.began, 3), **facts})
+            try:
+                with self.path.open(self.mode, encoding="utf-8") as file:
+                    file.write(line + "\n")
+                self.mode = "a"
+            except OSError as error:  # no reason to stop
+                self.full = True
+                self.note(f"{self.path} is not written any more: {error.strerror or error}")
+        self.reporter.advance(done, **facts)
 
 
 def is_set(variable: str) -> bool:

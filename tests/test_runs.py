@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from imgnn.errors import InputError
-from imgnn.runs import Held, Silent, check_folder, write_aside
+from imgnn.runs import Held, Logged, Silent, check_folder, write_aside
 
 
 def test_a_file_written_aside_appears_whole(tmp_path):
@@ -62,3 +64,26 @@ def test_a_folder_that_is_missing_is_told(tmp_path):
     with pytest.raises(InputError, match="No such file or directory") as caught, write_aside(path) as aside:
         aside.write_text("x")
     assert str(caught.value) == f"cannot write {path}: No such file or directory"
+
+
+def test_a_log_that_cannot_be_written_any_more_is_told_once_and_stops_nothing(tmp_path):
+    class Listener(Silent):
+        def __init__(self):
+            self.notes, self.steps = [], []
+
+        def note(self, message):
+            self.notes.append(message)
+
+        def advance(self, done, **facts):
+            self.steps.append(done)
+
+    (tmp_path / "logs").mkdir()
+    log = Logged(listener := Listener(), tmp_path / "logs" / "steps.jsonl")
+    log.advance(1, loss=2.0)
+    assert json.loads(log.path.read_text())["loss"] == 2.0
+    log.path.unlink()
+    (tmp_path / "logs").rmdir()
+    log.advance(2, loss=1.0)
+    log.advance(3, loss=0.5)
+    assert listener.steps == [1, 2, 3]
+    assert listener.notes == [f"{log.path} is not written any more: No such file or directory"]

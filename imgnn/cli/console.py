@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.errors import ImgnnError
-from imgnn.runs import Reporter, is_set
+from imgnn.runs import Logged, Reporter, is_set
 
 out = Console()
 err = Console(stderr=True)
@@ -47,6 +47,11 @@ def show_error(error: ImgnnError) -> None:
 def shown(path: Path) -> str:
     """The path as text; bytes that are no UTF-8 are marked, not fatal."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def show_path(path: Path) -> None:
+    """The path of a picture, on stdout."""
+    out.print(shown(path), markup=False, highlight=False, soft_wrap=True)
 
 
 def note(message: str) -> None:
@@ -87,9 +92,10 @@ def print_table(table: Table) -> None:
         Console(file=out.file, width=max(out.width, wanted)).print(table)
 
 
-def reporter() -> Reporter:
-    """Bars on a terminal, a line now and then in a log file."""
-    return BarReporter() if err.is_terminal else LineReporter()
+def reporter(log: Path | None = None, *, append: bool = False) -> Reporter:
+    """Bars on a terminal, a line now and then in a pipe; and every step in the file `log`."""
+    shown: Reporter = BarReporter() if err.is_terminal else LineReporter()
+    return shown if log is None else Logged(shown, log, append=append)
 
 
 class FactsColumn(ProgressColumn):

@@ -8,25 +8,24 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.style import CHOSEN, parse_weight, show_path, typed, was_given
-from imgnn.options import ClassPictureOptions, DreamOptions
+from imgnn.cli.parsing import CHOSEN, parse_weight, was_given
+from imgnn.options import ClassPictureOptions, DreamOptions, option_name
 
 PICTURE, RAISED, STEPS, MACHINE = "The picture", "What is raised", "The way up", "The machine"
-FILM, KNOWS = "A film", "What the network knows"
+FILM, KNOWS, WORK = "A film", "What the network knows", "The work"
 
 NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
 
 # What every kind of picture takes, and what each takes beside; the first of a kind's own options chooses it.
 ANY = {"context", "output", "network", "seed", "json"}
-DREAM = {"image", *(field.name for field in fields(DreamOptions))}
+DREAM = {"image", "log", *(field.name for field in fields(DreamOptions))}
 TAKES: dict[str, set[str]] = {
-    "target": {"target", "preset", "judge", "iterations", "size"},
-    "neuron": {"neuron", "preset", "iterations", "size"},
+    "target": {"target", "preset", "judge", "iterations", "size", "log"},
+    "neuron": {"neuron", "preset", "iterations", "size", "log"},
     "top_channels": {"top_channels", "image", "layers"},
     "zoom": {"zoom", "zoom_scale", *DREAM},
     "dream": DREAM,
 }
-WORDS = {"target": "--class", "image": "IMAGE"}
 
 
 def dream(
@@ -40,7 +39,7 @@ def dream(
             "--output",
             "-o",
             help="The picture made: .png, .jpg, .webp, .tif; of a film .mp4, .gif, .webp, or a folder of frames. "
-            "\\[default: IMAGE-dream.png, in this folder; a film .webp]",
+            "\\[default: IMAGE-dream.png or CLASS-dream.png, film .webp, channels IMAGE-channels.png; in this folder]",
             rich_help_panel=PICTURE,
             show_default=False,
         ),
@@ -48,7 +47,7 @@ def dream(
     size: Annotated[
         int | None,
         typer.Option(
-            help="Long side in pixels. \\[default: the picture's own]",
+            help="Long side in pixels; of a class both. \\[default: the picture's own; the network's]",
             min=1,
             rich_help_panel=PICTURE,
             show_default=False,
@@ -213,6 +212,15 @@ def dream(
             show_default=False,
         ),
     ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write every step's loss and its parts, a JSON object a line.",
+            rich_help_panel=WORK,
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
 ) -> None:
     """Amplify what the layers of a network see in a picture: DeepDream.
@@ -229,8 +237,8 @@ def dream(
     kind = kind_of(given)
     only = next((name for name in ("gain", "tv_weight") if name in given), None)
     if only and objective != "enhance":
-        raise typer.BadParameter("it belongs to --objective enhance", param_hint=typed(only))
-    reporter = console.reporter()
+        raise typer.BadParameter("it belongs to --objective enhance", param_hint=option_name(only))
+    reporter = console.reporter(log)
     result: Any
     if kind in ("target", "neuron"):
         from imgnn.jobs.class_picture import draw_class
@@ -280,7 +288,7 @@ def dream(
     else:
         for line in told:
             console.note(line)
-        show_path(result.path)
+        console.show_path(result.path)
 
 
 def kind_of(given: set[str]) -> str:
@@ -297,7 +305,7 @@ def kind_of(given: set[str]) -> str:
 
 def word(name: str) -> str:
     """A parameter as it is typed."""
-    return WORDS.get(name) or typed(name)
+    return "IMAGE" if name == "image" else option_name(name)
 
 
 def file_stem(target: str) -> str:

@@ -1,7 +1,5 @@
 """`imgnn style`."""
 
-import contextlib
-import math
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -10,45 +8,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.errors import InputError
-from imgnn.options import LayerChoice, StyleOptions
+from imgnn.cli.parsing import CHOSEN, parse_numbers, parse_seconds, parse_weight, was_given
+from imgnn.options import StyleOptions, option_name
 
 PICTURE, WEIGHTS, LAYERS = "The picture", "Weights", "The network and its layers"
 STEPS, MACHINE, WORK = "The optimisation", "The machine", "The work"
-UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-
-
-def parse_weight(text: str) -> float:
-    """`0.05`: 0 or more, and finite, which "inf" and "nan" are not. Anything else is a usage error."""
-    with contextlib.suppress(ValueError):
-        if math.isfinite(weight := float(text)) and weight >= 0:
-            return weight
-    raise typer.BadParameter(f"a number, 0 or more, is expected, not {text!r}")
-
-
-def parse_seconds(text: str) -> float:
-    """`90`, `90s`, `5m`, `1h` -> seconds. Anything else is a usage error."""
-    number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
-    unit = text[len(number) :].strip()
-    if unit not in UNITS:
-        raise typer.BadParameter(f"a time such as 90s, 5m or 1h is expected, not {text!r}")
-    return parse_weight(number) * UNITS[unit]
-
-
-def parse_layers(text: str) -> tuple[LayerChoice, ...]:
-    """`conv1,fire2/concat=0.5` -> its layers. An empty name is a usage error."""
-    try:
-        return tuple(LayerChoice.parse(word) for word in text.split(","))
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def parse_numbers(text: str) -> tuple[float, ...]:
-    """`3,1` -> its numbers. Anything else is a usage error."""
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"numbers with commas between them are expected, not {text!r}") from None
 
 
 def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
@@ -72,7 +36,6 @@ def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
 
 
 WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT", "rich_help_panel": WEIGHTS}
-CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
 
 
 def style(
@@ -97,7 +60,12 @@ def style(
         int, typer.Option(help="Long side in pixels; the shape is the content's.", min=1, rich_help_panel=PICTURE)
     ] = StyleOptions.size,
     init: Annotated[
-        Literal["content", "random", "style"], typer.Option(help="What to start from.", rich_help_panel=PICTURE)
+        str,
+        typer.Option(
+            metavar="content|random|style|FILE",
+            help="What to start from: the photo, noise, the style, or a picture of its own.",
+            rich_help_panel=PICTURE,
+        ),
     ] = StyleOptions.init,
     colours: Annotated[
         Literal["style", "original", "luminance", "match", "histogram"],
@@ -201,7 +169,7 @@ def style(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="How far: grey levels with adam, a factor with lbfgs. \\[default: 5; 1]",
+            help="How far: grey levels with adam, a factor with lbfgs. \\[default: 5, 0.05 with fourier; 1]",
             rich_help_panel=STEPS,
             show_default=False,
         ),
@@ -266,6 +234,15 @@ def style(
             metavar="STEPS", help="Keep OUTPUT_0100.png, ...", min=1, rich_help_panel=WORK, show_default=False
         ),
     ] = StyleOptions.save_every,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write every step's loss and its parts, a JSON object a line.",
+            rich_help_panel=WORK,
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say sizes, steps, time and memory.", rich_help_panel=WORK)
     ] = False,
@@ -316,52 +293,37 @@ def style(
         options = replace(options, **settings_of(given))
         output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
     output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
+    reporter = console.reporter(log, append=resume)
     axes = dict(parsed := [parse_axis(each) for each in grid or ()])
     if len(axes) < len(parsed):
         raise typer.BadParameter("each is to vary another option", param_hint="--grid")
     if options.dream == () and "dream_weight" in {*given, *axes} and "dream" not in axes:
         raise typer.BadParameter("it wants --dream, the layers that it weighs", param_hint="--dream-weight")
-    for alone, others in (("dry_run", ("grid", "resume", "verbose")), ("grid", ("verbose",))):
+    for alone, others in (("dry_run", ("grid", "resume", "verbose", "log")), ("grid", ("verbose", "log"))):
         if alone in given and (beside := next((each for each in others if each in given), None)):
-            raise typer.BadParameter(f"does not go with {typed(beside)}", param_hint=typed(alone))
+            raise typer.BadParameter(f"does not go with {option_name(beside)}", param_hint=option_name(alone))
     if dry_run:
         from imgnn.jobs.style_probe import probe
 
-        estimate = probe(content, styles, options, console.reporter())
+        estimate = probe(content, styles, options, reporter)
         console.print_json(asdict(estimate)) if json else console.out.print(str(estimate), highlight=False)
     elif axes:
         from imgnn.jobs.style_grid import draw_grid
 
-        path = draw_grid(content, styles, output, options, axes, console.reporter(), resume=resume)
-        console.print_json({"path": console.shown(path)}) if json else show_path(path)
+        path = draw_grid(content, styles, output, options, axes, reporter, resume=resume)
+        console.print_json({"path": console.shown(path)}) if json else console.show_path(path)
     else:
         from imgnn.jobs.style import stylise
 
-        result = stylise(content, styles, output, options, console.reporter(), resume=resume, verbose=verbose)
+        result = stylise(content, styles, output, options, reporter, resume=resume, verbose=verbose)
         if json:
             console.print_json({**asdict(result), "path": console.shown(result.path)})
         else:
             console.note(f"{result.steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
-            show_path(result.path)
+            console.show_path(result.path)
 
 
 ENDED = {"done": "", "plateau": "; it fell no more", "time": "; the time was up"}
-
-
-def show_path(path: Path) -> None:
-    """The path of a picture, on stdout."""
-    console.out.print(console.shown(path), markup=False, highlight=False, soft_wrap=True)
-
-
-def typed(name: str) -> str:
-    """A parameter as it is typed."""
-    return f"--{name.replace('_', '-')}"
-
-
-def was_given(context: typer.Context, name: str) -> bool:
-    """Whether a parameter is on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def settings_of(params: dict[str, Any]) -> dict[str, Any]:

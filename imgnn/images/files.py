@@ -131,12 +131,8 @@ def save_image(
     check_writable(path)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise InputError(f"a picture to save is uint8 (height, width, 3), not {image.dtype} {image.shape}: {path}")
+    check_format_takes(path, image.shape[:2])
     kind = WRITES[path.suffix.lower()]
-    if max(image.shape) > LONGEST.get(kind, max(image.shape)):
-        raise InputError(
-            f"cannot write {path}: a side of {kind} has at most {LONGEST[kind]} pixels, not {max(image.shape)}",
-            hint="save it as .png",
-        )
     text = None if settings is None else json.dumps(dict(settings), default=str)
     options: dict[str, Any] = {}
     if kind == "PNG":
@@ -177,7 +173,7 @@ def save_or_spare(path: Path, image: np.ndarray, settings: Mapping[str, Any]) ->
         save_image(path, image, settings=settings)
     except InputError as error:
         try:
-            handle, name = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=path.suffix)
+            handle, name = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".png")  # which takes any size
             os.close(handle)
         except OSError:
             raise error from None
@@ -202,6 +198,20 @@ def check_writable(path: str | Path) -> None:
         found = f"{path.suffix!r}" if path.suffix else "no suffix"
         raise InputError(f"pictures are written as {', '.join(WRITES)}; {found} was received: {path}")
     check_folder(path)
+
+
+def check_format_takes(path: Path, size: tuple[int, ...]) -> None:
+    """Refuse a picture of `size`, `(height, width)`, that is too large for the format of `path`.
+
+    Raises:
+        InputError: it is.
+    """
+    kind = WRITES[path.suffix.lower()]
+    if max(size) > LONGEST.get(kind, max(size)):
+        raise InputError(
+            f"cannot write {path}: a side of {kind} has at most {LONGEST[kind]} pixels, not {max(size)}",
+            hint="save it as .png",
+        )
 
 
 def check_apart(output: Path, pictures: Sequence[Path]) -> None:

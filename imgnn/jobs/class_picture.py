@@ -28,7 +28,7 @@ from imgnn.jobs.load import layers_for, load_network, preprocessing_of
 from imgnn.networks import registry, weights
 from imgnn.networks.features import cut, of_size
 from imgnn.networks.network import Network
-from imgnn.networks.predict import PASSES, check_classifier, class_name, classes, gives_prob
+from imgnn.networks.predict import PASSES, check_classifier, class_name, classes
 from imgnn.optimize.fourier import Fourier
 from imgnn.optimize.loop import Run, minimise
 from imgnn.optimize.optimizers import Adam, Optimizer
@@ -207,6 +207,8 @@ def draw_class(
         raise InputError(
             f"{size[0]} x {size[1]} pixels of {network.name} do not fit into the memory", hint="a smaller --size"
         ) from error
+    # Made before the long work: a network may see a class in pictures of one size only.
+    look = None if goal.class_index is None else logits_of(network, size)
     if not drawing.alive:
         raise InputError(
             f"{goal.name} of {network.name} fires on nothing that a picture starts from: no way leads up",
@@ -220,8 +222,10 @@ def draw_class(
     started = time.perf_counter()
     with one_interrupt() as hear_no_more:
         reporter.begin("Drawing", steps, "steps")
-        run = minimise(Run.start(drawing.start), drawing.evaluate, drawing.optimizer, steps, reporter)
-        reporter.end()
+        try:
+            run = minimise(Run.start(drawing.start), drawing.evaluate, drawing.optimizer, steps, reporter)
+        finally:
+            reporter.end()
         hear_no_more()
         seconds = time.perf_counter() - started
         if not run.found:
@@ -232,7 +236,7 @@ def draw_class(
         values = run.best if run.ended == "diverged" else run.values
         image = drawing.image(values)
         reached = score(ops.convert_to_tensor(image[None].astype("float32")), goal.one_hot)
-        own = None if goal.class_index is None else verdict(network, image, goal.class_index)
+        own = None if goal.class_index is None or look is None else verdict(network, look, image, goal.class_index)
         second = None if goal.class_index is None else second_verdict(network, judge, image, goal, reporter)
         result = ClassPictureResult(
             output,
@@ -246,7 +250,9 @@ def draw_class(
             run.steps,
             seconds,
         )
-        facts = {name: value for name, value in asdict(result).items() if name not in ("size", "network")}
+        kept = ("class_index", "score", "own", "steps")
+        facts = {name: value for name, value in asdict(result).items() if name in kept}
+        facts |= {"drawn": goal.name, "judged": asdict(second) if second else None}
         facts |= {"height": size[0], "width": size[1], "seconds": round(seconds, 1)}
         facts |= {"network_source": dict(network.source)}
         settings = {"command": "dream", **asdict(options), **facts, "backend": backend.name(), "imgnn": __version__}
@@ -498,15 +504,28 @@ def mean_pixel(preprocessing: Preprocessing) -> np.ndarray:
 # What networks say of it ---------------------------------------------------------------------------------------
 
 
-def verdict(network: Network, image: np.ndarray, class_index: int) -> Verdict:
-    """What a classifier says of a picture of a size that it takes."""
-    outputs = {"logits": class_logits(network), "prob": network.model.outputs[0]}
-    x = preprocess(image, preprocessing_of(network), network.mean_image)
-    found = of_size(network, outputs, image.shape[:2])(ops.convert_to_tensor(x))
-    logits, prob = (np.ravel(ops.convert_to_numpy(found[name])) for name in ("logits", "prob"))
-    if not gives_prob(network.model):
-        prob = np.exp(prob - prob.max())
-        prob /= prob.sum()
+def logits_of(network: Network, size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Images of a size -> the logits of a classifier, `(classes,)`; of one that gives a map of them, their mean.
+
+    Raises:
+        InputError: it does not take this size.
+    """
+    model = of_size(network, {"logits": class_logits(network)}, size)
+
+    def look(image: np.ndarray) -> np.ndarray:
+        x = preprocess(image, preprocessing_of(network), network.mean_image)
+        logits = ops.convert_to_numpy(model(ops.convert_to_tensor(x))["logits"])
+        mean: np.ndarray = logits.reshape(-1, logits.shape[-1]).mean(axis=0)
+        return mean
+
+    return look
+
+
+def verdict(network: Network, look: Callable[[np.ndarray], np.ndarray], image: np.ndarray, class_index: int) -> Verdict:
+    """What a classifier says of a picture; `look` is its `logits_of`."""
+    logits = look(image)
+    prob = np.exp(logits - logits.max())
+    prob /= prob.sum()
     best = int(prob.argmax())
     return Verdict(
         network.name,
@@ -528,7 +547,8 @@ def second_verdict(
         reporter.note(f"{judge.name} has no class that is {goal.name}: it does not judge the picture")
         return None
     try:
-        return verdict(judge, classifier_crops(image, preprocessing_of(judge))[0], index)
+        crop = classifier_crops(image, preprocessing_of(judge))[0]
+        return verdict(judge, logits_of(judge, crop.shape[:2]), crop, index)
     except Exception as error:
         # The picture is there; that it cannot be judged must not lose it.
         if not (isinstance(error, ImgnnError) or backend.is_out_of_memory(error)):

@@ -16,11 +16,11 @@ from keras import ops
 
 from imgnn import __version__, backend
 from imgnn.backend import Evaluate, Parts, Precision, Tensor
-from imgnn.errors import DivergedError, InputError, InterruptedRun
-from imgnn.images.files import check_apart, check_writable, load_image, save_or_spare
+from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
+from imgnn.images.files import check_apart, check_format_takes, check_writable, load_image, save_or_spare
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.images.video import FrameWriter, check_video
-from imgnn.jobs.load import check_channels, layers_for, load_network, preprocessing_of
+from imgnn.jobs.load import check_channels, check_memory, layers_for, load_network, preprocessing_of
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
 from imgnn.optimize.dreaming import (
@@ -41,6 +41,7 @@ from imgnn.options import DreamOptions, LayerChoice
 from imgnn.runs import Onward, Reporter, Silent, one_interrupt
 
 STEP_SIZE, JITTER = 1.5, 32  # google/deepdream's
+LBFGS_HISTORY = 100  # steps
 
 Ending = Literal["done", "interrupted", "diverged"]
 
@@ -102,11 +103,14 @@ def dream_picture(
     check_writable(output)
     check_apart(output, [image, *([options.guide] if options.guide else [])])
     pixels, dreamer = prepare(image, options, reporter)
+    check_format_takes(output, dreamer.size)
     started = time.perf_counter()
     with one_interrupt() as hear_no_more:
         reporter.begin("Dreaming", dreamer.steps, "steps")
-        dreamt = dreamer.dream(pixels, options.seed, reporter)
-        reporter.end()
+        try:
+            dreamt = dreamer.dream(pixels, options.seed, reporter)
+        finally:
+            reporter.end()
         hear_no_more()
         if not dreamt.steps and dreamt.ended == "interrupted":
             raise InterruptedRun("stopped before the first step; nothing was saved")
@@ -137,6 +141,9 @@ def dream_picture(
         }
         save_or_spare(output, made, {"command": "dream", **asdict(options), **facts})
     told = f"step {dreamt.steps} of {dreamer.steps}"
+    if dreamt.failure is not None:
+        message = f"{dreamt.failure}; the picture so far was saved to {output}"
+        raise InputError(message, hint=dreamt.failure.hint) from dreamt.failure
     if dreamt.ended == "interrupted":
         raise InterruptedRun(f"stopped at {told}; the picture so far was saved to {output}")
     if dreamt.ended == "diverged":
@@ -179,6 +186,8 @@ def dream_zoom(
         try:
             while done < frames:
                 dreamt = dreamer.dream(pixels, options.seed + done, Onward(reporter, done * dreamer.steps))
+                if dreamt.failure is not None:
+                    raise dreamt.failure
                 ended = dreamt.ended
                 if ended != "done":
                     break
@@ -189,7 +198,8 @@ def dream_zoom(
                 pixels = enlarge(dreamt.pixels, zoom_scale)
         except KeyboardInterrupt:  # between two frames
             ended = "interrupted"
-        reporter.end()
+        finally:
+            reporter.end()
         hear_no_more()
     before = "the one before is" if done == 1 else f"the {done} before are"
     saved = f"{before} in {output}" if done else "nothing was saved"
@@ -209,12 +219,14 @@ class Dreamt:
     Attributes:
         pixels: float32 `(height, width, 3)`, RGB; of one that was stopped, as large as of one that was not.
         steps: evaluations that were made, at all sizes.
-        ended: "done", "interrupted" by Ctrl-C, or "diverged": the gradient is not finite.
+        ended: "done", "interrupted" by Ctrl-C or by `failure`, or "diverged": the gradient is not finite.
+        failure: the memory gave out on the way.
     """
 
     pixels: np.ndarray
     steps: int
     ended: Ending
+    failure: ImgnnError | None = None
 
 
 class Dreamer:
@@ -226,6 +238,7 @@ class Dreamer:
         sizes: octaves, `(height, width)`, smallest first.
         objective: what is lowered.
         precision: what the network computes in.
+        options: as asked for.
         reporter: told when a tile had to be made smaller.
     """
 
@@ -285,6 +298,7 @@ class Dreamer:
             bases.insert(0, zoom(bases[0], size))
         random, done = np.random.default_rng(seed), 0
         ended: Ending = "done"
+        failure: ImgnnError | None = None
         # The octave and the picture there, together: Ctrl-C comes whenever it likes.
         place = bases[0], to_pixels(bases[0])
         try:
@@ -302,7 +316,11 @@ class Dreamer:
                     break
         except KeyboardInterrupt:
             ended = "interrupted"
-        return Dreamt(bases[-1] + zoom(detail_of(*place), self.size), done, ended)
+        except ImgnnError as error:
+            if not done:
+                raise
+            ended, failure = "interrupted", error
+        return Dreamt(bases[-1] + zoom(detail_of(*place), self.size), done, ended, failure)
 
     def seen_from(self, base: np.ndarray, random: np.random.Generator) -> Evaluate:
         """The loss at pixels of an octave, and its gradient with all that is done to it; each time from elsewhere."""
@@ -371,7 +389,8 @@ class Dreamer:
     def measure(self, base: np.ndarray, image: np.ndarray) -> dict[str, float]:
         """The terms of the objective for an image of the full size, dreamed on a base."""
         try:
-            _, parts, _ = self.look(to_pixels(image), self.scene(base))
+            scene = self.scene(base)
+            _, parts = self.fitting(self.size, lambda: self.picture(self.size).measure(to_pixels(image), scene))
         except Exception as error:
             # The picture is there; that it cannot be looked at once more must not lose it.
             if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
@@ -388,7 +407,7 @@ class Dreamer:
         """A new one, as asked for."""
         rate = self.options.step_size
         if self.options.optimizer == "lbfgs":
-            return LBFGS(1.0 if rate is None else rate, bounds=LEVELS)
+            return LBFGS(1.0 if rate is None else rate, history=LBFGS_HISTORY, bounds=LEVELS)
         rate = STEP_SIZE if rate is None else rate
         if self.options.optimizer == "adam":
             return Adam(rate, steps=self.options.iterations, bounds=LEVELS)
@@ -421,6 +440,7 @@ def prepare(image: Path, options: DreamOptions, reporter: Reporter) -> tuple[np.
     side = options.size or max(photo.shape[:2])
     size = fit_long_side(photo.shape[:2], side)
     check_channels(network, choices, size)
+    check_memory(image, size, 8 + (2 * min(LBFGS_HISTORY, options.iterations) if options.optimizer == "lbfgs" else 0))
     sizes = [each for each in octave_sizes(size, options.octaves, options.octave_scale) if fits(network, layers, each)]
     precision = backend.precision_of(options.precision)
     if guide is not None:

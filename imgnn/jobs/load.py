@@ -1,11 +1,13 @@
 """A network by whatever name a command was given: the registry's, `keras:NAME`, a `.keras` or `.caffemodel` file."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from imgnn import backend
 from imgnn.errors import InputError, UnknownNameError
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.convert import convert_caffemodel
@@ -113,3 +115,24 @@ def check_channels(network: Network, choices: Sequence[LayerChoice], size: tuple
             raise InputError(
                 f"layer {choice.name} of {network.name} has channels 0 to {channels - 1}, not {choice.channel}"
             )
+
+
+def check_memory(name: Path, size: tuple[int, int], copies: int) -> None:
+    """Refuse a picture of which not even what an optimiser remembers has room in the memory, however small the tiles.
+
+    Args:
+        name: of the picture, for the message.
+        size: `(height, width)` that is wanted, pixels.
+        copies: pictures of float32 that are held beside the network's activations.
+
+    Raises:
+        InputError: the hint names a size that fits.
+    """
+    wanted, there = 4.0 * 3 * math.prod(size) * copies, backend.memory()
+    if there is not None and wanted > there:
+        fitting = int(max(size) * math.sqrt(0.8 * there / wanted)) // 64 * 64
+        raise InputError(
+            f"{name} at {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
+            f"this machine has {there / 1e9:.0f} GB",
+            hint=f"--size {max(fitting, 64)}",
+        )

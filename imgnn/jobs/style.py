@@ -16,23 +16,31 @@ import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.errors import DivergedError, InputError, InterruptedRun
+from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
 from imgnn.images import colours
-from imgnn.images.files import check_apart, check_writable, load_image, save_image, save_or_spare
+from imgnn.images.files import (
+    check_apart,
+    check_format_takes,
+    check_writable,
+    load_image,
+    save_image,
+    save_or_spare,
+)
 from imgnn.images.masks import load_mask
 from imgnn.images.resize import resize
-from imgnn.jobs.load import check_channels, layers_for, load_network, preprocessing_of
+from imgnn.jobs.load import check_channels, check_memory, layers_for, load_network, preprocessing_of
 from imgnn.jobs.style_canvas import Canvas, Subject
-from imgnn.jobs.style_state import State
+from imgnn.jobs.style_state import State, at_home
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
 from imgnn.optimize.calibrate import SIDE, layer_weights
+from imgnn.optimize.evaluate import SMALLEST_TILE
 from imgnn.optimize.loop import Ending, Run, minimise
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
 from imgnn.optimize.scales import Size
-from imgnn.options import LayerChoice, StyleOptions
-from imgnn.runs import Onward, Reporter, Silent, one_interrupt
+from imgnn.options import STARTS, LayerChoice, StyleOptions, option_name
+from imgnn.runs import Onward, Reporter, Silent, is_file, one_interrupt
 
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
@@ -105,16 +113,19 @@ def stylise(
         WeightsError, DownloadError: the network's weights are not to be had.
         InterruptedRun: Ctrl-C; the best picture so far was saved.
         DivergedError: the loss is no longer finite, or does not come down; the best picture before was saved.
+        (Of any other failure on the way, too, the best picture so far was saved.)
     """
     options, reporter = options or StyleOptions(), reporter or Silent()
     content, output, style_paths = Path(content), Path(output), [Path(path) for path in styles]
     check(options, style_paths)
     check_writable(output)
-    check_apart(output, (content, *style_paths, *options.masks))
+    check_apart(output, (content, *style_paths, *options.files))
     state = State(output, content, style_paths, options)
+    state.check_apart((content, *style_paths, *options.files))
     if resume:
         state.load()
     subject = prepare(content, style_paths, options, reporter)
+    check_format_takes(output, subject.size(options.size))
     work = Work(subject, state, reporter)
     reporter.note(describe(subject, work.stages))
     if verbose:
@@ -164,6 +175,7 @@ class Work:
         self.subject, self.options, self.stages = subject, subject.options, plan(subject)
         self.state, self.reporter = state, reporter
         self.place: Place | None = None
+        self.failure: ImgnnError | None = None
         self.began = time.monotonic() - state.seconds
         self.due = time.monotonic() + STATE_EVERY  # when the state is written next
         self.remembered: tuple[int, int, dict[str, dict[str, Any]]] | None = None
@@ -178,10 +190,14 @@ class Work:
                 self.lower(self.place)
                 if self.place.run.ended in ("interrupted", "diverged"):
                     break
-            self.reporter.end()
         except KeyboardInterrupt:  # while a size was prepared
             if self.place is not None:
                 self.place.run.ended = "interrupted"
+        except ImgnnError as error:  # the memory gave out: the work so far is kept
+            if self.place is None:
+                raise
+            self.place.run.ended, self.failure = "interrupted", error
+        finally:
             self.reporter.end()
 
     def enter(self, index: int) -> Place:
@@ -196,7 +212,7 @@ class Work:
             canvas.factors = {name: ops.convert_to_tensor(each) for name, each in arrays["factors"].items()}
         else:
             if before is None:
-                pixels = first_picture(self.options, canvas.photo, canvas.paintings[0])
+                pixels = first_picture(self.subject, canvas.photo)
             else:
                 pixels = np.clip(resize(before.pixels(), canvas.size, "bicubic"), *LEVELS)
             run = Run.start(canvas.parameter.values(to_pixels(pixels)))
@@ -218,7 +234,7 @@ class Work:
             place.canvas.evaluate,
             place.optimizer,
             self.stages[place.index].steps,
-            Onward(self.reporter, sum(stage.steps for stage in self.stages[: place.index])),
+            Onward(self.reporter, place.done),
             average=self.options.average,
             tolerance=self.options.tolerance,
             deadline=deadline,
@@ -242,10 +258,10 @@ class Work:
         """Note where the run is between two steps: Ctrl-C may come in the midst of one."""
         self.remembered = place.index, place.done, place.state()
 
-    def write(self) -> None:
-        """Write what was last remembered to the disk; one that is full is no reason to stop."""
+    def write(self) -> bool:
+        """Write what was last remembered to the disk; one that is full is no reason to stop. Whether it is there."""
         if self.remembered is None:
-            return
+            return False
         index, done, kinds = self.remembered
         began = time.monotonic()
         arrays = {
@@ -257,9 +273,10 @@ class Work:
         except InputError as error:
             self.reporter.note(f"what was done so far is not kept: {error}")
             self.due = math.inf
-        else:
-            now = time.monotonic()
-            self.due = now + max(STATE_EVERY, (now - began) / STATE_SHARE)
+            return False
+        now = time.monotonic()
+        self.due = now + max(STATE_EVERY, (now - began) / STATE_SHARE)
+        return True
 
     def picture(self, place: Place) -> np.ndarray:
         """The best so far as it is saved: uint8, at the size and with the colours asked for."""
@@ -273,10 +290,12 @@ class Work:
         """Save the picture, and say how it ended.
 
         Raises:
-            InterruptedRun, DivergedError: it did not end by itself.
+            InterruptedRun, DivergedError, or what it failed with: it did not end by itself.
         """
         output, place = self.state.output, self.place
         if place is None or not (place.run.found or place.done):
+            if self.failure is not None:
+                raise self.failure
             if place is None or place.run.ended == "interrupted":
                 raise InterruptedRun("stopped before the first step; nothing was saved")
             raise DivergedError(
@@ -284,13 +303,7 @@ class Work:
             )
         seconds, run = time.monotonic() - self.began, place.run
         size, total = self.subject.size(self.options.size), sum(stage.steps for stage in self.stages)
-        try:
-            loss, parts = self.judge(place)
-        except Exception as error:
-            # The picture is there; that it cannot be looked at once more in float32 must not lose it.
-            if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
-                raise
-            loss, parts = run.loss, {}
+        loss, parts = self.judge(place) or (run.loss, {})
         facts = {
             "content_factors": dict(self.subject.content),
             "style_factors": dict(self.subject.style),
@@ -309,10 +322,13 @@ class Work:
         }
         self.save(place, facts)
         if run.ended == "interrupted":
-            self.write()
+            kept = self.write()
+            so_far = f"the best picture so far was saved to {output}"
+            if self.failure is not None:
+                raise InputError(f"{self.failure}; {so_far}", hint=self.failure.hint) from self.failure
             raise InterruptedRun(
-                f"stopped at step {place.steps} of {total}; the best picture so far was saved to {output}",
-                hint="the same command with --resume goes on from here",
+                f"stopped at step {place.steps} of {total}; {so_far}",
+                hint="the same command with --resume goes on from here" if kept else None,
             )
         self.state.remove()
         if run.ended == "diverged":
@@ -324,17 +340,20 @@ class Work:
             )
         return StyleResult(output, size, self.subject.network.name, place.steps, loss, parts, seconds, run.ended)
 
-    def judge(self, place: Place) -> tuple[float, dict[str, float]]:
-        """The loss of the picture as it is saved, colours rounded, in float32; of a stopped one at its own size."""
-        canvas = place.canvas
-        if self.subject.precision != "float32":
-            exact, side = replace(self.subject, precision="float32"), max(canvas.size)
-            canvas = Canvas(exact, side, dreaming=canvas.dreaming, reporter=self.reporter)
-        pixels = to_pixels(to_image(place.pixels()))
-        loss, parts, _ = canvas.fitting(lambda: canvas.picture(pixels, place.canvas.factors))
-        if self.options.jitter:
-            more, own, _ = canvas.tv(pixels)
-            loss, parts = loss + more, {**parts, **own}
+    def judge(self, place: Place) -> tuple[float, dict[str, float]] | None:
+        """The loss of the picture as it is saved, colours rounded, in float32; of a stopped one at its own size.
+
+        None if the memory does not suffice to look once more: that must not lose the picture.
+        """
+        own, factors = place.canvas, place.canvas.factors
+        exact = replace(self.subject, precision="float32", options=replace(self.options, jitter=0))
+        try:
+            canvas = Canvas(exact, max(own.size), dreaming=own.dreaming, reporter=self.reporter, tile=own.tile)
+            loss, parts = canvas.measure(to_pixels(to_image(place.pixels())), factors)
+        except Exception as error:
+            if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
+                raise
+            return None
         return float(loss), {name: float(part) for name, part in parts.items()}
 
     def save(self, place: Place, facts: Mapping[str, Any]) -> None:
@@ -343,7 +362,7 @@ class Work:
         Raises:
             InputError: as `save_or_spare`.
         """
-        settings = {"command": "style", **asdict(self.options), **self.state.facts, **facts}
+        settings = {"command": "style", **asdict(at_home(self.options)), **self.state.facts, **facts}
         save_or_spare(self.state.output, self.picture(place), settings)
 
 
@@ -354,11 +373,18 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
         InputError, UnknownNameError, WeightsError: it does not.
     """
     photo, paintings = load_image(content), [load_image(path) for path in styles]
+    start = None
+    if options.init not in STARTS:
+        path = Path(options.init).expanduser()
+        if not is_file(path):
+            raise InputError(f"--init is {', '.join(STARTS)} or a picture; there is no file {options.init}")
+        start = load_image(path)
     network = load_network(options.network, reporter=reporter)
     preprocessing_of(network)
     subject = Subject(
         photo=photo,
         original=photo,
+        start=paintings[0] if options.init == "style" else start,
         paintings=tuple(paintings),
         masks=tuple(load_mask(path, photo.shape[:2], like=content) for path in options.masks),
         names=(content, *styles),
@@ -378,7 +404,8 @@ def weighted(subject: Subject) -> Subject:
     """The subject with the factors of its layers: those of its network, times those of the options."""
     network, options = subject.network, subject.options
     content, style = dict(subject.content), dict(subject.style)
-    if network.name not in NEURAL_STYLE:
+    # Normalised gradients know no scale that a factor would have to take away.
+    if network.name not in NEURAL_STYLE and not options.normalise_gradients:
         names = tuple(dict.fromkeys([*content, *style]))
         seen = look(network, names, (SIDE, SIDE), pooling=options.pooling)
         with backend.forward_only():
@@ -438,15 +465,7 @@ def check_sizes(subject: Subject) -> None:
     if min(size) < 2:
         raise InputError(f"{subject.names[0]} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
     check_size(subject, subject.options.size)
-    # However small the tiles: what the optimiser remembers are whole pictures.
-    wanted, there = 4.0 * 3 * math.prod(size) * copies(subject.options), backend.memory()
-    if there is not None and wanted > there:
-        fitting = int(subject.options.size * math.sqrt(0.8 * there / wanted)) // 64 * 64
-        raise InputError(
-            f"{subject.names[0]} at {size[0]} x {size[1]} pixels wants about {wanted / 1e9:.0f} GB of memory; "
-            f"this machine has {there / 1e9:.0f} GB",
-            hint=f"--size {max(fitting, 64)}",
-        )
+    check_memory(subject.names[0], size, copies(subject.options))
 
 
 def copies(options: StyleOptions) -> int:
@@ -464,8 +483,9 @@ def check_dream(subject: Subject, reporter: Reporter) -> None:
         return
     check_channels(subject.network, subject.options.dream, subject.size(subject.options.size))
     for choice in subject.options.dream:
+        tensor = subject.network.tensor(choice.name)
         for role, own in (("style", subject.style), ("content", subject.content)):
-            if choice.name in own:
+            if any(subject.network.tensor(name) is tensor for name in own):
                 reporter.note(
                     f"{choice.name} is a layer of the {role} too, which will undo what it dreams; "
                     f"{subject.network.layers_command} lists others"
@@ -525,14 +545,24 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     """
     if not styles:
         raise InputError("at least one style picture is expected")
-    numbers = ("size", "iterations", "initial_iterations", "min_size", "history")
-    for name in numbers:
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is at least 1, not {getattr(options, name)}")
-    weights = {"content": options.content_weight, "style": options.style_weight, "tv": options.tv_weight}
-    for name, weight in weights.items():
+    numbers = {
+        "size": 1,
+        "iterations": 1,
+        "initial_iterations": 1,
+        "min_size": 16,
+        "history": 1,
+        "seed": 0,
+        "jitter": 0,
+    }
+    numbers |= {"tile_size": SMALLEST_TILE, "preview": 1, "save_every": 1}
+    for name, least in numbers.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise InputError(f"{option_name(name)} is at least {least}, not {value}")
+    for name in ("content_weight", "style_weight", "tv_weight", "dream_weight"):
+        weight = getattr(options, name)
         if not math.isfinite(weight) or weight < 0:
-            raise InputError(f"--{name}-weight is a number, 0 or more; {weight} was given")
+            raise InputError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
     if not (options.content_weight or options.style_weight):
         raise InputError("--content-weight and --style-weight are both 0: nothing would be asked for")
     if options.dream and not options.style_weight:
@@ -541,9 +571,7 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
         value = getattr(options, name)
         if value not in allowed:
             words = ", ".join(str(each) for each in allowed if each is not None)
-            raise InputError(f"--{name.replace('_', '-')} is one of {words}, not {value!r}")
-    if options.seed < 0:
-        raise InputError(f"--seed is at least 0, not {options.seed}")
+            raise InputError(f"{option_name(name)} is one of {words}, not {value!r}")
     for choice in (*(options.content_layers or ()), *(options.style_layers or ())):
         if choice.weight < 0:
             raise InputError(f"the weight of a layer is 0 or more; {choice} was given")
@@ -600,14 +628,13 @@ def layers_of(
     return layers_for(network, role, f"--{role}-layers")
 
 
-def first_picture(options: StyleOptions, photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
+def first_picture(subject: Subject, photo: np.ndarray) -> np.ndarray:
     """What the optimisation starts from: `(height, width, 3)`, the size of the photo."""
-    if options.init == "content":
+    if subject.start is not None:
+        return cover(subject.start, photo.shape[:2])
+    if subject.options.init == "content":
         return photo
-    if options.init == "style":
-        return cover(painting, photo.shape[:2])
-    noise = np.random.default_rng(options.seed).normal(128.0, NOISE, photo.shape)
-    return noise.astype("float32")
+    return np.random.default_rng(subject.options.seed).normal(128.0, NOISE, photo.shape).astype("float32")
 
 
 def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -34,15 +34,18 @@ class Subject:
         photo, paintings: uint8 `(height, width, 3)`, RGB, as large as their files.
         masks: float32 `(height, width)` of the photo, 0..1, one for each painting; none: everywhere.
         original: the photo before its colours were changed.
+        start: what is begun with, if a picture: the file of `options.init`, or the painting.
         names: the files, for messages: the photo's first.
         shares: how much of each painting; they add up to 1.
         network: sees them.
         content, style: its layers, with their factors.
         precision: what it computes in.
+        options: as asked for.
     """
 
     photo: np.ndarray
     original: np.ndarray
+    start: np.ndarray | None
     paintings: tuple[np.ndarray, ...]
     masks: tuple[np.ndarray, ...]
     names: tuple[Path, ...]
@@ -79,9 +82,12 @@ class Canvas:
         side: its long side, pixels.
         dreaming: whether the layers of `options.dream` take part.
         reporter: told when a tile had to be made smaller.
+        tile: side of the tiles, pixels, that another one came to; None: as the memory asks for.
     """
 
-    def __init__(self, subject: Subject, side: int, *, dreaming: bool, reporter: Reporter) -> None:
+    def __init__(
+        self, subject: Subject, side: int, *, dreaming: bool, reporter: Reporter, tile: int | None = None
+    ) -> None:
         self.subject, self.options, self.reporter = subject, subject.options, reporter
         self.size = subject.size(side)
         self.parameter: Parameter = FourierPixels(self.size) if self.options.parameter == "fourier" else Pixels()
@@ -89,13 +95,14 @@ class Canvas:
         self.paintings = [
             resize(each, extent) for each, extent in zip(subject.paintings, subject.extents(side), strict=True)
         ]
-        self.tile = first_tile(subject, side)
+        self.tile = tile or first_tile(subject, side)
         self.masks = [pool_mask(mask, self.size) for mask in subject.masks]
         self.factors: dict[str, Tensor] = {}
         self.steps = 0  # evaluations before this one: of the jitter's numbers
         self.dreaming = dreaming
         self.tv = value_and_grad((self.options.tv_weight * tv_loss()).of_pixels)
-        self.picture = self.fitting(self.build)
+        self.picture: Any = None  # a `Picture`; none until it is built
+        self.fitting(lambda: None)
 
     def evaluate(self, values: Tensor) -> tuple[Tensor, Parts, Tensor]:
         """The loss at the values of the parameter, its parts, and its gradient by the values."""
@@ -108,27 +115,32 @@ class Canvas:
             pixels = ops.roll(pixels, shift, (1, 2))
             if self.options.content_weight:
                 photo = ops.roll(to_pixels(self.photo), shift, (1, 2))
-                seen = self.features(photo, tuple(self.subject.content))
+                seen = self.fitting(lambda: self.features(photo, tuple(self.subject.content)))
                 scene = {**scene, **{f"photo:{name}": each for name, each in seen.items()}}
         self.steps += 1
         loss, parts, gradient = self.fitting(lambda: self.picture(pixels, scene))
         if self.options.jitter:
             gradient = ops.roll(gradient, (-shift[0], -shift[1]), (1, 2))
-            # Not of the shifted picture, in which opposite borders are neighbours.
-            more, own, slope = self.tv(self.parameter.pixels(values), self.factors)
-            loss, parts, gradient = loss + more, {**parts, **own}, gradient + slope
+            if self.options.tv_weight:
+                # Not of the shifted picture, in which opposite borders are neighbours.
+                more, own, slope = self.tv(self.parameter.pixels(values), self.factors)
+                loss, parts, gradient = loss + more, {**parts, **own}, gradient + slope
         return loss, parts, self.parameter.pull(values, gradient)
+
+    def measure(self, pixels: Tensor, factors: Scene) -> tuple[Tensor, Parts]:
+        """The loss and its parts at pixels `(1, height, width, 3)`."""
+        return self.fitting(lambda: self.picture.measure(pixels, factors))
 
     def fitting(self, work: Callable[[], Any]) -> Any:
         """What `work` gives; each time the memory does not suffice for it, with tiles of half the side."""
-        again = False
         while True:
             try:
-                if again:
+                if self.picture is None:
                     self.picture = self.build()
                 return work()
             except Exception as error:
-                self.tile, again = halve_tile(error, self.subject.network, self.size, self.tile), True
+                self.tile = halve_tile(error, self.subject.network, self.size, self.tile)
+                self.picture = None
                 if self.options.normalise_gradients:
                     raise in_one_piece() from error
                 self.reporter.note(f"not enough memory: going on with tiles of {self.tile} pixels")

@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgnn.errors import InputError
+import numpy as np
+
+from imgnn.errors import DivergedError, InputError
 from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_or_spare
 from imgnn.images.sheet import contact_sheet
 from imgnn.jobs.style import check, stylise
 from imgnn.jobs.style_state import State
-from imgnn.options import StyleOptions
+from imgnn.options import StyleOptions, option_name
 from imgnn.runs import Reporter, Silent, is_file
+
+BLANK = np.full((96, 128, 3), 255, "uint8")  # of values with which nothing can be painted
 
 
 def draw_grid(
@@ -27,7 +31,7 @@ def draw_grid(
 ) -> Path:
     """Paint the photo once for each combination of values, and lay the pictures out on one sheet, `output`.
 
-    Each picture is kept beside it, under its values: `out_style_weight=10.png`.
+    Each picture is kept beside it, under its values: `out_style-weight=10.png`.
 
     Args:
         axes: option -> its values; the first option goes down if there are two, the last across.
@@ -40,7 +44,7 @@ def draw_grid(
     if len(axes) > 2:
         raise InputError(f"a sheet has rows and columns, for two options at most; {len(axes)} were given")
     check_writable(output)
-    check_apart(output, [Path(each) for each in (content, *styles, *options.masks)])
+    check_apart(output, [Path(each) for each in (content, *styles, *options.files)])
     names, values = list(axes), list(axes.values())
     for combination in itertools.product(*values):  # all of them, before the first is painted
         check(replace(options, **dict(zip(names, combination, strict=True))), [Path(each) for each in styles])
@@ -49,16 +53,19 @@ def draw_grid(
         cells = []
         for column in values[-1]:
             own = dict(zip(names, (row, column) if len(axes) == 2 else (column,), strict=True))
-            words = [f"{option(name)}={Path(short(value)).name}" for name, value in own.items()]
+            words = [f"{option_name(name)[2:]}={Path(short(value)).name}" for name, value in own.items()]
             path = output.with_name(f"{output.stem}_{'_'.join(words)}{output.suffix}")
             chosen = replace(options, **own)
             if not (resume and is_done(path, Path(content), [Path(each) for each in styles], chosen)):
                 reporter.note(", ".join(words))
                 half = State(path, Path(content), [Path(each) for each in styles], chosen).path
-                stylise(content, styles, path, chosen, reporter, resume=resume and is_file(half))
-            cells.append(load_image(path))
+                try:
+                    stylise(content, styles, path, chosen, reporter, resume=resume and is_file(half))
+                except DivergedError as error:  # the others may do better
+                    reporter.note(str(error))
+            cells.append(load_image(path) if is_file(path) else BLANK)
         rows.append(cells)
-    labels = [[f"{option(name)} {short(value)}" for value in axis] for name, axis in axes.items()]
+    labels = [[f"{option_name(name)[2:]} {short(value)}" for value in axis] for name, axis in axes.items()]
     save_or_spare(
         output,
         contact_sheet(rows, column_labels=labels[-1], row_labels=labels[0] if len(labels) == 2 else ()),
@@ -73,14 +80,11 @@ def is_done(path: Path, content: Path, styles: Sequence[Path], options: StyleOpt
         return False
     settings = read_settings(path)
     wanted = State(path, content, styles, options).settings()
-    return settings.get("ended") != "interrupted" and all(settings.get(name) == value for name, value in wanted.items())
+    return settings.get("ended") in ("done", "plateau", "time") and all(
+        settings.get(name) == value for name, value in wanted.items()
+    )
 
 
 def short(value: Any) -> str:
     """A value as one would type it: 10, not 10.0."""
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def option(name: str) -> str:
-    """A field of the options as the command line names it."""
-    return name.replace("_", "-")

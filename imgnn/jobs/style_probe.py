@@ -1,5 +1,6 @@
 """What a style run would take, found out by a few steps of it."""
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 from imgnn import backend
 from imgnn.jobs.style import Stage, check, copies, first_picture, plan, prepare
 from imgnn.jobs.style_canvas import Canvas, Subject, first_tile
+from imgnn.networks.table import reach
 from imgnn.optimize.evaluate import needed_memory
 from imgnn.optimize.parameters import to_pixels
 from imgnn.optimize.scales import Size
+from imgnn.optimize.tiles import cut_tiles
 from imgnn.options import StyleOptions
 from imgnn.runs import Reporter, Silent
 
@@ -70,17 +73,21 @@ def probe(
     subject = prepare(Path(content), style_paths, options, reporter)
     stages = plan(subject)
     reporter.begin("Probing", None)
-    tried = {side: measure(subject, stage, reporter) for side, stage in sides_to_try(stages).items()}
-    reporter.end()
+    try:
+        tried = {side: measure(subject, stage, reporter) for side, stage in sides_to_try(stages).items()}
+    finally:
+        reporter.end()
     largest = max(tried)
     preparing, step = tried[largest]
     # The targets grow with the picture as a step does; tracing, the rest of the preparations, does not.
     tracing = max(preparing - 2 * step, 0.0)
     seconds = 0.0
     for stage in stages:
-        own = step * area(subject, stage.side) / area(subject, largest)
+        own = step * work(subject, stage.side) / work(subject, largest)
         before, here = tried.get(stage.side, (tracing + 2 * own, own))
         seconds += before + stage.steps * here
+    if options.max_time is not None:
+        seconds = min(seconds, options.max_time)
     last = subject.size(options.size)
     tile = first_tile(subject, options.size)
     network = needed(subject, last) * (min(1.0, tile**2 / (last[0] * last[1])) if tile else 1.0)
@@ -109,7 +116,7 @@ def measure(subject: Subject, stage: Stage, reporter: Reporter) -> tuple[float, 
     """Seconds that a size takes before its second step, and for each further one."""
     began = time.perf_counter()
     canvas = Canvas(subject, stage.side, dreaming=stage.dreaming, reporter=reporter)
-    pixels = first_picture(subject.options, canvas.photo, canvas.paintings[0])
+    pixels = first_picture(subject, canvas.photo)
     values = canvas.parameter.values(to_pixels(pixels))
     float(canvas.evaluate(values)[0])
     ready = time.perf_counter()
@@ -124,10 +131,19 @@ def needed(subject: Subject, size: Size) -> float:
     return needed_memory(subject.network, subject.layers, size, subject.precision)
 
 
-def area(subject: Subject, side: int) -> int:
-    """Pixels of a picture with this long side."""
-    height, width = subject.size(side)
-    return height * width
+def work(subject: Subject, side: int) -> float:
+    """What an evaluation of a picture with this long side takes, in units of a pixel looked at in one piece.
+
+    In tiles it is that of all windows, which overlap, and a second look.
+    """
+    size, tile = subject.size(side), first_tile(subject, side)
+    if tile is None:
+        return float(math.prod(size))
+    return (
+        4
+        / 3
+        * sum(math.prod(each.size) for each in cut_tiles(size, reach(subject.network, subject.layers, size), tile))
+    )
 
 
 def peak_memory() -> int:

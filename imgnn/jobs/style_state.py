@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import numpy as np
 
 from imgnn.errors import InputError
 from imgnn.images.files import read_settings
-from imgnn.options import LayerChoice, StyleOptions
+from imgnn.options import NETWORK_FILES, STARTS, LayerChoice, StyleOptions, option_name
 from imgnn.runs import Reporter, is_file, write_aside
 
 VERSION = 1
 # What may differ between the run that was stopped and the one that goes on.
-FREE = {"preview", "save_every", "max_time"}
+FREE = {"preview", "save_every", "max_time", "tile_size"}
 
 Arrays = dict[str, dict[str, np.ndarray]]
 
@@ -39,7 +40,7 @@ class State:
         self.facts: dict[str, Any] = {
             "content": str(content.absolute()),
             "styles": [str(path.absolute()) for path in styles],
-            "sha256": [digest(path) for path in (content, *styles, *options.masks)],
+            "sha256": [digest(path) for path in (content, *styles, *options.files)],
         }
         self.index = self.done = 0
         self.seconds = 0.0
@@ -49,9 +50,23 @@ class State:
         """The name of a picture that is kept: neural-style's, `out_0100.png`."""
         return self.output.with_name(f"{self.output.stem}_{step:04d}{self.output.suffix}")
 
+    def check_apart(self, files: Sequence[Path]) -> None:
+        """Refuse pictures to be read that a preview, or one that is kept on the way, would replace.
+
+        Raises:
+            InputError: one has such a name.
+        """
+        for path in files if self.options.preview or self.options.save_every else ():
+            same_folder = path.absolute().parent == self.output.absolute().parent
+            kept = (
+                re.fullmatch(re.escape(self.output.stem) + r"_\d{4,}", path.stem) and path.suffix == self.output.suffix
+            )
+            if same_folder and (kept or path.name == self.preview.name):
+                raise InputError(f"{path} would be replaced by what is made of it", hint="another name with -o")
+
     def settings(self) -> dict[str, Any]:
         """What a run that goes on must have in common with the one that was stopped."""
-        own = {name: value for name, value in asdict(self.options).items() if name not in FREE}
+        own = {name: value for name, value in asdict(at_home(self.options)).items() if name not in FREE}
         settings: dict[str, Any] = json.loads(json.dumps({**own, "sha256": self.facts["sha256"]}, default=str))
         return settings
 
@@ -81,8 +96,9 @@ class State:
         other = [name for name in now if then.get(name) != now[name]]
         if other:
             name = other[0]
-            option = f"--{name.replace('_', '-')}"
-            told = "another picture" if name == "sha256" else f"{option} {then.get(name)}, not {now[name]}"
+            told = "another picture or network file"
+            if name != "sha256":
+                told = f"{option_name(name)} {shown(then.get(name))}, not {shown(now[name])}"
             raise InputError(
                 f"{self.path} was made with {told}", hint="the same options, or the command without --resume"
             )
@@ -105,6 +121,23 @@ class State:
         self.path.unlink(missing_ok=True)
         if self.options.preview:
             self.preview.unlink(missing_ok=True)
+
+
+def at_home(options: StyleOptions) -> StyleOptions:
+    """The options with the files that they name as one finds them from any folder."""
+    masks, init, network = (path.absolute() for path in options.masks), options.init, options.network
+    if init not in STARTS:
+        init = str(Path(init).expanduser().absolute())
+    if Path(network).suffix in NETWORK_FILES:
+        network = str(Path(network).expanduser().absolute())
+    return replace(options, masks=tuple(masks), init=init, network=network)
+
+
+def shown(value: Any) -> str:
+    """A value of the settings as one would type it."""
+    if not isinstance(value, list):
+        return str(value)
+    return ",".join(str(LayerChoice(**each)) if isinstance(each, dict) else str(each) for each in value)
 
 
 def digest(path: Path) -> str:
@@ -135,7 +168,7 @@ def read_run(
     own = {field.name: restored(field.name, settings[field.name]) for field in known if field.name in settings}
     options = StyleOptions(**own)
     if content is None:
-        for path, hash in zip((*paths, *options.masks), settings.get("sha256", ()), strict=False):
+        for path, hash in zip((*paths, *options.files), settings.get("sha256", ()), strict=False):
             if hash != digest(path):
                 reporter.note(f"{path} is not the file that it was when {picture} was made")
     return content or paths[0], list(styles or paths[1:]), options

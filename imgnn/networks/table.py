@@ -273,6 +273,7 @@ class Window:
     pad: Pair = (0, 0)
     dilation: Pair = (1, 1)
     spreads: bool = False  # a deconvolution: the stride is that of its output
+    loose: bool = False  # padded by Keras ("same"): at some sizes by less in front than `pad`
 
 
 @dataclass(frozen=True)
@@ -352,20 +353,19 @@ def _output_shapes(node: Node, values: Mapping[Source, Value]) -> list[Shape] | 
 def _window(layer: Any, before: Value, source: Any) -> Window | None:
     """The window of `layer` over its input; `source` is the layer that gives it."""
     spread = isinstance(layer, keras.layers.Conv2DTranspose)
-    if hasattr(layer, "kernel_size") and len(before.shape) == 4:
-        kernel, stride, dilation = (_pair(v) for v in (layer.kernel_size, layer.strides, layer.dilation_rate))
-        pad = getattr(layer, "pad", None)
+    if type(layer).__name__ == "LRN":
+        return Window((layer.size, layer.size), pad=(layer.size // 2,) * 2) if layer.within else None
+    if len(before.shape) == 4 and (hasattr(layer, "kernel_size") or hasattr(layer, "pool_size")):
+        kernel = _pair(layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size)
+        dilation = _pair(getattr(layer, "dilation_rate", 1))
+        pad, loose = getattr(layer, "pad", None), False
         if pad is None and isinstance(source, keras.layers.ZeroPadding2D):
             pad = tuple(side[0] for side in source.padding)
         if pad is None:
             half = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
-            pad = half if layer.padding == "same" else (0, 0)
-        return Window(kernel, stride, _pair(pad), dilation, spread)
-    if hasattr(layer, "pool_size") and len(before.shape) == 4:
-        kernel = _pair(layer.pool_size)
-        half = tuple((k - 1) // 2 for k in kernel)
-        pad = getattr(layer, "pad", half if getattr(layer, "padding", "") == "same" else (0, 0))
-        return Window(kernel, _pair(layer.strides), _pair(pad))
+            loose = getattr(layer, "padding", "") == "same"
+            pad = half if loose else (0, 0)
+        return Window(kernel, _pair(layer.strides), _pair(pad), dilation, spread, loose)
     if isinstance(layer, keras.layers.GlobalAveragePooling2D | keras.layers.GlobalMaxPooling2D | keras.layers.Flatten):
         return Window(before.shape[1:3]) if len(before.shape) == 4 else None  # type: ignore[arg-type]
     if isinstance(layer, keras.layers.Dense) and isinstance(source, keras.layers.Flatten):
@@ -405,7 +405,8 @@ def _around(before: Sequence[Value], layer: Any, window: Window | None) -> tuple
         if window is not None:
             jump = int(max(value.jump[axis] for value in before))  # type: ignore[index]
             pad, wide = window.pad[axis], window.dilation[axis] * (window.kernel[axis] - 1)
-            first, last = first + pad * jump, last + (wide - pad) * jump
+            least = max(wide + 1 - window.stride[axis], 0) // 2 if window.loose else pad
+            first, last = first + pad * jump, last + (wide - least) * jump
         found.append((first, last))
     return found[0], found[1]
 

@@ -26,6 +26,9 @@ class Picture(Protocol):
 
     def __call__(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts, Tensor]: ...
 
+    def measure(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts]:
+        """The loss and its parts alone, in half the memory."""
+
 
 class Whole:
     """Evaluates a picture in one piece.
@@ -38,10 +41,18 @@ class Whole:
 
     def __init__(self, see: See, objective: Objective, scene: Scene = NOWHERE) -> None:
         self.scene = scene
-        self.run = value_and_grad(lambda pixels, scene: objective(pixels, see(pixels), scene))
+
+        def evaluate(pixels: Tensor, scene: Scene) -> tuple[Tensor, Parts]:
+            return objective(pixels, see(pixels), scene)
+
+        self.run, self.forward = value_and_grad(evaluate), compiled(evaluate)
 
     def __call__(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts, Tensor]:
         return self.run(pixels, {**self.scene, **scene})
+
+    def measure(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts]:
+        loss, parts = self.forward(pixels, {**self.scene, **scene})
+        return loss, parts
 
 
 class Tiled:
@@ -70,7 +81,7 @@ class Tiled:
     ) -> None:
         self.objective, self.tiles, self.layers = objective, tiles, layers
         self.scene = {key: ops.convert_to_numpy(value) for key, value in scene.items()}
-        self.measure = compiled(lambda window, scene: objective.sums(see(window), scene))
+        self.sums = compiled(lambda window, scene: objective.sums(see(window), scene))
         self.run = value_and_grad(
             lambda window, scene, totals: objective.of_sums(
                 in_place_of(totals, objective.sums(see(window), scene)), scene
@@ -89,15 +100,25 @@ class Tiled:
             gradient[tile.window] += ops.convert_to_numpy(share)
         if not self.objective.of_picture:
             return loss, parts, ops.convert_to_tensor(gradient)
-        factors = {key: value for key, value in {**self.scene, **scene}.items() if key.startswith("factor:")}
-        more, own, slope = self.pixels(pixels, factors)
+        more, own, slope = self.pixels(pixels, self.factors(scene))
         return loss + more, {**parts, **own}, ops.convert_to_tensor(gradient) + slope
+
+    def measure(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts]:
+        with backend.forward_only():
+            totals = self.totals(ops.convert_to_numpy(pixels), scene)
+            loss, parts = self.objective.of_sums(totals, self.factors(scene))
+            more, own = self.objective.of_pixels(pixels, self.factors(scene))
+        return loss + more, {**parts, **own}
+
+    def factors(self, scene: Scene) -> Scene:
+        """What of the scene belongs to no layer."""
+        return {key: value for key, value in {**self.scene, **scene}.items() if key.startswith("factor:")}
 
     def totals(self, pixels: np.ndarray, scene: Scene = NOWHERE) -> dict[str, dict[str, Tensor]]:
         """The sums of the objective over the whole picture."""
         totals: dict[str, dict[str, Tensor]] = {}
         for tile in self.tiles:
-            sums = self.measure(ops.convert_to_tensor(pixels[tile.window]), self.scene_of(tile, scene))
+            sums = self.sums(ops.convert_to_tensor(pixels[tile.window]), self.scene_of(tile, scene))
             for name, each in sums.items():
                 own = totals.setdefault(name, {})
                 for key, value in each.items():

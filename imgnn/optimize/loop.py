@@ -53,8 +53,8 @@ class Run:
 
     @property
     def result(self) -> Tensor:
-        """What it came to: the mean of the iterates, or the best of them."""
-        return self.best if self.mean is None else self.mean
+        """What it came to: the mean of the iterates, or the best of them; of one that ran away, the best."""
+        return self.best if self.mean is None or self.ended == "diverged" else self.mean
 
     def state(self) -> dict[str, Tensor]:
         """All of it, by name; nothing is copied."""

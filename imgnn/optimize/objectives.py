@@ -45,7 +45,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
-    """A sum of named, weighted terms: `2.0 * a + b` is an objective again.
+    """A sum of named, weighted terms: `2.0 * a + b` is an objective again; `0.0 * a` has no terms.
 
     Attributes:
         terms: name -> (weight, term of the features).
@@ -62,20 +62,22 @@ class Objective:
         return Objective({**self.terms, **other.terms}, {**self.of_picture, **other.of_picture})
 
     def __rmul__(self, factor: float) -> "Objective":
+        if not factor:
+            return Objective()
         return Objective(
             {name: (factor * weight, term) for name, (weight, term) in self.terms.items()},
             {name: (factor * weight, term) for name, (weight, term) in self.of_picture.items()},
         )
 
     def __call__(self, picture: Tensor, features: Features, scene: Scene = NOWHERE) -> tuple[Tensor, dict[str, Tensor]]:
-        """The whole loss, and its weighted terms by name. A term of weight 0 is not computed."""
+        """The whole loss, and its weighted terms by name."""
         loss, parts = self.of_sums(self.sums(features, scene), scene)
         more, own = self.of_pixels(picture, scene)
         return loss + more, {**parts, **own}
 
     def sums(self, features: Features, scene: Scene = NOWHERE) -> dict[str, Sums]:
         """What the terms need of the features of a tile: term -> its sums."""
-        return {name: term.sums(features, scene) for name, (weight, term) in self.terms.items() if weight}
+        return {name: term.sums(features, scene) for name, (_, term) in self.terms.items()}
 
     def of_sums(self, sums: Mapping[str, Sums], scene: Scene = NOWHERE) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of the features of the whole picture, and its terms."""
@@ -83,7 +85,7 @@ class Objective:
 
     def of_pixels(self, picture: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of the pixels themselves, and its terms."""
-        return total({name: w * term(picture) for name, (w, term) in self.of_picture.items() if w}, scene)
+        return total({name: weight * term(picture) for name, (weight, term) in self.of_picture.items()}, scene)
 
 
 def gram_matrix(features: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from imgnn.cli.style import parse_seconds
+from imgnn.cli.parsing import parse_seconds
 from imgnn.images.files import load_image, read_settings
 from imgnn.runs import Onward
 
@@ -90,6 +90,28 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(cli, tiny_image, t
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.png"]
 
 
+def test_every_step_is_logged_and_a_resumed_run_goes_on_in_the_same_file(cli, tiny_image, tmp_path, monkeypatch):
+    words = ("style", tiny_image, tiny_image, *QUICK, "-o", tmp_path / "out.png", "--log", tmp_path / "steps.jsonl")
+    (tmp_path / "steps.jsonl").write_text("{}\n")
+    advance = Onward.advance
+
+    def interrupted(self, done, **facts):
+        advance(self, done, **facts)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Onward, "advance", interrupted)
+    cli(*words)
+    monkeypatch.setattr(Onward, "advance", advance)
+    cli(*words, "--resume")
+    lines = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 1, 2], "the step in which Ctrl-C came is made again"
+    for line in lines:
+        assert line["loss"] == pytest.approx(line["content"] + line["style"] + line["tv"], rel=1e-5)
+    assert cli(*words[:-1], tmp_path / "no" / "steps.jsonl").stderr.startswith("Error: cannot write")
+    assert cli(*words[:-1], tiny_image).stderr.startswith(f"Error: {tiny_image} would be replaced, and is no log")
+    assert load_image(tiny_image).shape == (40, 60, 3)
+
+
 def test_grid_draws_a_sheet(cli, tiny_image, tmp_path):
     out = tmp_path / "sheet.png"
     assert cli("style", tiny_image, tiny_image, *QUICK, "-o", out, "--grid", "tv-weight=0,1").stdout == f"{out}\n"
@@ -143,6 +165,7 @@ def test_bad_input_is_one_line(cli, tiny_image, words, message):
         ["--grid", "size=20,30", "--dry-run"],
         ["--grid", "size=20,30", "-v"],
         ["--dry-run", "--resume"],
+        ["--dry-run", "--log", "steps.jsonl"],
         ["--dream-weight", 1],
     ],
     ids=str,

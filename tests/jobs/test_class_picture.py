@@ -20,6 +20,7 @@ from imgnn.jobs.class_picture import (
     find_goal,
     first_alive,
     light,
+    logits_of,
     resampling,
     same_class,
     strongest,
@@ -119,7 +120,8 @@ def test_every_setting_is_in_the_file(network, out):
     result = draw_class(out, quick(network, seed=3))
     settings = read_settings(out)
     assert (settings["command"], settings["seed"], settings["preset"]) == ("dream", 3, "fourier")
-    assert (settings["target"], settings["class_index"], settings["score"]) == ("red, crimson", 0, result.score)
+    assert (settings["target"], settings["class_index"], settings["score"]) == ("red", 0, result.score)
+    assert (settings["drawn"], settings["judge"]) == ("red, crimson", None)
     assert settings["own"] == vars(result.own)
 
 
@@ -187,17 +189,31 @@ def test_the_logits_of_a_dense_layer_with_softmax_are_those_before_it(random):
     image = random.integers(0, 256, (4, 4, 3), dtype="uint8")
     kernel, bias = (np.asarray(each) for each in dense.get_weights())
     logits = preprocess(image, network.preprocessing).reshape(1, -1) @ kernel + bias
-    told = verdict(network, image, 3)
+    told = verdict(network, logits_of(network, (4, 4)), image, 3)
     assert told.logit == pytest.approx(logits[0, 3], rel=1e-3, abs=1e-3)
     assert told.prob == pytest.approx(np.exp(logits[0, 3]) / np.exp(logits).sum(), rel=1e-2, abs=1e-6)
     assert class_scores(network).shape == (None, 5)
+
+
+def test_of_a_map_of_classes_the_mean_is_looked_at(random):
+    """As NIN gives it for a picture larger than its own; softmax of it is no longer the network's output."""
+    data = keras.Input((None, None, 3))
+    pooled = keras.layers.AveragePooling2D(4)(keras.layers.Conv2D(5, 1, name="classes")(data))
+    model = keras.Model(data, keras.layers.Softmax(name="prob")(pooled))
+    network = Network("one", model, Preprocessing((4, 4), scale=(1 / 64,) * 3), {}, {})
+    image = random.integers(0, 256, (8, 8, 3), dtype="uint8")
+    kernel, bias = (np.asarray(each) for each in model.get_layer("classes").get_weights())
+    wanted = preprocess(image, network.preprocessing).mean((0, 1, 2)) @ kernel[0, 0] + bias
+    told = verdict(network, logits_of(network, (8, 8)), image, 2)
+    assert told.logit == pytest.approx(wanted[2], rel=1e-4)
+    assert told.best == str(wanted.argmax())
 
 
 def test_a_verdict_is_what_the_classifier_says(random):
     network, image = colours(), random.integers(0, 256, (12, 16, 3), dtype="uint8")
     prob = compute_prob(network, image[None])[0]
     for index in range(3):
-        told = verdict(network, image, index)
+        told = verdict(network, logits_of(network, (12, 16)), image, index)
         assert told.prob == pytest.approx(prob[index], rel=1e-4)
         assert told.rank == 1 + sorted(-prob).index(-prob[index])
 

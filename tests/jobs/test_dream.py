@@ -297,6 +297,7 @@ def test_a_gradient_that_runs_away_is_told_and_the_picture_before_saved(tiny_ima
             loss, parts, gradient = picture(*given)
             return loss, parts, gradient * (np.nan if next(looks) == 2 else 1)
 
+        evaluate.measure = picture.measure
         return evaluate
 
     monkeypatch.setattr(job, "build_picture", failing)
@@ -314,7 +315,9 @@ def test_a_layer_that_fires_nowhere_is_told(tiny_image, out, quick):
 
 
 def test_a_picture_is_not_replaced_by_its_dream(tiny_image, tmp_path, quick):
-    for output, options in ((tiny_image, quick()), (tiny_image, quick(guide=tiny_image))):
+    guide = tmp_path / "guide.png"
+    save_image(guide, load_image(tiny_image))
+    for output, options in ((tiny_image, quick()), (guide, quick(guide=guide))):
         with pytest.raises(InputError, match="would be replaced by what is made of it"):
             dream_picture(tiny_image, output, options)
 
@@ -408,6 +411,18 @@ def test_googlenet_dreams_on_the_sky(shared, out):
     assert 5 < np.abs(load_image(out).astype(int) - photo).mean() < 60
 
 
+def test_a_size_that_no_memory_holds_is_refused(tiny_image, out, quick):
+    with pytest.raises(InputError, match=r"wants about \d+ GB of memory; this machine has"):
+        dream_picture(tiny_image, out, quick(size=2_000_000))
+
+
+def test_tiles_of_a_picture_that_is_enhanced_without_smoothing(tmp_path, random):
+    save_image(tmp_path / "photo.png", random.integers(0, 256, (150, 240, 3), dtype="uint8"))
+    options = DreamOptions("random", objective="enhance", tv_weight=0.0, tile_size=128, octaves=1, iterations=1)
+    result = dream_picture(tmp_path / "photo.png", tmp_path / "out.png", options)
+    assert result.before.keys() == {"relu3"}
+
+
 @pytest.mark.parametrize("objective", ["norm", "enhance"])
 def test_tiles_dream_what_the_whole_dreams(tmp_path, random, objective):
     save_image(tmp_path / "photo.png", random.integers(0, 256, (150, 240, 3), dtype="uint8"))
@@ -435,15 +450,10 @@ def test_memory_that_does_not_suffice_makes_tiles(tmp_path, random, monkeypatch)
 
 
 def test_a_dream_that_cannot_be_measured_is_saved(tiny_image, out, quick, monkeypatch):
-    monkeypatch.setattr(job.Dreamer, "scene", lambda self, base: {})
-    looks, look = iter(range(100)), job.Dreamer.look
+    def full(self, *given):
+        raise MemoryError
 
-    def scarce(self, x, scene):
-        if next(looks) >= 6:
-            raise MemoryError
-        return look(self, x, scene)
-
-    monkeypatch.setattr(job.Dreamer, "look", scarce)
+    monkeypatch.setattr(Whole, "measure", full)
     result = dream_picture(tiny_image, out, quick())
     assert (result.steps, result.after) == (6, {})
     assert load_image(out).shape == (40, 60, 3)
@@ -463,6 +473,20 @@ def test_a_dream_that_cannot_be_saved_is_saved_elsewhere(tiny_image, out, quick,
         dream_picture(tiny_image, out, quick())
     (spare,) = (tmp_path / "spare").iterdir()
     assert caught.value.hint == f"the picture was saved to {spare}"
+
+
+def test_memory_that_gives_out_on_the_way_leaves_the_dream_so_far(tiny_image, out, quick, monkeypatch):
+    looks, look = iter(range(100)), job.Dreamer.look
+
+    def scarce(self, x, scene):
+        if next(looks) == 4:
+            raise InputError("40 x 60 pixels do not fit into the memory")
+        return look(self, x, scene)
+
+    monkeypatch.setattr(job.Dreamer, "look", scarce)
+    with pytest.raises(InputError, match=re.escape(f"memory; the picture so far was saved to {out}")):
+        dream_picture(tiny_image, out, quick())
+    assert (read_settings(out)["steps"], load_image(out).shape) == (4, (40, 60, 3))
 
 
 def test_frames_made_before_an_error_are_kept(tiny_image, tmp_path, quick, monkeypatch):

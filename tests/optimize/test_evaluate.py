@@ -5,6 +5,7 @@ from keras import ops
 
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.features import cut, look
+from imgnn.networks.layers import LRN
 from imgnn.networks.names import network_of
 from imgnn.networks.network import Network
 from imgnn.networks.table import reach
@@ -24,15 +25,27 @@ LAYERS = {
     "caffenet": ("conv1", "conv3"),
     "nin": ("relu0", "relu7"),
     "resnet50": ("conv1", "res2c", "res3a"),
+    "loose": ("first", "within", "last"),
 }
 
 
-@pytest.mark.parametrize("size", [(150, 203), (162, 120)], ids=str)
+def loosely_padded():
+    """What Keras pads by itself, by more or less in front; a window within a channel; padding in a layer of its own."""
+    data = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(6, 5, strides=2, padding="same", activation="relu", name="first")(data)
+    within = LRN(5, alpha=5e-4, within=True, name="within")(first)
+    pooled = keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D(1)(within))
+    last = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="last")(pooled)
+    layers = {name: name for name in ("first", "within", "last")}
+    return Network("loose", keras.Model(data, last), Preprocessing((64, 64)), layers, {})
+
+
+@pytest.mark.parametrize("size", [(150, 203), (162, 120), (160, 200)], ids=str)
 @pytest.mark.parametrize("name", LAYERS)
 def test_tiles_give_the_loss_and_the_gradient_of_the_whole(name, size, random):
     """Also with odd sides, where the layers round: float32 adds in another order, nothing more."""
     keras.utils.set_random_seed(1)
-    network, layers = network_of(name), LAYERS[name]
+    network, layers = loosely_padded() if name == "loose" else network_of(name), LAYERS[name]
     photo, pixels = (ops.convert_to_tensor(random.uniform(0, 255, (1, *size, 3)).astype("float32")) for _ in "ab")
     see = look(network, layers, size)
     of_pixels = lambda see: lambda pixels: see(to_x(pixels, network.preprocessing))  # noqa: E731

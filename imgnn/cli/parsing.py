@@ -1,0 +1,54 @@
+"""How the words of a command line become values: what several commands share."""
+
+import contextlib
+import math
+from typing import Any
+
+import typer
+
+from imgnn.errors import InputError
+from imgnn.options import LayerChoice
+
+UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def parse_weight(text: str) -> float:
+    """`0.05`: 0 or more, and finite, which "inf" and "nan" are not. Anything else is a usage error."""
+    with contextlib.suppress(ValueError):
+        if math.isfinite(weight := float(text)) and weight >= 0:
+            return weight
+    raise typer.BadParameter(f"a number, 0 or more, is expected, not {text!r}")
+
+
+def parse_seconds(text: str) -> float:
+    """`90`, `90s`, `5m`, `1h` -> seconds. Anything else is a usage error."""
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(number) :].strip()
+    if unit not in UNITS:
+        raise typer.BadParameter(f"a time such as 90s, 5m or 1h is expected, not {text!r}")
+    return parse_weight(number) * UNITS[unit]
+
+
+def parse_layers(text: str) -> tuple[LayerChoice, ...]:
+    """`conv1,fire2/concat=0.5` -> its layers. An empty name is a usage error."""
+    try:
+        return tuple(LayerChoice.parse(word) for word in text.split(","))
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def parse_numbers(text: str) -> tuple[float, ...]:
+    """`3,1` -> its numbers. Anything else is a usage error."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"numbers with commas between them are expected, not {text!r}") from None
+
+
+CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
+
+
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter is on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
