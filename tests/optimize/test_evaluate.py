@@ -25,19 +25,18 @@ LAYERS = {
     "caffenet": ("conv1", "conv3"),
     "nin": ("relu0", "relu7"),
     "resnet50": ("conv1", "res2c", "res3a"),
-    "loose": ("first", "within", "last"),
+    "loose": ("first", "within", "pooled"),
 }
 
 
 def loosely_padded():
     """What Keras pads by itself, by more or less in front; a window within a channel; padding in a layer of its own."""
     data = keras.Input((None, None, 3))
-    first = keras.layers.Conv2D(6, 5, strides=2, padding="same", activation="relu", name="first")(data)
-    within = LRN(5, alpha=5e-4, within=True, name="within")(first)
-    pooled = keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D(1)(within))
-    last = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="last")(pooled)
-    layers = {name: name for name in ("first", "within", "last")}
-    return Network("loose", keras.Model(data, last), Preprocessing((64, 64)), layers, {})
+    first = keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="first")(data)
+    within = LRN(13, alpha=5.0, within=True, name="within")(first)
+    pooled = keras.layers.MaxPooling2D(3, 2, name="pooled")(keras.layers.ZeroPadding2D(1)(within))
+    layers = {name: name for name in ("first", "within", "pooled")}
+    return Network("loose", keras.Model(data, pooled), Preprocessing((64, 64)), layers, {})
 
 
 @pytest.mark.parametrize("size", [(150, 203), (162, 120), (160, 200)], ids=str)
