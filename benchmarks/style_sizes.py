@@ -8,7 +8,6 @@ pixels, with the peak memory of the process; each in a process of its own.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,19 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import peers
+
 ROUNDS = 3
 SIDES = (256, 512, 1024, 2048)
 TILE = 512
-
-
-def run(*words: object) -> tuple[float, float]:
-    """Seconds and peak bytes of a command."""
-    began = time.perf_counter()
-    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {' '.join(map(str, words))}")
-    return time.perf_counter() - began, usage.ru_maxrss * 1024
 
 
 def whole_commands(content: str, style: str, networks: list[str]) -> None:
@@ -39,10 +31,11 @@ def whole_commands(content: str, style: str, networks: list[str]) -> None:
         for _ in range(ROUNDS):
             for name, runs in found.items():
                 words = ("style", content, style, "--network", name, "-o", f"{folder}/out.png")
-                runs.append(run(sys.executable, "-m", "imgnn", *words))
+                process = peers.timed((sys.executable, "-m", "imgnn", *words))
+                runs.append((process.seconds, process.peak))
     for name, runs in found.items():
         seconds, peak = (statistics.median(each) for each in zip(*runs, strict=True))
-        print(f"| {Path(name).stem} | {seconds:.1f} s | {peak / 1e9:.2f} GB |", flush=True)
+        print(f"| {label(name)} | {seconds:.1f} s | {peak / 1000:.2f} GB |", flush=True)
 
 
 def by_size(content: str, style: str, networks: list[str]) -> None:
@@ -57,7 +50,7 @@ def by_size(content: str, style: str, networks: list[str]) -> None:
                     continue
                 told = subprocess.run(
                     [sys.executable, __file__, "--one", content, style, name, str(side), str(tile)],
-                    capture_output=True,
+                    stdout=subprocess.PIPE,
                     text=True,
                 )
                 cells.append(json.loads(told.stdout.splitlines()[-1]) if told.returncode == 0 else None)
@@ -65,7 +58,12 @@ def by_size(content: str, style: str, networks: list[str]) -> None:
             for cell in [*cells, *[None] * (2 - len(cells))]:
                 texts += [f"{cell[0]:.2f} s", f"{cell[0] / cell[2]:.2f} s"] if cell else ["", ""]
                 memory.append(f"{cell[1] / 1e9:.1f} GB" if cell else "")
-            print(f"| {Path(name).stem} | {side} | {' | '.join(texts + memory)} |", flush=True)
+            print(f"| {label(name)} | {side} | {' | '.join(texts + memory)} |", flush=True)
+
+
+def label(network: str) -> str:
+    """A network's name, or that of its file."""
+    return Path(network).stem if Path(network).suffix in (".keras", ".caffemodel") else network
 
 
 def one(content: str, style: str, network: str, side: str, tile: str) -> None:
@@ -101,6 +99,7 @@ if __name__ == "__main__":
     elif len(sys.argv) < 3:
         sys.exit(__doc__)
     else:
+        print(f"{peers.machine()}\n")
         names = sys.argv[3:] or ["squeezenet-v1.1", "googlenet"]
         whole_commands(sys.argv[1], sys.argv[2], names)
         by_size(sys.argv[1], sys.argv[2], names)

@@ -91,6 +91,62 @@ def draw_harbour() -> Image.Image:
     return Image.fromarray((np.asarray(small) + grain).clip(0, 255).round().astype("uint8"))
 
 
+def draw_village() -> Image.Image:
+    """Noon in the hills: a row of houses, trees, a windmill, a balloon."""
+    random = np.random.default_rng(11)
+    height, width = HEIGHT * SCALE, WIDTH * SCALE
+    picture = gradient((96, 164, 214), (232, 232, 214), height, width)
+    draw = ImageDraw.Draw(picture)
+    for base, rise, colour in ((0.55, 0.1, (126, 160, 134)), (0.66, 0.07, (96, 142, 86)), (0.78, 0.04, (138, 168, 82))):
+        draw.polygon([*ridge(random, base * height, rise * height, width), (width, height), (0, height)], fill=colour)
+
+    x, y, radius = int(0.3 * width), int(0.2 * height), 84
+    for wide, colour in ((84, (214, 64, 52)), (60, (244, 196, 74)), (28, (70, 104, 168))):
+        draw.ellipse([x - wide, y - radius, x + wide, y + radius], fill=colour)
+    draw.line([(x - 30, y + 76), (x - 14, y + 128)], fill=(70, 60, 50), width=4)
+    draw.line([(x + 30, y + 76), (x + 14, y + 128)], fill=(70, 60, 50), width=4)
+    draw.rectangle([x - 18, y + 126, x + 18, y + 154], fill=(122, 84, 48))
+
+    x, foot, hub = int(0.8 * width), int(0.7 * height), int(0.42 * height)
+    draw.polygon([(x - 56, foot), (x + 56, foot), (x + 32, hub), (x - 32, hub)], fill=(238, 230, 214))
+    draw.polygon([(x - 38, hub), (x + 38, hub), (x, hub - 46)], fill=(120, 60, 48))
+    draw.rectangle([x - 16, foot - 60, x + 16, foot], fill=(110, 74, 50))
+    for turn in np.array([20, 110, 200, 290]) * np.pi / 180:
+        along = np.array([np.cos(turn), np.sin(turn)])
+        across = np.array([-along[1], along[0]])
+        corners = [along * 30, along * 170, along * 170 + across * 34, along * 30 + across * 34]
+        draw.polygon([(x + a, hub + b) for a, b in corners], fill=(206, 196, 176))
+        draw.line([(x, hub), (x + along[0] * 176, hub + along[1] * 176)], fill=(84, 62, 48), width=8)
+
+    walls = ((242, 226, 190), (222, 168, 120), (236, 236, 230), (198, 120, 96), (240, 208, 140))
+    roofs = ((168, 62, 46), (120, 58, 50), (92, 76, 96), (150, 84, 46), (176, 70, 52))
+    left = int(0.04 * width)
+    for wall, roof in zip(walls, roofs, strict=True):
+        wide, high, foot = (
+            int(random.uniform(100, 140)),
+            int(random.uniform(90, 170)),
+            int(random.uniform(0.8, 0.84) * height),
+        )
+        draw.rectangle([left, foot - high, left + wide, foot], fill=wall)
+        draw.polygon(
+            [(left - 12, foot - high), (left + wide + 12, foot - high), (left + wide / 2, foot - high - 70)], fill=roof
+        )
+        for row in range(high // 60):
+            for column in (0.22, 0.62):
+                a, b = left + column * wide, foot - high + 16 + 60 * row
+                draw.rectangle([a, b, a + 0.18 * wide, b + 34], fill=(70, 92, 118))
+        left += wide + int(random.uniform(8, 30))
+    for _ in range(26):
+        a, b = random.uniform(0, width), random.uniform(0.84, 0.97) * height
+        size = random.uniform(24, 52)
+        draw.rectangle([a - 5, b, a + 5, b + size], fill=(92, 66, 46))
+        green = np.array([70, 120, 58]) + random.integers(-22, 30, 3)
+        draw.ellipse([a - size, b - 1.5 * size, a + size, b + 0.4 * size], fill=tuple(map(int, green)))
+    small = picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    grain = random.normal(0, 2.5, (HEIGHT, WIDTH, 1))
+    return Image.fromarray((np.asarray(small) + grain).clip(0, 255).round().astype("uint8"))
+
+
 def draw_strokes() -> Image.Image:
     """Short strokes of paint along a field of whirls, blue with yellow at the whirls' hearts."""
     random = np.random.default_rng(3)

@@ -2,15 +2,17 @@
 
     python examples/paint.py [VGG19.caffemodel]
 
-networks.jpg: a harbour in two styles, a row for each network. colours.jpg: the ways to keep the photo's colours.
+networks.jpg: two pictures in two styles, a row for each network. colours.jpg: the ways to keep the photo's colours.
 dream.jpg: the harbour dreamed by two networks, and mixed into a style. classes.jpg: what a goldfish looks like.
-Content and first style are drawn by draw.py, the second style is the standard picture of imgnn/optimize/calibrate.py.
+Contents and first style are drawn by draw.py, the second style is the standard picture of imgnn/optimize/calibrate.py.
 """
 
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+import numpy as np
+from draw import draw_village
 
 from imgnn.images.files import load_image, save_image
 from imgnn.images.sheet import contact_sheet
@@ -25,38 +27,30 @@ HARBOUR, STROKES = FOLDER / "harbour.png", FOLDER / "strokes.png"
 SIDE = 384  # pixels
 
 
-def painted(folder: Path, style: Path, **options) -> tuple:
-    """The harbour in a style, and the seconds that it took."""
-    started = time.perf_counter()
-    stylise(HARBOUR, [style], folder / "out.png", StyleOptions(size=SIDE, **options))
-    return load_image(folder / "out.png"), time.perf_counter() - started
+def painted(folder: Path, content: Path, style: Path, **options) -> np.ndarray:
+    """A picture in a style."""
+    stylise(content, [style], folder / "out.png", StyleOptions(size=SIDE, **options))
+    return load_image(folder / "out.png")
 
 
 def draw_networks(folder: Path, networks: dict[str, str]) -> None:
-    """A row for each network, a column for each style, below each picture the time."""
-    leaves = folder / "leaves.png"
+    """A row for each network; the columns are two contents, each in two styles."""
+    village, leaves = folder / "village.png", folder / "leaves.png"
+    draw_village().save(village)
     save_image(leaves, dead_leaves(512))
-    rows, captions = [], []
+    pairs = [(content, style) for content in (HARBOUR, village) for style in (STROKES, leaves)]
+    rows = [[load_image(content) for content, _ in pairs], [load_image(style) for _, style in pairs]]
     for name, network in networks.items():
-        pictures = [painted(folder, style, network=network) for style in (STROKES, leaves)]
-        rows.append([image for image, _ in pictures])
-        captions.append([f"{seconds:.0f} s" for _, seconds in pictures])
-        print(name, captions[-1], flush=True)
-    first = [load_image(STROKES), load_image(leaves)]
-    sheet = contact_sheet(
-        [first, *rows],
-        column_labels=["strokes", "leaves"],
-        row_labels=["the style", *networks],
-        captions=[["", ""], *captions],
-        cell=(288, 384),
-    )
+        rows.append([painted(folder, content, style, network=network) for content, style in pairs])
+        print(name, flush=True)
+    sheet = contact_sheet(rows, row_labels=["content", "style", *networks], cell=(216, 288))
     save_image(FOLDER / "networks.jpg", sheet, quality=88)
 
 
 def draw_colours(folder: Path) -> None:
     """One style, and whose colours it has."""
     ways = ("style", "original", "luminance", "match", "histogram")
-    pictures = [painted(folder, STROKES, network="googlenet", colours=way)[0] for way in ways]
+    pictures = [painted(folder, HARBOUR, STROKES, network="googlenet", colours=way) for way in ways]
     sheet = contact_sheet([pictures], column_labels=ways, cell=(216, 288))
     save_image(FOLDER / "colours.jpg", sheet, quality=88)
 
@@ -74,7 +68,7 @@ def draw_dreams(folder: Path) -> None:
         pictures.append(load_image(folder / "out.png"))
         labels.append(f"{network}\n{layer}")
     dream = (LayerChoice("inception_4c/output"),)
-    pictures.append(painted(folder, STROKES, network="googlenet", dream=dream, dream_weight=0.5)[0])
+    pictures.append(painted(folder, HARBOUR, STROKES, network="googlenet", dream=dream, dream_weight=0.5))
     labels.append("googlenet, strokes\n--dream inception_4c/output --dream-weight 0.5")
     sheet = contact_sheet([pictures[:2], pictures[2:]], captions=[labels[:2], labels[2:]], cell=(288, 384))
     save_image(FOLDER / "dream.jpg", sheet, quality=88)

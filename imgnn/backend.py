@@ -136,20 +136,23 @@ def memory() -> int | None:
     return min(found)
 
 
-def value_and_grad(function: Function) -> Evaluate:
+def value_and_grad(function: Function, *, any_size: bool = False) -> Evaluate:
     """What a loss is at `x`, and which way it rises there: compiled once, then fast.
 
     Args:
         function: `(x, *data) -> (loss, parts)`, built of `keras.ops` and Keras layers; `loss` a scalar, `parts`
             whatever one wants to see, by name.
+        any_size: `x`, and data of four axes, come in several heights and widths. TensorFlow, which takes about a
+            second to trace a network, then does it once for all of them, and `function` meets sizes that are not
+            known.
 
     Returns:
         `(x, *data) -> (loss, parts, gradient)`; `gradient` has the shape of `x`, `data` are tensors, or dicts of
             them, that change from call to call. All stay on the device.
     """
-    return {"tensorflow": _tensorflow_value_and_grad, "jax": _jax_value_and_grad, "torch": _torch_value_and_grad}[
-        name()
-    ](function)
+    if name() == "tensorflow":
+        return _tensorflow_value_and_grad(function, any_size)
+    return {"jax": _jax_value_and_grad, "torch": _torch_value_and_grad}[name()](function)
 
 
 def forward_only() -> contextlib.AbstractContextManager[None]:
@@ -179,7 +182,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _tensorflow_value_and_grad(function: Function) -> Evaluate:
+def _tensorflow_value_and_grad(function: Function, any_size: bool) -> Evaluate:
     import tensorflow as tf
 
     @tf.function(autograph=False)  # there is no `if` or `while` on tensors to be found in it
@@ -190,7 +193,21 @@ def _tensorflow_value_and_grad(function: Function) -> Evaluate:
             loss, parts = function(x, *data)
         return loss, parts, tape.gradient(loss, x)
 
-    return evaluate
+    traced = False
+
+    def traced_first(x: Tensor, *data: Any) -> tuple[Tensor, Parts, Tensor]:
+        nonlocal traced
+        if not traced:
+            evaluate.get_concrete_function(*tf.nest.map_structure(of_any_size, (x, *data)))
+            traced = True
+        return evaluate(x, *data)
+
+    def of_any_size(value: Any) -> Any:
+        value = tf.convert_to_tensor(value)
+        batch, *size, channels = value.shape if len(value.shape) == 4 else (None, None)
+        return tf.TensorSpec([batch, None, None, channels] if size else value.shape, value.dtype)
+
+    return traced_first if any_size else evaluate
 
 
 def _jax_value_and_grad(function: Function) -> Evaluate:

@@ -70,8 +70,9 @@ def style(
     colours: Annotated[
         Literal["style", "original", "luminance", "match", "histogram"],
         typer.Option(
-            help="Whose colours: the style's; the photo's, put back (original) or never touched (luminance); the "
-            "style's brought near the photo's first (match, histogram).",
+            metavar="WAY",
+            help="Whose colours: the style's (style); the photo's, put back (original) or never touched (luminance); "
+            "the style's brought near the photo's first (match, histogram).",
             rich_help_panel=PICTURE,
         ),
     ] = StyleOptions.colours,

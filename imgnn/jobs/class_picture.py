@@ -29,6 +29,7 @@ from imgnn.networks import registry, weights
 from imgnn.networks.features import cut, of_size
 from imgnn.networks.network import Network
 from imgnn.networks.predict import PASSES, check_classifier, class_name, classes
+from imgnn.optimize.evaluate import if_it_fits
 from imgnn.optimize.fourier import Fourier
 from imgnn.optimize.loop import Run, minimise
 from imgnn.optimize.optimizers import Adam, Optimizer
@@ -182,6 +183,9 @@ def draw_class(
 
     Every setting is kept in the file (`images.files.read_settings`). Of a class that a network knows well many
     pictures get a high score; whether one looks like the class is asked of a second network, which had no part in it.
+
+    Args:
+        output: .png, .jpg, .webp or .tif, as large as the network's input or `options.size`; an older file is replaced.
 
     Raises:
         InputError: an option is not what it should be, or the target means several classes.
@@ -546,15 +550,11 @@ def second_verdict(
     if index is None:
         reporter.note(f"{judge.name} has no class that is {goal.name}: it does not judge the picture")
         return None
-    try:
-        crop = classifier_crops(image, preprocessing_of(judge))[0]
-        return verdict(judge, logits_of(judge, crop.shape[:2]), crop, index)
-    except Exception as error:
-        # The picture is there; that it cannot be judged must not lose it.
-        if not (isinstance(error, ImgnnError) or backend.is_out_of_memory(error)):
-            raise
-        reporter.note(f"{judge.name} cannot judge the picture: {error}")
-        return None
+    crop = classifier_crops(image, preprocessing_of(judge))[0]
+    told = if_it_fits(lambda: verdict(judge, logits_of(judge, crop.shape[:2]), crop, index))
+    if told is None:
+        reporter.note(f"{judge.name} cannot judge the picture: the memory does not suffice")
+    return told
 
 
 def same_class(network: Network, class_index: int, judge: Network) -> int | None:

@@ -31,7 +31,16 @@ from imgnn.optimize.dreaming import (
     mean_objective,
     norm_objective,
 )
-from imgnn.optimize.evaluate import Picture, See, build_picture, compute_features, halve_tile, tile_for
+from imgnn.optimize.evaluate import (
+    ANY_SIZE,
+    Picture,
+    See,
+    build_picture,
+    compute_features,
+    halve_tile,
+    if_it_fits,
+    tile_for,
+)
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
@@ -91,6 +100,9 @@ def dream_picture(
 
     Every setting is kept in the file (`images.files.read_settings`).
 
+    Args:
+        output: .png, .jpg, .webp or .tif, as large as `image` or `options.size`; an older file is replaced.
+
     Raises:
         InputError: a picture, a layer or an option is not what it should be; or no layer fires on the picture.
         UnknownNameError: no network or layer has this name.
@@ -126,8 +138,8 @@ def dream_picture(
             dreamer.network.name,
             tuple(map(str, dreamer.choices)),
             dreamt.steps,
-            dreamer.measure(pixels, pixels),
-            dreamer.measure(pixels, made),
+            if_it_fits(lambda: dreamer.measure(pixels, pixels)) or {},
+            if_it_fits(lambda: dreamer.measure(pixels, made)) or {},
             seconds,
         )
         facts = {
@@ -261,8 +273,8 @@ class Dreamer:
         own = 0 if options.optimizer == "lbfgs" else JITTER
         self.jitter = own if options.jitter is None else options.jitter
         self.tile = options.tile_size  # as asked for, or as the memory taught
-        self.pictures: dict[Size, Picture] = {}
-        self.sights: dict[Size, See] = {}
+        self.pictures: dict[Any, Picture] = {}  # by size, or ANY_SIZE
+        self.sights: dict[Any, See] = {}
 
     @property
     def size(self) -> Size:
@@ -343,12 +355,15 @@ class Dreamer:
         return evaluate
 
     def picture(self, size: Size) -> Picture:
-        """What evaluates the objective for pixels of an octave; compiled when it is first called."""
-        if size not in self.pictures:
-            self.pictures[size] = build_picture(
-                self.network, self.layers, size, self.see, self.objective, tile=self.tile_of(size)
-            )
-        return self.pictures[size]
+        """What evaluates the objective for pixels of an octave; compiled when it is first called.
+
+        All octaves that are looked at in one piece share it.
+        """
+        tile = self.tile_of(size)
+        key = size if tile else ANY_SIZE
+        if key not in self.pictures:
+            self.pictures[key] = build_picture(self.network, self.layers, key, self.see, self.objective, tile=tile)
+        return self.pictures[key]
 
     def tile_of(self, size: Size) -> int | None:
         """The side of the tiles of an octave, pixels; None: in one piece."""
@@ -388,14 +403,8 @@ class Dreamer:
 
     def measure(self, base: np.ndarray, image: np.ndarray) -> dict[str, float]:
         """The terms of the objective for an image of the full size, dreamed on a base."""
-        try:
-            scene = self.scene(base)
-            _, parts = self.fitting(self.size, lambda: self.picture(self.size).measure(to_pixels(image), scene))
-        except Exception as error:
-            # The picture is there; that it cannot be looked at once more must not lose it.
-            if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
-                raise
-            return {}
+        scene = self.scene(base)
+        _, parts = self.fitting(self.size, lambda: self.picture(self.size).measure(to_pixels(image), scene))
         return {name: self.sign * float(part) for name, part in parts.items()}
 
     def tell(self, loss: Tensor, parts: Parts) -> dict[str, float]:

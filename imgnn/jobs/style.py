@@ -34,7 +34,7 @@ from imgnn.jobs.style_state import State, at_home
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
 from imgnn.optimize.calibrate import SIDE, layer_weights
-from imgnn.optimize.evaluate import SMALLEST_TILE
+from imgnn.optimize.evaluate import SMALLEST_TILE, if_it_fits
 from imgnn.optimize.loop import Ending, Run, minimise
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
@@ -104,6 +104,9 @@ def stylise(
     until it is done.
 
     Args:
+        content: the photo; the result has its shape.
+        styles: the pictures to paint it like, at least one.
+        output: .png, .jpg, .webp or .tif; an older file of this name is replaced.
         resume: go on where a run with the same options was stopped.
         verbose: tell the weights of the layers, too, as they are and as the paper would write them.
 
@@ -303,7 +306,7 @@ class Work:
             )
         seconds, run = time.monotonic() - self.began, place.run
         size, total = self.subject.size(self.options.size), sum(stage.steps for stage in self.stages)
-        loss, parts = self.judge(place) or (run.loss, {})
+        loss, parts = if_it_fits(lambda: self.judge(place)) or (run.loss, {})
         facts = {
             "content_factors": dict(self.subject.content),
             "style_factors": dict(self.subject.style),
@@ -340,20 +343,12 @@ class Work:
             )
         return StyleResult(output, size, self.subject.network.name, place.steps, loss, parts, seconds, run.ended)
 
-    def judge(self, place: Place) -> tuple[float, dict[str, float]] | None:
-        """The loss of the picture as it is saved, colours rounded, in float32; of a stopped one at its own size.
-
-        None if the memory does not suffice to look once more: that must not lose the picture.
-        """
+    def judge(self, place: Place) -> tuple[float, dict[str, float]]:
+        """The loss of the picture as it is saved, colours rounded, in float32; of a stopped one at its own size."""
         own, factors = place.canvas, place.canvas.factors
         exact = replace(self.subject, precision="float32", options=replace(self.options, jitter=0))
-        try:
-            canvas = Canvas(exact, max(own.size), dreaming=own.dreaming, reporter=self.reporter, tile=own.tile)
-            loss, parts = canvas.measure(to_pixels(to_image(place.pixels())), factors)
-        except Exception as error:
-            if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
-                raise
-            return None
+        canvas = Canvas(exact, max(own.size), dreaming=own.dreaming, reporter=self.reporter, tile=own.tile)
+        loss, parts = canvas.measure(to_pixels(to_image(place.pixels())), factors)
         return float(loss), {name: float(part) for name, part in parts.items()}
 
     def save(self, place: Place, facts: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from keras import ops
@@ -16,9 +16,11 @@ from imgnn.networks.table import reach
 from imgnn.optimize.objectives import NOWHERE, Features, Objective, Scene
 from imgnn.optimize.tiles import Tile, cut_tiles
 
+ANY_SIZE: Any = (None, None)
 SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
 
 See = Callable[[Tensor], Features]
+T = TypeVar("T")
 
 
 class Picture(Protocol):
@@ -37,15 +39,16 @@ class Whole:
         see: pixels -> features.
         objective: of both.
         scene: what the objective wants to know beside, the same in every call.
+        any_size: as of `backend.value_and_grad`; `see` takes pictures of several sizes.
     """
 
-    def __init__(self, see: See, objective: Objective, scene: Scene = NOWHERE) -> None:
+    def __init__(self, see: See, objective: Objective, scene: Scene = NOWHERE, *, any_size: bool = False) -> None:
         self.scene = scene
 
         def evaluate(pixels: Tensor, scene: Scene) -> tuple[Tensor, Parts]:
             return objective(pixels, see(pixels), scene)
 
-        self.run, self.forward = value_and_grad(evaluate), compiled(evaluate)
+        self.run, self.forward = value_and_grad(evaluate, any_size=any_size), compiled(evaluate)
 
     def __call__(self, pixels: Tensor, scene: Scene = NOWHERE) -> tuple[Tensor, Parts, Tensor]:
         return self.run(pixels, {**self.scene, **scene})
@@ -153,6 +156,7 @@ def build_picture(
 
     Args:
         layers: those of the objective.
+        size: `(height, width)`, pixels; without tiles `ANY_SIZE` gives one that evaluates pictures of several sizes.
         see: `(layers, size) -> pixels of this size -> their features`.
         tile: side of a tile, pixels; None: in one piece.
 
@@ -160,7 +164,7 @@ def build_picture(
         InputError: tiles are wanted, and a layer sees the whole picture at once.
     """
     if tile is None:
-        return Whole(see(layers, size), objective, scene)
+        return Whole(see(layers, size), objective, scene, any_size=size == ANY_SIZE)
     tiles = cut_tiles(size, reach(network, layers, size), tile)
     sizes = {name: each.shape[1:3] for name, each in cut(network, layers, tiles[0].size).output.items()}
     return Tiled(see(layers, tiles[0].size), objective, tiles, sizes, scene)
@@ -241,6 +245,16 @@ def halve_tile(error: Exception, network: Network, size: tuple[int, int], tile: 
             hint="a smaller --size, or a smaller network",
         ) from error
     return smaller
+
+
+def if_it_fits(work: Callable[[], T]) -> T | None:
+    """What `work` gives; None if the memory does not suffice, even in tiles: what there is already must not be lost."""
+    try:
+        return work()
+    except Exception as error:
+        if not (isinstance(error, InputError) or backend.is_out_of_memory(error)):
+            raise
+        return None
 
 
 def needed_memory(network: Network, layers: Sequence[str], size: tuple[int, int], precision: str) -> float:

@@ -264,5 +264,7 @@ def total(parts: dict[str, Tensor], scene: Scene) -> tuple[Tensor, dict[str, Ten
 
 def count(values: Tensor, mask: Tensor | None) -> Tensor:
     """How many positions of `(1, h, w, channels)` count: all, or the sum of the mask."""
-    _, height, width, _ = values.shape
-    return ops.convert_to_tensor(height * width, values.dtype) if mask is None else ops.sum(mask)
+    if mask is not None:
+        return ops.sum(mask)
+    _, height, width, _ = ops.shape(values)
+    return ops.cast(height * width, values.dtype)
