@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import CHOSEN, parse_weight, was_given
+from imgnn.cli.parsing import CHOSEN, parse_positive, parse_weight, was_given
 from imgnn.options import ClassPictureOptions, DreamOptions, option_name
 
 PICTURE, RAISED, STEPS, MACHINE = "The picture", "What is raised", "The way up", "The machine"
@@ -66,9 +66,9 @@ def dream(
     layers: Annotated[
         Any,
         typer.Option(
-            help="What is amplified; =2 doubles a layer's weight. \\[default: the network's own]",
+            help="What is amplified: LAYER, LAYER:CHANNEL; =2 doubles a weight. \\[default: the network's own]",
             rich_help_panel=RAISED,
-            **{**CHOSEN, "metavar": "LAYER[:CHANNEL][=WEIGHT],..."},
+            **{**CHOSEN, "metavar": "A,B:3=2,..."},
         ),
     ] = None,
     objective: Annotated[
@@ -114,9 +114,11 @@ def dream(
         Literal["ascent", "adam", "lbfgs"], typer.Option(help="How to move.", rich_help_panel=STEPS)
     ] = DreamOptions.optimizer,
     step_size: Annotated[
-        float | None,
+        Any,
         typer.Option(
-            help="How far: grey levels a step, with lbfgs a factor. \\[default: 1.5; 1]",
+            parser=parse_positive,
+            metavar="FLOAT",
+            help="How far: grey levels a step, with lbfgs a factor. \\[default: 1.5; lbfgs 1]",
             rich_help_panel=STEPS,
             show_default=False,
         ),
@@ -216,7 +218,7 @@ def dream(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write every step's loss and its parts, a JSON object a line.",
+            help="Write the objective of every step, a JSON object a line.",
             rich_help_panel=WORK,
             show_default=False,
         ),

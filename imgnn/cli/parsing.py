@@ -20,6 +20,14 @@ def parse_weight(text: str) -> float:
     raise typer.BadParameter(f"a number, 0 or more, is expected, not {text!r}")
 
 
+def parse_positive(text: str) -> float:
+    """`0.05`: above 0, and finite. Anything else is a usage error."""
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(text)) < math.inf:
+            return number
+    raise typer.BadParameter(f"a number above 0 is expected, not {text!r}")
+
+
 def parse_seconds(text: str) -> float:
     """`90`, `90s`, `5m`, `1h` -> seconds. Anything else is a usage error."""
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")

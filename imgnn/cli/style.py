@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import CHOSEN, parse_numbers, parse_seconds, parse_weight, was_given
+from imgnn.cli.parsing import CHOSEN, parse_numbers, parse_positive, parse_seconds, parse_weight, was_given
 from imgnn.options import StyleOptions, option_name
 
 PICTURE, WEIGHTS, LAYERS = "The picture", "Weights", "The network and its layers"
@@ -23,7 +23,9 @@ def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
     simple = {key: kind for key, kind in kinds.items() if "tuple" not in str(kind)}
     if values and name not in kinds:
         raise typer.BadParameter(f"there is no option --{name} to vary")
-    if name not in simple or not values:
+    if values and name not in simple:
+        raise typer.BadParameter(f"--{name} has values with commas in them, and cannot be varied")
+    if not values:
         raise typer.BadParameter(f"OPTION=VALUE,VALUE,... is expected, as style-weight=10,100,1000, not {text!r}")
     if simple[name] is bool:
         raise typer.BadParameter(f"--grid takes options with values, not --{name}")
@@ -109,7 +111,10 @@ def style(
         ),
     ] = None,
     style_scale: Annotated[
-        float, typer.Option(help="Size of the style against the picture: larger strokes.", **WEIGHT)
+        float,
+        typer.Option(
+            help="Size of the style against the picture: larger strokes.", **{**WEIGHT, "parser": parse_positive}
+        ),
     ] = StyleOptions.style_scale,
     dream: Annotated[
         Any,
@@ -147,7 +152,9 @@ def style(
     ] = StyleOptions.pooling,
     normalise_gradients: Annotated[
         bool,
-        typer.Option("--normalise-gradients", help="Each layer's by its L1 norm.", rich_help_panel=LAYERS),
+        typer.Option(
+            "--normalise-gradients", help="Each layer's by its L1 norm; with --tv-weight 1e-5.", rich_help_panel=LAYERS
+        ),
     ] = StyleOptions.normalise_gradients,
     min_size: Annotated[
         int,
@@ -168,9 +175,11 @@ def style(
         ),
     ] = StyleOptions.optimizer,
     learning_rate: Annotated[
-        float | None,
+        Any,
         typer.Option(
-            help="How far: grey levels with adam, a factor with lbfgs. \\[default: 5, 0.05 with fourier; 1]",
+            parser=parse_positive,
+            metavar="FLOAT",
+            help="How far: a factor with lbfgs, grey levels with adam. \\[default: 1; adam 5, 0.05 with fourier]",
             rich_help_panel=STEPS,
             show_default=False,
         ),
@@ -320,7 +329,8 @@ def style(
         if json:
             console.print_json({**asdict(result), "path": console.shown(result.path)})
         else:
-            console.note(f"{result.steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
+            steps = f"{result.steps} of {result.planned}" if result.steps < result.planned else f"{result.steps}"
+            console.note(f"{steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
             console.show_path(result.path)
 
 

@@ -316,6 +316,8 @@ def find_goal(network: Network, target: str) -> Goal:
             + " and ".join(f"{index} ({' '.join(filter(None, class_name(network.words, index)))})" for index in found),
             hint=f"the number instead: {found[0]}",
         )
+    if not found and target in {*network.blobs, *network.layers}:
+        raise InputError(f"{target} is a layer of {network.name}: LAYER:CHANNEL is expected", hint=f"{target}:0")
     if not found:
         if network.words is None:
             raise InputError(
@@ -715,10 +717,10 @@ def light(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
     Args:
         activation: `(h, w)` of the channel, of the whole picture.
     """
-    # The square root: most units fire far less than the strongest, and would not be seen.
-    share = np.sqrt(np.maximum(activation, 0) / max(float(activation.max()), 1e-6))
-    share = resize(share, image.shape[:2], "bilinear")
-    return np.rint(image * (0.2 + 0.8 * np.clip(share, 0, 1)[..., None])).astype("uint8")
+    # A few units fire far more than all others: the strongest hundredth is shown alike.
+    share = np.maximum(activation, 0) / max(float(np.percentile(activation, 99)), 1e-6)
+    share = resize(np.minimum(share, 1).astype("float32"), image.shape[:2], "bilinear")
+    return np.rint(image * (0.12 + 0.88 * np.clip(share, 0, 1)[..., None])).astype("uint8")
 
 
 def channel_drawings(

@@ -45,7 +45,7 @@ from imgnn.runs import Onward, Reporter, Silent, is_file, one_interrupt
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
 DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
 NEURAL_STYLE = ("vgg16", "vgg19", "keras:vgg16", "keras:vgg19")  # whose weights neural-style's were found with
-STATE_EVERY, STATE_SHARE = 30.0, 0.05  # seconds between two states on the disk; the share of the time to write them
+STATE_EVERY, STATE_SHARE = 10.0, 0.05  # seconds between two states on the disk; the share of the time to write them
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class StyleResult:
         size: its `(height, width)`, pixels.
         network: the name of the network that looked at it.
         steps: evaluations of the loss that were made, at all sizes.
+        planned: those that were planned.
         loss: of the picture saved, whose colours are rounded, computed in float32.
         parts: its terms, weighted.
         seconds: the optimisation took, without loading.
@@ -82,6 +83,7 @@ class StyleResult:
     size: Size
     network: str
     steps: int
+    planned: int
     loss: float
     parts: Mapping[str, float]
     seconds: float
@@ -337,11 +339,12 @@ class Work:
         if run.ended == "diverged":
             raise DivergedError(
                 f"the loss ran away at step {place.steps} of {total}; the best picture before was saved to {output}",
-                hint=f"a --learning-rate below {self.options.learning_rate:g}"
+                hint="a smaller --learning-rate, or none: then it is the optimiser's own"
                 if self.options.learning_rate
                 else "smaller weights",
             )
-        return StyleResult(output, size, self.subject.network.name, place.steps, loss, parts, seconds, run.ended)
+        name = self.subject.network.name
+        return StyleResult(output, size, name, place.steps, total, loss, parts, seconds, run.ended)
 
     def judge(self, place: Place) -> tuple[float, dict[str, float]]:
         """The loss of the picture as it is saved, colours rounded, in float32; of a stopped one at its own size."""
@@ -580,7 +583,7 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
         raise InputError(f"--style-scale is a number above 0; {options.style_scale} was given")
     if options.masks and len(options.masks) != len(styles):
         wanted = "1 --mask goes with 1 style" if len(styles) == 1 else f"{len(styles)} styles want {len(styles)} --mask"
-        raise InputError(f"{wanted}; {len(options.masks)} were given")
+        raise InputError(f"{wanted}; number given: {len(options.masks)}")
     if options.masks and options.jitter:
         raise InputError("--jitter shifts the picture under its --mask: one or the other")
     if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:

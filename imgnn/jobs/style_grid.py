@@ -1,6 +1,7 @@
 """A sheet of pictures over the values of one option or two: which weight, which network, seen at a glance."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imgnn.errors import DivergedError, InputError
+from imgnn.errors import ImgnnError, InputError, InterruptedRun
 from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_or_spare
 from imgnn.images.sheet import contact_sheet
 from imgnn.jobs.style import check, stylise
@@ -38,7 +39,9 @@ def draw_grid(
         resume: do not paint again what lies there, made with the same options.
 
     Raises:
-        InputError: more than two options, or what `stylise` refuses.
+        InputError: more than two options, or values that cannot be meant.
+        ImgnnError: what `stylise` raises, if it does for every combination; of some it is told, and their cells are
+            empty.
     """
     reporter, output = reporter or Silent(), Path(output)
     if len(axes) > 2:
@@ -48,7 +51,7 @@ def draw_grid(
     names, values = list(axes), list(axes.values())
     for combination in itertools.product(*values):  # all of them, before the first is painted
         check(replace(options, **dict(zip(names, combination, strict=True))), [Path(each) for each in styles])
-    rows = []
+    rows, failures = [], []
     for row in values[0] if len(axes) == 2 else (None,):
         cells = []
         for column in values[-1]:
@@ -61,10 +64,15 @@ def draw_grid(
                 half = State(path, Path(content), [Path(each) for each in styles], chosen).path
                 try:
                     stylise(content, styles, path, chosen, reporter, resume=resume and is_file(half))
-                except DivergedError as error:  # the others may do better
-                    reporter.note(str(error))
+                except InterruptedRun:
+                    raise
+                except ImgnnError as error:  # the others may do better
+                    reporter.note(f"{', '.join(words)}: {error}")
+                    failures.append(error)
             cells.append(load_image(path) if is_file(path) else BLANK)
         rows.append(cells)
+    if len(failures) == math.prod(map(len, values)):
+        raise failures[-1]
     labels = [[f"{option_name(name)[2:]} {short(value)}" for value in axis] for name, axis in axes.items()]
     save_or_spare(
         output,

@@ -85,7 +85,8 @@ class LBFGS:
         learning_rate: length of a step; 1 trusts the curve.
         history: how many steps are remembered, two tensors like `x` each.
         first_step: how far the first step moves, in units of `x`, on the mean: nothing is known yet of the curve.
-        longest_step: no step moves further than this on the mean, however flat the curve seems.
+        longest_step: no step moves further than this on the mean (times a learning rate above 1), however flat the
+            curve seems.
         bounds: what no number of `x` may leave; a step ends at them, and is remembered as it was made.
 
     Source: Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 7.5. The form without a line search is that
@@ -124,7 +125,7 @@ class LBFGS:
             missing = min(-len(self.moves) % 10, self.history - len(self.moves))
             padding = (ops.zeros_like(x),) * missing
             direction = self.direction(gradient, (*padding, *self.moves), (*padding, *self.changes))
-            longest = self.longest_step / (mean_size(direction) + 1e-30)
+            longest = self.longest_step * max(1.0, self.learning_rate) / (mean_size(direction) + 1e-30)
             move = direction * ops.where(longest < self.learning_rate, longest, self.learning_rate)
         else:
             move = -gradient * (self.learning_rate * self.first_step / (mean_size(gradient) + 1e-30))

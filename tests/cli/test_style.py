@@ -31,7 +31,7 @@ def test_style_gives_its_result_as_json(cli, tiny_image, tmp_path):
     assert found.pop("loss") > 0
     assert found.pop("seconds") > 0
     assert set(found.pop("parts")) == {"content", "style", "tv"}
-    assert found == {"path": str(out), "size": [32, 48], "network": "random", "steps": 2, "ended": "done"}
+    assert found == {"path": str(out), "size": [32, 48], "network": "random", "steps": 2, "planned": 2, "ended": "done"}
 
 
 def test_several_styles_are_blended(cli, tiny_image, tmp_path):
