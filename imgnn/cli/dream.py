@@ -259,7 +259,7 @@ def dream(
     elif image is None:
         raise typer.BadParameter("IMAGE is expected, the picture to dream on; only --class and --neuron need none")
     elif kind == "top_channels":
-        from imgnn.jobs.class_picture import draw_channels
+        from imgnn.jobs.channels import draw_channels
 
         if layers and (len(layers) > 1 or str(layers[0]) != layers[0].name):
             raise typer.BadParameter("--top-channels looks at one layer: --layers LAYER")

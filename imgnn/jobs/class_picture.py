@@ -1,13 +1,11 @@
-"""What a network knows: a picture of a class, drawn from nothing, and the channels that fire on a photo.
+"""What a network takes for a class, drawn from nothing; and what a second network says of it.
 
 The recipe of Deep Inside Convolutional Networks (Simonyan, Vedaldi, Zisserman, arXiv:1312.6034): a picture is moved
-until the score of a class, before the softmax, is high. What keeps it a picture is one of two things: the
-regularisers of arXiv:1506.06579 (`optimize/regularise.py`), or coefficients in which all scales move alike, and a
-shaken picture (`optimize/fourier.py`).
+until the score of a class, before the softmax, is high. `jobs/drawing.py` is how.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,38 +15,20 @@ import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.backend import Evaluate, Tensor, value_and_grad
 from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, UnknownNameError
-from imgnn.images.files import check_apart, check_writable, load_image, save_or_spare
-from imgnn.images.preprocess import classifier_crops, constants, preprocess
-from imgnn.images.preprocessing import Preprocessing
-from imgnn.images.resize import fit_long_side, resize
-from imgnn.images.sheet import contact_sheet
-from imgnn.jobs.load import layers_for, load_network, preprocessing_of
+from imgnn.images.files import check_writable, save_or_spare
+from imgnn.images.preprocess import classifier_crops, preprocess
+from imgnn.jobs.drawing import Goal, drawer, score_of
+from imgnn.jobs.load import load_network, preprocessing_of
 from imgnn.networks import registry, weights
-from imgnn.networks.features import cut, of_size
+from imgnn.networks.features import of_size
 from imgnn.networks.network import Network
 from imgnn.networks.predict import PASSES, check_classifier, class_name, classes
 from imgnn.optimize.evaluate import if_it_fits
-from imgnn.optimize.fourier import Fourier
 from imgnn.optimize.loop import Run, minimise
-from imgnn.optimize.optimizers import Adam, Optimizer
-from imgnn.optimize.parameters import to_image, to_x
-from imgnn.optimize.regularise import PRESETS, RegularisedAscent
-from imgnn.options import ClassPictureOptions, LayerChoice
+from imgnn.optimize.regularise import PRESETS
+from imgnn.options import ClassPictureOptions
 from imgnn.runs import Reporter, Silent, one_interrupt
-
-FOURIER_STEPS = 256
-LEARNING_RATE = 0.05  # of Adam on the coefficients, as in Lucid
-SHAKE, ZOOM = 1 / 14, 0.05  # at most: of the side, 16 pixels of 224; of the size, up and down
-# What is started from: the first from which a way leads up. Behind a ReLU many channels do not fire on a plain picture.
-CONTRASTS = (1.0, 10.0, 80.0)  # times Lucid's noise: standard deviations of about 0.8, 8 and 50 grey levels
-DEVIATIONS = (0.0, 10.0, 50.0)  # grey levels of noise about the mean; Yosinski has 10
-SHOWN = 100.0  # grey levels about the mean that one pixel in 200 of a picture of a preset A to D goes beyond
-
-CHANNEL_SIDE, CHANNEL_STEPS = 128, 64  # of the small picture of a channel: pixels, evaluations
-PHOTO_SIDE = 384  # pixels, the long side at which a photo's channels are looked at
-PER_ROW = 6  # channels in a row of the sheet
 
 
 @dataclass(frozen=True)
@@ -97,80 +77,6 @@ class ClassPictureResult:
     judge: Verdict | None
     steps: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class FiringChannel:
-    """A channel that fires on a photo.
-
-    Attributes:
-        layer, channel: which one.
-        strength: its mean activation over the photo, less the one over noise of a photo's spectrum.
-        peak: its largest activation.
-        place: `(y, x)` where that is, pixels of the photo: the middle of what the unit stands for.
-    """
-
-    layer: str
-    channel: int
-    strength: float
-    peak: float
-    place: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class ChannelsResult:
-    """The channels that fire most, the strongest first, and the sheet `path` that shows them."""
-
-    path: Path
-    network: str
-    channels: tuple[FiringChannel, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is raised: a channel of a tensor of the network.
-
-    Attributes:
-        name: for the user.
-        tensor: symbolic, `(batch, channels)` or `(batch, h, w, channels)`.
-        channel: counted from 0.
-        class_index: if it is a class.
-    """
-
-    name: str
-    tensor: Any
-    channel: int
-    class_index: int | None = None
-
-    @property
-    def one_hot(self) -> Tensor:
-        """1 for the channel, 0 for the others."""
-        return ops.one_hot(self.channel, self.tensor.shape[-1], dtype="float32")
-
-
-@dataclass
-class Drawing:
-    """An optimisation that has not begun.
-
-    Attributes:
-        start: the values it begins with.
-        alive: whether a way leads up from there.
-        steps: evaluations that are usual.
-        image: `values -> image`, uint8.
-    """
-
-    start: Tensor
-    alive: bool
-    evaluate: Evaluate
-    optimizer: Optimizer
-    steps: int
-    image: Callable[[Tensor], np.ndarray]
-
-
-# `(pixels, one_hot) -> score`; pixels `(1, height, width, 3)`, RGB, 0..255
-Score = Callable[[Tensor, Tensor], Tensor]
-Draw = Callable[[Goal, int], Drawing]
 
 
 # A class -------------------------------------------------------------------------------------------------------
@@ -378,135 +284,6 @@ def class_scores(network: Network) -> Any:
     return value
 
 
-def score_of(network: Network, tensor: Any, size: tuple[int, int]) -> Score:
-    """The mean of a channel of `tensor` over its map, for pictures of one size.
-
-    Raises:
-        InputError: the network wants another size.
-    """
-    preprocessing = preprocessing_of(network)
-    try:
-        model = of_size(network, {"scores": tensor}, size)
-    except InputError as error:
-        wanted = preprocessing.size
-        raise InputError(
-            f"for this, {network.name} wants a picture of {wanted[0]} x {wanted[1]} pixels, not {size[0]} x {size[1]}",
-            hint="leave out --size, or take a network without a fully connected layer, as squeezenet",
-        ) from error
-
-    def score(pixels: Tensor, one_hot: Tensor) -> Tensor:
-        scores = model(to_x(pixels, preprocessing))["scores"]
-        return ops.sum(ops.mean(ops.reshape(scores, (-1, scores.shape[-1])), axis=0) * one_hot)
-
-    return score
-
-
-# The two ways to draw ------------------------------------------------------------------------------------------
-
-
-def drawer(preset: str, score: Score, size: tuple[int, int], preprocessing: Preprocessing) -> Draw:
-    """`(goal, seed) -> drawing` with a preset; what is compiled serves every goal of the same tensor."""
-    if preset == "fourier":
-        return fourier_drawer(score, size)
-    return regularised_drawer(preset, score, size, preprocessing)
-
-
-def fourier_drawer(score: Score, size: tuple[int, int], steps: int = FOURIER_STEPS) -> Draw:
-    """Adam on Fourier coefficients; each step looks at the picture shifted and scaled a little, at random.
-
-    What is found has to be there wherever one looks from: that takes away the fine patterns that please a network and
-    no eye.
-
-    Source: Lucid, optvis/render.py and transform.py, which pads and rotates as well; the edges are mirrored here.
-    """
-    fourier = Fourier.of(size)
-
-    def loss(values: Tensor, rows: Tensor, columns: Tensor, one_hot: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        seen = ops.einsum("ih,bhwc->biwc", rows, fourier.to_pixels(values))
-        return -score(ops.einsum("jw,bhwc->bhjc", columns, seen), one_hot), {}
-
-    run = value_and_grad(loss)
-
-    def draw(goal: Goal, seed: int) -> Drawing:
-        random, one_hot = np.random.default_rng(seed), goal.one_hot
-
-        def evaluate(values: Tensor) -> Any:
-            scale = random.uniform(1 - ZOOM, 1 + ZOOM)
-            looks = [resampling(side, scale, random.uniform(-SHAKE, SHAKE) * side) for side in size]
-            return run(values, *map(ops.convert_to_tensor, looks), one_hot)
-
-        start, alive = first_alive([contrast * fourier.start(seed) for contrast in CONTRASTS], evaluate)
-        return Drawing(
-            start,
-            alive,
-            evaluate,
-            Adam(LEARNING_RATE),
-            steps,
-            lambda values: to_image(ops.convert_to_numpy(fourier.to_pixels(values))[0]),
-        )
-
-    return draw
-
-
-def resampling(side: int, scale: float, shift: float) -> np.ndarray:
-    """`(side, side)`: what takes a row of pixels to the same row scaled about its middle and shifted, linearly.
-
-    Beyond its ends the row goes on mirrored.
-    """
-    middle = (side - 1) / 2
-    position = (np.arange(side) - middle) / scale + middle + shift
-    first = np.floor(position).astype(int)
-    matrix = np.zeros((side, side), "float32")
-    for place, weight in ((first, 1 - (position - first)), (first + 1, position - first)):
-        inside = np.mod(place, 2 * side)
-        np.add.at(matrix, (np.arange(side), np.minimum(inside, 2 * side - 1 - inside)), weight)
-    return matrix
-
-
-def regularised_drawer(preset: str, score: Score, size: tuple[int, int], preprocessing: Preprocessing) -> Draw:
-    """One of Yosinski's presets, from the mean picture.
-
-    What they make has a contrast of a few grey levels, and is shown with more, as the authors show theirs.
-    """
-    by = PRESETS[preset]
-    mean = mean_pixel(preprocessing)
-    centre = ops.convert_to_tensor(mean)
-    run = value_and_grad(lambda values, one_hot: (-score(values + centre, one_hot), {}))
-
-    def image(values: Tensor) -> np.ndarray:
-        found = np.asarray(ops.convert_to_numpy(values))
-        contrast = np.percentile(np.abs(found).max(axis=-1), 99.5)
-        return to_image((found * max(1.0, SHOWN / max(contrast, 1e-3)) + mean)[0])
-
-    def draw(goal: Goal, seed: int) -> Drawing:
-        one_hot = goal.one_hot
-        noise = np.random.default_rng(seed).normal(0.0, 1.0, (1, *size, 3)).astype("float32")
-
-        def evaluate(values: Tensor) -> Any:
-            return run(values, one_hot)
-
-        start, alive = first_alive([deviation * noise for deviation in DEVIATIONS], evaluate)
-        ascent = RegularisedAscent(by, (-mean, 255.0 - mean))
-        return Drawing(start, alive, evaluate, ascent, by.iterations, image)
-
-    return draw
-
-
-def first_alive(starts: Sequence[np.ndarray], evaluate: Evaluate) -> tuple[Tensor, bool]:
-    """The first of the starts at which there is a gradient, and True; the last and False, if there is none at any."""
-    for start in starts:
-        values = ops.convert_to_tensor(start)
-        if np.any(ops.convert_to_numpy(evaluate(values)[2])):
-            return values, True
-    return values, False
-
-
-def mean_pixel(preprocessing: Preprocessing) -> np.ndarray:
-    """The mean of the pictures the network was trained on, float32 `(3,)`, RGB, 0..255."""
-    mean, _ = constants(preprocessing)
-    return np.broadcast_to(mean[::-1] if preprocessing.channel_order == "BGR" else mean, (3,)).astype("float32")
-
-
 # What networks say of it ---------------------------------------------------------------------------------------
 
 
@@ -599,154 +376,3 @@ def find_judge(network: Network, name: str | None, reporter: Reporter) -> Networ
         "no second network is on this machine to judge the picture; imgnn classify with another one fetches it"
     )
     return None
-
-
-# The channels of a photo ---------------------------------------------------------------------------------------
-
-
-def draw_channels(
-    photo: str | Path,
-    output: str | Path,
-    count: int = 6,
-    layer: str | None = None,
-    network_name: str = ClassPictureOptions.network,
-    reporter: Reporter | None = None,
-    *,
-    seed: int = 0,
-) -> ChannelsResult:
-    """Show which channels of a layer fire on a photo: where, and what each is looking for, on one sheet `output`.
-
-    Channels are ranked by their mean activation over the photo, less the one over noise with the spectrum of a photo.
-    By the plain mean some come first that fire on anything: channel 219 of GoogLeNet's inception_4c/output is among
-    the first eight of two quite different photos, and gives noise two thirds of what it gives them.
-
-    Args:
-        photo: looked at with 384 pixels on its long side.
-        count: of channels, the strongest first.
-        layer: None: the first of those that the network dreams with.
-        seed: of the noise, and of the small pictures.
-
-    Raises:
-        InputError: the photo cannot be read, the layer gives no map or has fewer channels.
-        UnknownNameError: no network or layer has this name.
-        WeightsError, DownloadError: the network's weights are not to be had.
-        InterruptedRun: Ctrl-C; the sheet was saved without the small pictures that were not drawn.
-    """
-    photo, output, reporter = Path(photo), Path(output), reporter or Silent()
-    if count < 1:
-        raise InputError(f"at least 1 channel is to be shown, not {count}")
-    check_writable(output)
-    check_apart(output, [photo])
-    image = load_image(photo)
-    network = load_network(network_name, reporter=reporter)
-    layer = layer or layers_for(network, "dream", "--layers")[0]
-    size = fit_long_side(image.shape[:2], PHOTO_SIDE)
-    small = resize(image, size)
-    started = time.perf_counter()
-    activations, noise = activations_of(network, layer, small, seed)
-    if count > activations.shape[-1]:
-        raise InputError(f"{layer} of {network.name} has {activations.shape[-1]} channels; {count} were asked for")
-    channels = strongest(layer, activations, noise, count, image.shape[:2])
-    lit = [light(small, activations[..., each.channel]) for each in channels]
-    drawn: list[np.ndarray] = []
-    with one_interrupt() as hear_no_more:
-        try:
-            for drawing in channel_drawings(network, layer, channels, seed, reporter):
-                drawn.append(drawing)
-        except KeyboardInterrupt:
-            pass
-        hear_no_more()
-        rows, captions = [], []
-        for first in range(0, count, PER_ROW):
-            part = slice(first, first + PER_ROW)
-            rows += [lit[part], drawn[part]]
-            captions += [[f"{each.layer}:{each.channel}  {each.strength:.1f}" for each in channels[part]]]
-            captions += [[""] * len(drawn[part])]
-        sheet = contact_sheet(rows, captions=captions, cell=cell_of(size))
-        seconds = time.perf_counter() - started
-        facts = {
-            "command": "dream",
-            "photo": str(photo),
-            "network": network.name,
-            "seed": seed,
-            "channels": [asdict(each) for each in channels],
-            "network_source": dict(network.source),
-            "backend": backend.name(),
-            "imgnn": __version__,
-        }
-        save_or_spare(output, sheet, facts)
-    if len(drawn) < count:
-        raise InterruptedRun(f"stopped at channel {len(drawn) + 1} of {count}; the sheet was saved to {output}")
-    return ChannelsResult(output, network.name, channels, seconds)
-
-
-def activations_of(network: Network, layer: str, image: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a layer makes of a picture, `(h, w, channels)`, and the mean of each channel over noise, `(channels,)`.
-
-    The noise has the spectrum of photos and about their contrast, and the size of the picture: borders count alike.
-    """
-    model, size = cut(network, [layer], image.shape[:2]), image.shape[:2]
-    fourier, preprocessing = Fourier.of(size), preprocessing_of(network)
-
-    def look(pixels: Tensor) -> np.ndarray:
-        return np.asarray(ops.convert_to_numpy(model(to_x(pixels, preprocessing))[layer]))[0]
-
-    starts = [CONTRASTS[-1] * fourier.start(seed + each) for each in range(2)]
-    noises = [fourier.to_pixels(ops.convert_to_tensor(start)) for start in starts]
-    activations = look(ops.convert_to_tensor(image[None].astype("float32")))
-    return activations, np.mean([look(noise) for noise in noises], axis=(0, 1, 2))
-
-
-def strongest(
-    layer: str, activations: np.ndarray, noise: np.ndarray, count: int, size: tuple[int, int]
-) -> tuple[FiringChannel, ...]:
-    """The channels with the largest mean, less that of noise; the strongest first."""
-    strength = activations.mean(axis=(0, 1)) - noise
-    found = []
-    for channel in np.argsort(-strength, kind="stable")[:count]:
-        own = activations[..., channel]
-        place = np.unravel_index(own.argmax(), own.shape)
-        y, x = (int((index + 0.5) * side / cells) for index, side, cells in zip(place, size, own.shape, strict=True))
-        found.append(FiringChannel(layer, int(channel), float(strength[channel]), float(own.max()), (y, x)))
-    return tuple(found)
-
-
-def light(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
-    """The picture, dark where a channel is silent, as it is where it fires most.
-
-    Args:
-        activation: `(h, w)` of the channel, of the whole picture.
-    """
-    # A few units fire far more than all others: the strongest hundredth is shown alike.
-    share = np.maximum(activation, 0) / max(float(np.percentile(activation, 99)), 1e-6)
-    share = resize(np.minimum(share, 1).astype("float32"), image.shape[:2], "bilinear")
-    return np.rint(image * (0.12 + 0.88 * np.clip(share, 0, 1)[..., None])).astype("uint8")
-
-
-def channel_drawings(
-    network: Network, layer: str, channels: Sequence[FiringChannel], seed: int, reporter: Reporter
-) -> Iterator[np.ndarray]:
-    """A small picture of what each channel is looking for, one after the other.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C.
-    """
-    size = (CHANNEL_SIDE, CHANNEL_SIDE)
-    tensor = network.tensor(layer)
-    draw = fourier_drawer(score_of(network, tensor, size), size, CHANNEL_STEPS)
-    reporter.begin("Drawing channels", len(channels) * CHANNEL_STEPS, "steps")
-    try:
-        for index, each in enumerate(channels):
-            drawing = draw(Goal(str(LayerChoice(layer, each.channel)), tensor, each.channel), seed)
-            run = minimise(Run.start(drawing.start), drawing.evaluate, drawing.optimizer, drawing.steps, Silent())
-            if run.ended == "interrupted":
-                raise KeyboardInterrupt
-            yield drawing.image(run.best if run.ended == "diverged" else run.values)
-            reporter.advance((index + 1) * CHANNEL_STEPS)
-    finally:
-        reporter.end()
-
-
-def cell_of(size: tuple[int, int]) -> tuple[int, int]:
-    """The cell of the sheet that a photo fills: 240 pixels on its long side."""
-    return fit_long_side(size, 240)

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from imgnn.images.files import load_image, read_settings
-from imgnn.jobs import class_picture
-from imgnn.jobs.class_picture import ChannelsResult, ClassPictureResult, FiringChannel, Verdict
+from imgnn.jobs import channels, class_picture
+from imgnn.jobs.channels import ChannelsResult, FiringChannel
+from imgnn.jobs.class_picture import ClassPictureResult, Verdict
 from imgnn.runs import Onward
 
 QUICK = ("--network", "random", "--octaves", 2, "--iterations", 2)
@@ -118,7 +119,7 @@ def asked(monkeypatch, tmp_path):
         return ChannelsResult(output, "net", (FiringChannel("relu1", 7, 3.25, 4.0, (2, 5)),), 0.5)
 
     monkeypatch.setattr(class_picture, "draw_class", draw_class)
-    monkeypatch.setattr(class_picture, "draw_channels", draw_channels)
+    monkeypatch.setattr(channels, "draw_channels", draw_channels)
     monkeypatch.chdir(tmp_path)
     return calls
 

@@ -11,24 +11,15 @@ from imgnn.errors import DivergedError, InputError, InterruptedRun, UnknownNameE
 from imgnn.images.files import load_image, read_settings, save_image
 from imgnn.images.preprocess import preprocess
 from imgnn.images.preprocessing import Preprocessing
+from imgnn.jobs import channels
 from imgnn.jobs import class_picture as job
-from imgnn.jobs.class_picture import (
-    class_logits,
-    class_scores,
-    draw_channels,
-    draw_class,
-    find_goal,
-    first_alive,
-    light,
-    logits_of,
-    resampling,
-    same_class,
-    strongest,
-    verdict,
-)
+from imgnn.jobs.channels import draw_channels, light, strongest
+from imgnn.jobs.class_picture import class_logits, class_scores, draw_class, find_goal, logits_of, same_class, verdict
+from imgnn.jobs.drawing import first_alive, resampling
 from imgnn.networks.files import save_network
 from imgnn.networks.network import Network
 from imgnn.networks.predict import compute_prob
+from imgnn.optimize.fourier import Fourier
 from imgnn.options import ClassPictureOptions
 from imgnn.runs import Silent
 
@@ -272,7 +263,7 @@ def test_a_picture_that_does_not_fit_the_memory_is_told(network, out, monkeypatc
     def starts(self, seed):
         raise MemoryError
 
-    monkeypatch.setattr(job.Fourier, "start", starts)
+    monkeypatch.setattr(Fourier, "start", starts)
     with pytest.raises(InputError, match="20 x 20 pixels of colours do not fit into the memory") as caught:
         draw_class(out, quick(network, size=20))
     assert caught.value.hint == "a smaller --size"
@@ -347,8 +338,8 @@ def test_light_falls_where_the_channel_fires():
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(job, "CHANNEL_SIDE", 24)
-    monkeypatch.setattr(job, "CHANNEL_STEPS", 2)
+    monkeypatch.setattr(channels, "CHANNEL_SIDE", 24)
+    monkeypatch.setattr(channels, "CHANNEL_STEPS", 2)
 
 
 @pytest.fixture
