@@ -198,10 +198,14 @@ class Work:
         except KeyboardInterrupt:  # while a size was prepared
             if self.place is not None:
                 self.place.run.ended = "interrupted"
-        except ImgnnError as error:  # the memory gave out: the work so far is kept
-            if self.place is None:
+        except Exception as error:  # the work so far is kept
+            if backend.is_out_of_memory(error):
+                self.failure = InputError("the memory gave out", hint="a smaller --size")
+            elif isinstance(error, ImgnnError):
+                self.failure = error
+            if self.place is None or self.failure is None:
                 raise
-            self.place.run.ended, self.failure = "interrupted", error
+            self.place.run.ended = "interrupted"
         finally:
             self.reporter.end()
 

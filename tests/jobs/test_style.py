@@ -491,17 +491,24 @@ def test_where_nothing_can_be_saved_the_file_asked_for_is_named(tiny_image, pain
     assert not list((tmp_path / "spare").iterdir())
 
 
-def test_a_failure_on_the_way_keeps_the_best_picture_and_can_be_resumed(tiny_image, painting, out, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(InputError("the pixels do not fit into the memory"), "do not fit into the memory"), (MemoryError(), "gave out")],
+    ids=str,
+)
+def test_a_failure_on_the_way_keeps_the_best_picture_and_can_be_resumed(
+    tiny_image, painting, out, monkeypatch, error, told
+):
     looks, look = iter(range(100)), Canvas.evaluate
 
     def failing(self, values):
         if next(looks) == 3:
-            raise InputError("the pixels do not fit into the memory", hint="a smaller --size")
+            raise error
         return look(self, values)
 
     monkeypatch.setattr(Canvas, "evaluate", failing)
     options = changed(iterations=6, tolerance=0.0)
-    message = f"do not fit into the memory; the best picture so far was saved to {out}"
+    message = f"{told}; the best picture so far was saved to {out}"
     with pytest.raises(InputError, match=re.escape(message)):
         stylise(tiny_image, [painting], out, options)
     assert read_settings(out)["steps"] == 3
