@@ -69,7 +69,7 @@ def cut_tiles(size: tuple[int, int], reaches: tuple[Reach, Reach], side: int) ->
     Args:
         size: `(height, width)`, pixels.
         reaches: what the layers see, down and across.
-        side: of a window, pixels, at most; larger when what a value sees does not fit.
+        side: of a window, pixels, at most; smaller where as many do, larger when what a value sees does not fit.
     """
     downs, acrosses = (list(cut_axis(n, reach, side)) for n, reach in zip(size, reaches, strict=True))
     return [Tile(down, across) for down in downs for across in acrosses]
@@ -82,8 +82,14 @@ def cut_axis(length: int, reach: Reach, side: int) -> Iterator[Span]:
     # A window is as long as the axis, modulo the step: then the layers round its odd end as they round the axis's.
     windows = range(length % step, length, step)
     fitting = [window for window in windows if before + after + step <= window <= max(side, before + after + 2 * step)]
-    window = fitting[-1] if fitting else length
-    core = (window - before - after) // step * step if window < length else length
+
+    def core_of(window: int) -> int:
+        return (window - before - after) // step * step
+
+    # The smallest window with which there are no more tiles than with the largest: the less they overlap.
+    tiles = -(-length // core_of(fitting[-1])) if fitting else 1
+    window = next((each for each in fitting if -(-length // core_of(each)) == tiles), length)
+    core = core_of(window) if window < length else length
     for first in range(0, length, core):
         last = min(first + core, length)
         start = max(min(first - before, length - window), 0)
