@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import CHOSEN, parse_positive, parse_weight, was_given
+from imgnn.cli.parsing import CHOSEN, Precision, TileSize, parse_positive, parse_weight, was_given
 from imgnn.options import ClassPictureOptions, DreamOptions, option_name
 
-PICTURE, RAISED, STEPS, MACHINE = "The picture", "What is raised", "The way up", "The machine"
+PICTURE, RAISED, STEPS = "The picture", "What is raised", "The way up"
 FILM, KNOWS, WORK = "A film", "What the network knows", "The work"
 
 NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
@@ -146,19 +146,8 @@ def dream(
             **{**NUMBER, "metavar": "SIGMA"},
         ),
     ] = DreamOptions.smooth,
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
-    ] = DreamOptions.precision,
-    tile_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Look at tiles of this side. \\[default: when memory asks for it]",
-            min=128,
-            rich_help_panel=MACHINE,
-            show_default=False,
-        ),
-    ] = DreamOptions.tile_size,
+    precision: Precision = DreamOptions.precision,
+    tile_size: TileSize = DreamOptions.tile_size,
     zoom: Annotated[
         int | None,
         typer.Option(

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -53,6 +53,21 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"numbers with commas between them are expected, not {text!r}") from None
 
 
+# Options that several commands have.
+MACHINE = "The machine"
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
+]
+TileSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Look at tiles of this side. \\[default: when memory asks for it]",
+        min=128,
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
 CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
 
 

@@ -8,31 +8,38 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import CHOSEN, parse_numbers, parse_positive, parse_seconds, parse_weight, was_given
+from imgnn.cli.parsing import (
+    CHOSEN,
+    Precision,
+    TileSize,
+    parse_numbers,
+    parse_positive,
+    parse_seconds,
+    parse_weight,
+    was_given,
+)
 from imgnn.options import StyleOptions, option_name
 
 PICTURE, WEIGHTS, LAYERS = "The picture", "Weights", "The network and its layers"
-STEPS, MACHINE, WORK = "The optimisation", "The machine", "The work"
+STEPS, WORK = "The optimisation", "The work"
 
 
 def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
     """`style-weight=10,100` -> an option and its values. Anything else is a usage error."""
     name, _, values = text.partition("=")
-    name = {"param": "parameter"}.get(name, name)
-    kinds = {field.name.replace("_", "-"): field.type for field in fields(StyleOptions)}
-    simple = {key: kind for key, kind in kinds.items() if "tuple" not in str(kind)}
-    if values and name not in kinds:
+    own = {option_name(field.name)[2:]: field for field in fields(StyleOptions)}
+    if values and name not in own:
         raise typer.BadParameter(f"there is no option --{name} to vary")
-    if values and name not in simple:
+    if values and "tuple" in str(own[name].type):
         raise typer.BadParameter(f"--{name} has values with commas in them, and cannot be varied")
     if not values:
         raise typer.BadParameter(f"OPTION=VALUE,VALUE,... is expected, as style-weight=10,100,1000, not {text!r}")
-    if simple[name] is bool:
+    if own[name].type is bool:
         raise typer.BadParameter(f"--grid takes options with values, not --{name}")
-    kind = getattr(simple[name], "__name__", str(simple[name]).split(" |")[0])
+    kind = getattr(own[name].type, "__name__", str(own[name].type).split(" |")[0])
     number: Callable[[str], Any] = parse_seconds if name == "max-time" else {"int": int, "float": float}.get(kind, str)
     try:
-        return name.replace("-", "_"), tuple(number(word.strip()) for word in values.split(","))
+        return own[name].name, tuple(number(word.strip()) for word in values.split(","))
     except ValueError:
         raise typer.BadParameter(f"the values of {name} are numbers, not {values!r}") from None
 
@@ -215,19 +222,8 @@ def style(
             show_default=False,
         ),
     ] = None,
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
-    ] = StyleOptions.precision,
-    tile_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Look at tiles of this side. \\[default: when memory asks for it]",
-            min=128,
-            rich_help_panel=MACHINE,
-            show_default=False,
-        ),
-    ] = StyleOptions.tile_size,
+    precision: Precision = StyleOptions.precision,
+    tile_size: TileSize = StyleOptions.tile_size,
     preview: Annotated[
         int | None,
         typer.Option(
@@ -292,6 +288,7 @@ def style(
       imgnn style photo.jpg painting.jpg -o out.png --size 768
     """
     given = {name: value for name, value in context.params.items() if was_given(context, name)}
+    reporter = console.reporter(log, append=resume)
     if rerun is None:
         if content is None or not styles:
             raise typer.BadParameter("CONTENT and at least one STYLE are expected")
@@ -299,15 +296,14 @@ def style(
     else:
         from imgnn.jobs.style_state import read_run
 
-        content, styles, options = read_run(rerun, content, styles, console.reporter())
+        content, styles, options = read_run(rerun, content, styles, reporter)
         options = replace(options, **settings_of(given))
         output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
     output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
-    reporter = console.reporter(log, append=resume)
     axes = dict(parsed := [parse_axis(each) for each in grid or ()])
     if len(axes) < len(parsed):
         raise typer.BadParameter("each is to vary another option", param_hint="--grid")
-    if options.dream == () and "dream_weight" in {*given, *axes} and "dream" not in axes:
+    if options.dream == () and "dream_weight" in {*given, *axes}:
         raise typer.BadParameter("it wants --dream, the layers that it weighs", param_hint="--dream-weight")
     for alone, others in (("dry_run", ("grid", "resume", "verbose", "log")), ("grid", ("verbose", "log"))):
         if alone in given and (beside := next((each for each in others if each in given), None)):

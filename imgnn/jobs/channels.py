@@ -26,7 +26,7 @@ from imgnn.runs import Reporter, Silent, one_interrupt
 
 CHANNEL_SIDE, CHANNEL_STEPS = 128, 64  # of the small picture of a channel: pixels, evaluations
 PHOTO_SIDE = 384  # pixels, the long side at which a photo's channels are looked at
-PER_ROW = 6  # channels in a row of the sheet
+PER_ROW, CELL_SIDE = 6, 240  # channels in a row of the sheet; pixels, the long side of the photo there
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def draw_channels(
             rows += [lit[part], drawn[part]]
             captions += [[f"{each.layer}:{each.channel}  {each.strength:.1f}" for each in channels[part]]]
             captions += [[""] * len(drawn[part])]
-        sheet = contact_sheet(rows, captions=captions, cell=cell_of(size))
+        sheet = contact_sheet(rows, captions=captions, cell=fit_long_side(size, CELL_SIDE))
         seconds = time.perf_counter() - started
         facts = {
             "command": "dream",
@@ -198,8 +198,3 @@ def channel_drawings(
             reporter.advance((index + 1) * CHANNEL_STEPS)
     finally:
         reporter.end()
-
-
-def cell_of(size: tuple[int, int]) -> tuple[int, int]:
-    """The cell of the sheet that a photo fills: 240 pixels on its long side."""
-    return fit_long_side(size, 240)

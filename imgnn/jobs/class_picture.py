@@ -146,7 +146,7 @@ def draw_class(
         values = run.best if run.ended == "diverged" else run.values
         image = drawing.image(values)
         reached = score(ops.convert_to_tensor(image[None].astype("float32")), goal.one_hot)
-        own = None if goal.class_index is None or look is None else verdict(network, look, image, goal.class_index)
+        own = None if look is None or goal.class_index is None else verdict(network, look, image, goal.class_index)
         second = None if goal.class_index is None else second_verdict(network, judge, image, goal, reporter)
         result = ClassPictureResult(
             output,

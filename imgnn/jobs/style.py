@@ -386,7 +386,7 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
     subject = Subject(
         photo=photo,
         original=photo,
-        start=paintings[0] if options.init == "style" else start,
+        start=start,
         paintings=tuple(paintings),
         masks=tuple(load_mask(path, photo.shape[:2], like=content) for path in options.masks),
         names=(content, *styles),
@@ -423,14 +423,15 @@ def weighted(subject: Subject) -> Subject:
 
 def coloured(subject: Subject) -> Subject:
     """The subject with the colours of its pictures as `options.colours` wants them before the first step."""
-    photo, paintings, kind = subject.photo, subject.paintings, subject.options.colours
+    photo, paintings, start, kind = subject.photo, subject.paintings, subject.start, subject.options.colours
     if kind == "luminance":
         photo = colours.luminance(photo)
+        start = None if start is None else colours.luminance(start)
         paintings = tuple(colours.match_luminance(colours.luminance(each), photo) for each in paintings)
     elif kind in ("match", "histogram"):
         change = {"match": colours.match_mean_covariance, "histogram": colours.match_histogram}[kind]
         paintings = tuple(change(each, photo) for each in paintings)
-    return replace(subject, photo=photo, paintings=paintings)
+    return replace(subject, photo=photo, paintings=paintings, start=start)
 
 
 def plan(subject: Subject) -> list[Stage]:
@@ -547,16 +548,8 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     """
     if not styles:
         raise InputError("at least one style picture is expected")
-    numbers = {
-        "size": 1,
-        "iterations": 1,
-        "initial_iterations": 1,
-        "min_size": 16,
-        "history": 1,
-        "seed": 0,
-        "jitter": 0,
-    }
-    numbers |= {"tile_size": SMALLEST_TILE, "preview": 1, "save_every": 1}
+    numbers = dict.fromkeys(("size", "iterations", "initial_iterations", "history", "preview", "save_every"), 1)
+    numbers |= {"seed": 0, "jitter": 0, "min_size": 16, "tile_size": SMALLEST_TILE}
     for name, least in numbers.items():
         value = getattr(options, name)
         if value is not None and value < least:
@@ -632,11 +625,11 @@ def layers_of(
 
 def first_picture(subject: Subject, photo: np.ndarray) -> np.ndarray:
     """What the optimisation starts from: `(height, width, 3)`, the size of the photo."""
-    if subject.start is not None:
-        return cover(subject.start, photo.shape[:2])
     if subject.options.init == "content":
         return photo
-    return np.random.default_rng(subject.options.seed).normal(128.0, NOISE, photo.shape).astype("float32")
+    if subject.options.init == "random":
+        return np.random.default_rng(subject.options.seed).normal(128.0, NOISE, photo.shape).astype("float32")
+    return cover(subject.paintings[0] if subject.start is None else subject.start, photo.shape[:2])
 
 
 def cover(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

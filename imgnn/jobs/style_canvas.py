@@ -1,7 +1,7 @@
 """Style transfer at one size: what the picture should become, and how far it is from that."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Subject:
         photo, paintings: uint8 `(height, width, 3)`, RGB, as large as their files.
         masks: float32 `(height, width)` of the photo, 0..1, one for each painting; none: everywhere.
         original: the photo before its colours were changed.
-        start: what is begun with, if a picture: the file of `options.init`, or the painting.
+        start: the picture of a file that is begun with, if `options.init` names one.
         names: the files, for messages: the photo's first.
         shares: how much of each painting; they add up to 1.
         network: sees them.
@@ -54,7 +54,7 @@ class Subject:
     content: Mapping[str, float]
     style: Mapping[str, float]
     precision: Any
-    options: StyleOptions = field(default_factory=StyleOptions)
+    options: StyleOptions
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -148,8 +148,7 @@ class Canvas:
     def build(self) -> Picture:
         """What evaluates the picture, with the targets of photo and paintings."""
         options, subject = self.options, self.subject
-        tv = options.tv_weight * tv_loss()
-        objective = Objective() if options.jitter and options.tv_weight else tv
+        objective = Objective() if options.jitter else options.tv_weight * tv_loss()
         scene: dict[str, Any] = {}
         if options.content_weight:
             targets = self.features(to_pixels(self.photo), tuple(subject.content))

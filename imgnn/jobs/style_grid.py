@@ -1,7 +1,6 @@
 """A sheet of pictures over the values of one option or two: which weight, which network, seen at a glance."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,32 +46,30 @@ def draw_grid(
     if len(axes) > 2:
         raise InputError(f"a sheet has rows and columns, for two options at most; {len(axes)} were given")
     check_writable(output)
-    check_apart(output, [Path(each) for each in (content, *styles, *options.files)])
-    names, values = list(axes), list(axes.values())
-    for combination in itertools.product(*values):  # all of them, before the first is painted
-        check(replace(options, **dict(zip(names, combination, strict=True))), [Path(each) for each in styles])
-    rows, failures = [], []
-    for row in values[0] if len(axes) == 2 else (None,):
-        cells = []
-        for column in values[-1]:
-            own = dict(zip(names, (row, column) if len(axes) == 2 else (column,), strict=True))
-            words = [f"{option_name(name)[2:]}={Path(short(value)).name}" for name, value in own.items()]
-            path = output.with_name(f"{output.stem}_{'_'.join(words)}{output.suffix}")
-            chosen = replace(options, **own)
-            if not (resume and is_done(path, Path(content), [Path(each) for each in styles], chosen)):
-                reporter.note(", ".join(words))
-                half = State(path, Path(content), [Path(each) for each in styles], chosen).path
-                try:
-                    stylise(content, styles, path, chosen, reporter, resume=resume and is_file(half))
-                except InterruptedRun:
-                    raise
-                except ImgnnError as error:  # the others may do better
-                    reporter.note(f"{', '.join(words)}: {error}")
-                    failures.append(error)
-            cells.append(load_image(path) if is_file(path) else BLANK)
-        rows.append(cells)
-    if len(failures) == math.prod(map(len, values)):
+    photo, paintings = Path(content), [Path(each) for each in styles]
+    check_apart(output, [photo, *paintings, *options.files])
+    combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    for own in combinations:  # all of them, before the first is painted
+        check(replace(options, **own), paintings)
+    cells, failures = [], []
+    for own in combinations:
+        words = [f"{option_name(name)[2:]}={Path(short(value)).name}" for name, value in own.items()]
+        path = output.with_name(f"{output.stem}_{'_'.join(words)}{output.suffix}")
+        state = State(path, photo, paintings, replace(options, **own))
+        if not (resume and is_done(state)):
+            reporter.note(", ".join(words))
+            try:
+                stylise(photo, paintings, path, state.options, reporter, resume=resume and is_file(state.path))
+            except InterruptedRun:
+                raise
+            except ImgnnError as error:  # the others may do better
+                reporter.note(f"{', '.join(words)}: {error}")
+                failures.append(error)
+        cells.append(load_image(path) if is_file(path) else BLANK)
+    if len(failures) == len(combinations):
         raise failures[-1]
+    columns = len(list(axes.values())[-1])
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     labels = [[f"{option_name(name)[2:]} {short(value)}" for value in axis] for name, axis in axes.items()]
     save_or_spare(
         output,
@@ -82,14 +79,13 @@ def draw_grid(
     return output
 
 
-def is_done(path: Path, content: Path, styles: Sequence[Path], options: StyleOptions) -> bool:
-    """Whether a picture lies there that was made of these files with these options, to its end."""
-    if not is_file(path):
+def is_done(state: State) -> bool:
+    """Whether the picture lies there, made of these files with these options, to its end."""
+    if not is_file(state.output):
         return False
-    settings = read_settings(path)
-    wanted = State(path, content, styles, options).settings()
+    settings = read_settings(state.output)
     return settings.get("ended") in ("done", "plateau", "time") and all(
-        settings.get(name) == value for name, value in wanted.items()
+        settings.get(name) == value for name, value in state.settings().items()
     )
 
 

@@ -139,11 +139,8 @@ def work(subject: Subject, side: int) -> float:
     size, tile = subject.size(side), first_tile(subject, side)
     if tile is None:
         return float(math.prod(size))
-    return (
-        4
-        / 3
-        * sum(math.prod(each.size) for each in cut_tiles(size, reach(subject.network, subject.layers, size), tile))
-    )
+    tiles = cut_tiles(size, reach(subject.network, subject.layers, size), tile)
+    return 4 / 3 * sum(math.prod(each.size) for each in tiles)
 
 
 def peak_memory() -> int:

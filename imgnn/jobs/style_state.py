@@ -1,6 +1,5 @@
 """What a stopped style run had come to, in a file beside its output, so that it can go on."""
 
-import hashlib
 import json
 import re
 import zipfile
@@ -13,6 +12,7 @@ import numpy as np
 
 from imgnn.errors import InputError
 from imgnn.images.files import read_settings
+from imgnn.networks import weights
 from imgnn.options import NETWORK_FILES, STARTS, LayerChoice, StyleOptions, option_name
 from imgnn.runs import Reporter, is_file, write_aside
 
@@ -40,7 +40,7 @@ class State:
         self.facts: dict[str, Any] = {
             "content": str(content.absolute()),
             "styles": [str(path.absolute()) for path in styles],
-            "sha256": [digest(path) for path in (content, *styles, *options.files)],
+            "sha256": [hash_of(path) for path in (content, *styles, *options.files)],
         }
         self.index = self.done = 0
         self.seconds = 0.0
@@ -140,10 +140,10 @@ def shown(value: Any) -> str:
     return ",".join(str(LayerChoice(**each)) if isinstance(each, dict) else str(each) for each in value)
 
 
-def digest(path: Path) -> str:
+def hash_of(path: Path) -> str:
     """The SHA-256 of a file, hexadecimal; nothing of one that cannot be read, which is told where it is decoded."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return weights.digest(path)
     except OSError:
         return ""
 
@@ -169,7 +169,7 @@ def read_run(
     options = StyleOptions(**own)
     if content is None:
         for path, hash in zip((*paths, *options.files), settings.get("sha256", ()), strict=False):
-            if hash != digest(path):
+            if hash != hash_of(path):
                 reporter.note(f"{path} is not the file that it was when {picture} was made")
     return content or paths[0], list(styles or paths[1:]), options
 

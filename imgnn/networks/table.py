@@ -354,7 +354,7 @@ def _window(layer: Any, before: Value, source: Any) -> Window | None:
     """The window of `layer` over its input; `source` is the layer that gives it."""
     spread = isinstance(layer, keras.layers.Conv2DTranspose)
     if type(layer).__name__ == "LRN":
-        return Window((layer.size, layer.size), pad=(layer.size // 2,) * 2) if layer.within else None
+        return Window((layer.size, layer.size), pad=_pair((layer.size - 1) // 2)) if layer.within else None
     if len(before.shape) == 4 and (hasattr(layer, "kernel_size") or hasattr(layer, "pool_size")):
         kernel = _pair(layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size)
         dilation = _pair(getattr(layer, "dilation_rate", 1))

@@ -156,6 +156,14 @@ def test_a_picture_of_ones_own_is_what_it_begins_with(tiny_image, painting, tmp_
         stylise(tiny_image, [painting], tmp_path / "start.png", changed(init=str(tmp_path / "start.png")))
 
 
+def test_what_it_begins_with_has_the_colours_that_are_painted_with(tiny_image, painting):
+    subject, _, start = begin(tiny_image, painting, init="style", colours="luminance")
+    np.testing.assert_allclose(start, cover(subject.paintings[0], (32, 48)))
+    assert np.ptp(start, axis=-1).max() < 1, "grey"
+    _, _, own = begin(tiny_image, painting, init=str(painting), colours="luminance")
+    assert np.ptp(own, axis=-1).max() < 1, "grey"
+
+
 def test_vggs_layers_weigh_what_they_weigh_in_neural_style(tiny_image, painting, monkeypatch):
     calibrated, _, _ = begin(tiny_image, painting)
     monkeypatch.setattr(job, "load_network", lambda name, reporter: replace(load_network(name), name="vgg19"))
