@@ -2,6 +2,7 @@
 
     ImgnnError            exit 1, one line on stderr, no traceback (--debug shows it)
     +- InputError         a file or option is not what it should be
+    |  +- PictureError    no picture, or one that is damaged or too large
     +- UnknownNameError   no such network, layer, synset; the near ones are offered
     +- WeightsError       missing, damaged (hash), or shaped for another network
     +- ConversionError    a layer or blob of a .caffemodel that has no place here
@@ -34,6 +35,18 @@ class ImgnnError(Exception):
 
 class InputError(ImgnnError):
     """A file or an option is not what it should be."""
+
+
+class PictureError(InputError):
+    """A file that is no picture, or a damaged one.
+
+    Args:
+        kind: "not_image", "truncated" (its end is missing), "damaged" or "too_large" (in pixels).
+    """
+
+    def __init__(self, message: str, *, kind: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class UnknownNameError(ImgnnError):

@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from imgnn.errors import ImgnnError, InputError
+from imgnn.errors import ImgnnError, InputError, PictureError
 from imgnn.runs import check_folder, is_file, is_folder, write_aside
 
 # The sensors of telephones have up to 200 megapixels; decoded, that is 600 MB. A file of a few
@@ -90,25 +90,42 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         uint8 `(height, width, 3)`, sRGB, contiguous.
 
     Raises:
-        InputError: there is no such file, it may not be read, it is no picture, damaged or too large.
+        InputError: there is no such file, or it may not be read.
+        PictureError: it is no picture, damaged or too large.
     """
-    path = Path(path)
-    with open_file(path) as file, quiet_pillow:
+    with open_file(Path(path)) as file:
+        return read_image(file, path, max_pixels=max_pixels)
+
+
+def read_image(file: BinaryIO, name: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """`load_image` from an open file, or bytes in a BytesIO; errors call it `name`."""
+    with decoding(file, name, max_pixels=max_pixels) as picture:
+        return np.array(srgb(upright(picture)))
+
+
+@contextlib.contextmanager
+def decoding(file: BinaryIO, name: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Pillow's picture of a file, its first frame decoded to the last pixel, as the file has it.
+
+    Whatever fails in the block counts as a fault of the picture.
+
+    Raises:
+        PictureError: it is no picture, damaged or too large.
+    """
+    with quiet_pillow:
         try:
             picture = Image.open(file, formats=formats())
-        except Exception as error:  # a damaged header raises whatever it happens to meet
-            raise refusal(path, error) from error
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise InputError(
-                f"{path} is {width} pixels wide and {height} high; pictures of at most "
-                f"{max_pixels / 1e6:g} megapixels are read"
-            )
-        try:
+            width, height = picture.size
+            if width * height > max_pixels:
+                raise PictureError(
+                    f"{name} is {width} pixels wide and {height} high; pictures of at most "
+                    f"{max_pixels / 1e6:g} megapixels are read",
+                    kind="too_large",
+                )
             picture.load()
-            return np.array(srgb(upright(picture)))
-        except Exception as error:  # as above: OSError, SyntaxError, ValueError, struct.error, zlib.error, ...
-            raise refusal(path, error) from error
+            yield picture
+        except Exception as error:  # damage raises whatever it happens to meet: SyntaxError, struct.error, ...
+            raise refusal(file, name, error) from error
 
 
 def save_image(
@@ -246,7 +263,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         except (json.JSONDecodeError, UnicodeDecodeError):
             return {}  # somebody else's comment
         except Exception as error:
-            raise refusal(path, error) from error
+            raise refusal(file, path, error) from error
     return found if isinstance(found, dict) else {}
 
 
@@ -421,44 +438,45 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
         yield file
 
 
-def refusal(path: Path, error: Exception) -> ImgnnError:
+def refusal(file: BinaryIO, name: str | Path, error: Exception) -> ImgnnError:
     """What to say of a file that Pillow could not read: what it is, and what is wrong with it."""
     if isinstance(error, ImgnnError):
         return error
     if isinstance(error, Image.DecompressionBombError):
-        return InputError(f"{path} is too large: {error}")
+        return PictureError(f"{name} is too large: {error}", kind="too_large")
     if isinstance(error, MemoryError):
-        return InputError(f"{path} does not fit into the memory of this machine")
+        return PictureError(f"{name} does not fit into the memory of this machine", kind="too_large")
     try:
-        with path.open("rb") as file:
-            found = describe(file.read(4096))
+        file.seek(0)
+        found = describe(file.read(4096))
     except OSError as unread:
-        return InputError(f"cannot read {path}: {unread.strerror or unread}")
+        return InputError(f"cannot read {name}: {unread.strerror or unread}")
     if not found.endswith(" picture"):
-        return InputError(f"{path} is not a picture: it is {found}")
-    if isinstance(error, UnidentifiedImageError) and found == "a TIFF picture" and (kind := tiff_kind(path)):
-        return InputError(
-            f"{path} is a TIFF of a kind that is not read here: {kind}",
+        return PictureError(f"{name} is not a picture: it is {found}", kind="not_image")
+    if isinstance(error, UnidentifiedImageError) and found == "a TIFF picture" and (kind := tiff_kind(file)):
+        return PictureError(
+            f"{name} is a TIFF of a kind that is not read here: {kind}",
             hint="save it as grey or RGB of 8 or 16 bits, or as a PNG",
+            kind="not_image",
         )
     # Pillow's words for a file that it does not know at all show the file object, and help nobody.
     reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
     if re.search(r"truncated|unexpected end|not enough|EOF", f"{type(error).__name__}{reason}", re.IGNORECASE):
-        return InputError(f"{path} is {found} that ends too early{reason}")
-    return InputError(f"{path} is damaged: it begins as {found}{reason}")
+        return PictureError(f"{name} is {found} that ends too early{reason}", kind="truncated")
+    return PictureError(f"{name} is damaged: it begins as {found}{reason}", kind="damaged")
 
 
-def tiff_kind(path: Path) -> str | None:
+def tiff_kind(file: BinaryIO) -> str | None:
     """What the pixels of a TIFF are: "32-bit floats in 3 channels"; None if its tags are damaged.
 
     Source: TIFF 6.0, sections 8 (baseline tags) and 19 (SampleFormat).
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(16)
-            tags = TiffImagePlugin.ImageFileDirectory_v2(start if b"+" in start[2:4] else start[:8])  # +: BigTIFF
-            file.seek(tags.next)
-            tags.load(file)
+        file.seek(0)
+        start = file.read(16)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(start if b"+" in start[2:4] else start[:8])  # +: BigTIFF
+        file.seek(tags.next)
+        tags.load(file)
         width, height, (bits,), compression = tags[256], tags[257], set(tags[258]), tags[259]
         channels, (form,) = tags.get(277, 1), set(tags.get(339, (1,)))
     except Exception:  # as in load_image

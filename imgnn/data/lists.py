@@ -1,0 +1,288 @@
+"""List files: a line `path label` for each picture. What Caffe's tools and mlimages read and write.
+
+Beside the list `flowers_train.txt` there may be
+
+    flowers_class_def.txt   the class words, a line `label name` each
+    flowers.json            the record: where the pictures are, and hashes by which a stale list is told
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imgnn.errors import InputError
+from imgnn.images.files import is_image
+from imgnn.runs import is_file, is_folder, write_aside
+
+FORMAT, VERSION = "imgnn list", 1
+LARGEST = 2**31 - 1  # Caffe keeps a label as a C int
+WORDS_SUFFIX = "_class_def.txt"  # mlimages' name for the class words
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of a list.
+
+    Attributes:
+        path: from the list's root, with "/" between its parts; it may hold spaces.
+        label: its class, 0 or more.
+    """
+
+    path: str
+    label: int
+
+
+@dataclass(frozen=True)
+class ListFile:
+    """A list that was read.
+
+    Attributes:
+        path: the list file.
+        root: the folder that the entries' paths start from.
+        entries: in the file's order.
+        words: label -> name of the class; empty if no file tells.
+        record: what `imgnn label` wrote of the list; None if somebody else made it.
+    """
+
+    path: Path
+    root: Path
+    entries: tuple[Entry, ...]
+    words: Mapping[int, str] = field(default_factory=dict)
+    record: Mapping[str, Any] | None = None
+
+    def file(self, entry: Entry) -> Path:
+        """Where the picture of an entry is."""
+        return self.root / entry.path
+
+    def name(self, label: int) -> str:
+        """The class's name; without words, its number."""
+        return self.words.get(label, str(label))
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Every label that occurs, in order."""
+        return tuple(sorted({entry.label for entry in self.entries}))
+
+
+def read_list(path: str | Path, root: str | Path | None = None) -> ListFile:
+    """Read a list file with what lies beside it.
+
+    A line is cut at its last space or tab, after white space at its end was dropped; the path before it may hold
+    spaces, and `\\` in it is read as `/`. Empty lines are passed over.
+
+    Args:
+        root: the folder that the paths start from. None: the one that the record names, else the list's own.
+
+    Raises:
+        InputError: there is no such file, it is no text, it is empty, or a line is not `path label` with a label of
+            0 or more; the line is named.
+    """
+    path = Path(path)
+    entries: list[Entry] = []
+    for number, line in lines_of(path):
+        name, label = cut(line)
+        # Nothing else than digits: int() would also take "1_0", "+1" and "٣".
+        if not name or not (label.isascii() and label.isdecimal() and int(label) <= LARGEST):
+            found = f"the label {label!r}" if name else f"{line.strip()!r}"
+            raise InputError(
+                f"{path}, line {number}: a line is `path label`, the label a whole number from 0 on; found {found}"
+            )
+        entries.append(Entry(name.replace("\\", "/"), int(label)))
+    if not entries:
+        raise InputError(f"{path} is empty; a list has a line `path label` for each picture")
+    record = read_record(path)
+    if root is None and record is not None:
+        root = path.parent / record["root"]
+    words_file = family_file(path, WORDS_SUFFIX)
+    return ListFile(
+        path=path,
+        root=Path(root) if root is not None else path.parent,
+        entries=tuple(entries),
+        words=read_words(words_file) if words_file else {},
+        record=record,
+    )
+
+
+def cut(line: str) -> tuple[str, str]:
+    """`path label` -> its two parts; the label is empty if there is but one."""
+    name, _, label = line.rstrip().replace("\t", " ").rpartition(" ")
+    return name.strip(), label
+
+
+def write_list(path: Path, entries: Iterable[Entry]) -> None:
+    """Write a list; the file appears whole or not at all."""
+    with write_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{entry.path} {entry.label}\n" for entry in entries)
+
+
+def read_words(path: Path) -> dict[int, str]:
+    """Class words: a line `label name` each, as mlimages writes them; or the names alone, the first being class 0.
+
+    Raises:
+        InputError: the file cannot be read, or names a label twice.
+    """
+    words: dict[int, str] = {}
+    lines = [line.strip() for _, line in lines_of(path)]
+    numbered = all(line.split(None, 1)[0].isdecimal() and len(line.split(None, 1)) == 2 for line in lines)
+    for index, line in enumerate(lines):
+        label, name = (int(line.split(None, 1)[0]), line.split(None, 1)[1]) if numbered else (index, line)
+        if label in words:
+            raise InputError(f"{path} names class {label} twice: {words[label]!r} and {name!r}")
+        words[label] = name
+    return words
+
+
+def write_words(path: Path, words: Mapping[int, str]) -> None:
+    """Write the class words."""
+    with write_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{label} {name}\n" for label, name in sorted(words.items()))
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text that are not empty, with their numbers from 1 on.
+
+    Raises:
+        InputError: there is no such file, it may not be read, or is no UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="strict") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+# The record
+
+
+def family(path: Path) -> Iterator[str]:
+    """The names that files beside a list may begin with: of `a_b_train.txt` a_b_train, a_b and a."""
+    stem = path.stem
+    while stem:
+        yield stem
+        stem = stem.rpartition("_")[0]
+
+
+def family_file(path: Path, suffix: str) -> Path | None:
+    """The file beside a list whose name ends so: `flowers_class_def.txt` of `flowers_train.txt`."""
+    found = (path.with_name(stem + suffix) for stem in family(path))
+    return next((each for each in found if is_file(each)), None)
+
+
+def write_record(path: Path, lists: Sequence[Path], root: Path, facts: Mapping[str, Any]) -> None:
+    """Write the record of lists that were written: their hashes, and what is known of the pictures.
+
+    Args:
+        path: `flowers.json`; the lists lie beside it, and are called `flowers.txt` or `flowers_....txt`.
+        root: the folder of the pictures.
+        facts: whatever else is worth keeping.
+    """
+    count, tree = tree_digest(root)
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "root": os.path.relpath(root, path.parent).replace(os.sep, "/"),
+        "lists": {each.name: file_digest(each) for each in lists},
+        "pictures": count,
+        "tree": tree,
+        **facts,
+    }
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record that names a list file; None if there is none.
+
+    Raises:
+        InputError: it was written by a later version of imgnn.
+    """
+    for stem in family(path):
+        try:
+            found = json.loads(path.with_name(f"{stem}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and found.get("format") == FORMAT and path.name in found.get("lists", ()):
+            if found["version"] > VERSION:
+                raise InputError(f"{path.with_name(stem)}.json was written by a later imgnn; this one reads {VERSION}")
+            return found
+    return None
+
+
+def staleness(listed: ListFile) -> str | None:
+    """Why a list does not fit its pictures any more, in words; None if it does, or has no record.
+
+    Cheap: names and sizes of the files in the folder are looked at, not what is in them.
+    """
+    record = listed.record
+    if record is None:
+        return None
+    if record["lists"][listed.path.name] != file_digest(listed.path):
+        return f"{listed.path} was changed since imgnn label wrote it"
+    if not is_folder(listed.root):
+        return f"the pictures of {listed.path} are not at {listed.root} any more"
+    count, tree = tree_digest(listed.root)
+    if tree != record["tree"]:
+        then, now = record["pictures"], count
+        change = f"{then:,} pictures then, {now:,} now" if then != now else f"some of {now:,} have another name or size"
+        return f"{listed.root} was changed since {listed.path} was made of it: {change}"
+    return None
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Every picture file in a folder and the folders within it, sorted by path; hidden ones are passed over.
+
+    A file counts that is named or begins like a picture. Links to folders are followed once.
+
+    Raises:
+        InputError: the folder, or one within it, may not be read.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    for inside, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        real = os.path.realpath(inside)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        found += [path for path in (Path(inside, name) for name in files if not name.startswith(".")) if is_image(path)]
+    return sorted(found)
+
+
+def tree_digest(folder: Path) -> tuple[int, str]:
+    """How many pictures a folder holds, and a hash of their paths and sizes."""
+    result = hashlib.sha256()
+    pictures = find_pictures(folder)
+    for path in pictures:
+        result.update(
+            f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\n".encode("utf-8", "surrogateescape")
+        )
+    return len(pictures), result.hexdigest()
+
+
+def contents_digest(hashes: Iterable[tuple[str, str]]) -> str:
+    """One hash for many pictures, given as (path, SHA-256 of the file), whatever their order."""
+    result = hashlib.sha256()
+    for path, sha256 in sorted(hashes):
+        result.update(f"{path}\0{sha256}\n".encode("utf-8", "surrogateescape"))
+    return result.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
