@@ -180,3 +180,69 @@ class ConvertOptions:
     rgb: bool = False  # trained on RGB; Caffe's own networks take BGR
     words: Path | None = None  # a file with a line for each class, "n02123045 tabby, tabby cat" or plain "tabby"
     verify: Path | None = None  # the picture with which every blob is compared with a second opinion
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """What `imgnn label` may be told."""
+
+    # The labels
+    root: Path | None = None  # the folder that paths in the list start from; None: the one that is labelled
+    label: int | None = None  # of every picture, 0 or more; None: each folder is a class
+    add: bool = False  # to the list that is there, whose entries stay as they are
+
+    # The split
+    split: tuple[float, ...] = ()  # shares of train, val and perhaps test, their sum 1; none: one list
+    seed: int = 0  # of the split, and of the pictures on a contact sheet
+
+    # The checks
+    check: bool = True  # decode every picture; without it only names are looked at
+    keep: tuple[str, ...] = ()  # findings for which no picture is left out: data/checks.py, KEEPABLE
+    min_side: int = 32  # pixels; a picture whose shorter side has less is tiny
+
+    # The machine
+    workers: int | None = None  # threads; None: one for each core
+    dask: str | None = None  # the address of a Dask scheduler, whose workers do it instead
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """What `imgnn fetch` may be told."""
+
+    # The list
+    url_column: str | None = None  # of a table: a name, or a number from 1 on; None: found by its usual names
+    label_column: str | None = None  # the same for the class
+    label: str | None = None  # the class of every picture; None: what the list says
+    words: Path | None = None  # names of classes: `n02123045 tabby, tabby cat`, `3 Romantic`, or names alone
+    wnid: str | None = None  # only this synset of ImageNet's lists
+    is_a: Path | None = None  # wordnet.is_a.txt: and everything that is a kind of it
+    limit: int | None = None  # pictures of each class that are kept; None: all
+    shard: tuple[int, int] = (1, 1)  # part i of n of the addresses
+
+    # Manners
+    concurrency: int = 64  # requests at once
+    per_host: int = 6  # of them, to one host; as many as browsers allow themselves
+    retries: int = 2  # further tries of what may pass: timeouts, 429, 5xx
+    timeout: float = 10.0  # seconds to connect, and without a byte
+    deadline: float = 60.0  # seconds for one try, all in all
+    longest_wait: float = 60.0  # seconds; a host that asks to wait longer is left alone
+    max_time: float | None = None  # seconds, after which no new address is asked
+    robots: bool = True  # honour robots.txt and X-Robots-Tag
+    allow_private: bool = False  # ask addresses of private networks too
+    contact: str = ""  # a mail or web address, for the servers' logs
+
+    # What is kept
+    max_bytes: int = 50_000_000  # of an answer
+    max_pixels: int = 100_000_000  # of a decoded picture
+    min_side: int = 1  # pixels, of the shorter side
+    max_aspect: float = 0.0  # long side by short side; 0: any
+    placeholder_after: int = 5  # the same bytes from so many addresses stand for a picture that is gone; 0: never
+    placeholders: tuple[Path, ...] = ()  # further pictures of this kind
+    allow_renames: bool = False  # a redirect from photo.jpg to another name may bring the photo
+    resize: int | None = None  # pixels; None: the bytes as they came
+    resize_mode: Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"] = "border"
+    only_if_bigger: bool = False  # smaller pictures are not enlarged
+    format: Literal["jpg", "png", "webp"] | None = None  # None: as it came; resized, jpg
+    quality: int = 95  # 1..100, of JPEG and WebP
+
+    min_success: float = 0.0  # share of the addresses that were asked; less is a failure

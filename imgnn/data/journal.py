@@ -1,0 +1,499 @@
+"""The journal of a fetch: one SQLite file that knows of every address what became of it.
+
+Beside it, in the folder of the pictures,
+
+    fetch.sqlite      the journal
+    .fetch-parts/     pictures on their way: written here first, moved when the journal knows of them
+
+A process may be killed at any moment. What the journal says holds: `open` moves the parts that it knows of to their
+place, and drops the others, whose addresses are simply asked again.
+"""
+
+import contextlib
+import hashlib
+import re
+import shutil
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from imgnn.data.outcomes import OK
+from imgnn.errors import InputError
+from imgnn.runs import is_file, is_folder
+
+VERSION = 1
+NAME = "fetch.sqlite"
+PARTS = ".fetch-parts"
+HASH = 12  # hex digits of the address's hash in a file's name: 48 bits
+
+SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL);
+CREATE TABLE classes (label TEXT PRIMARY KEY, folder TEXT NOT NULL UNIQUE COLLATE NOCASE) WITHOUT ROWID;
+CREATE TABLE urls (
+  id INTEGER PRIMARY KEY,        -- the order of the lists
+  url TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,           -- '' without a class
+  split TEXT,                    -- as the list has it
+  source INTEGER NOT NULL, line INTEGER NOT NULL,
+  outcome TEXT,                  -- NULL: not asked yet
+  detail TEXT, status INTEGER, final_url TEXT,
+  file TEXT,                     -- from the folder of the journal
+  sha256 TEXT,                   -- of the bytes that came
+  bytes INTEGER, height INTEGER, width INTEGER, format TEXT,
+  tries INTEGER NOT NULL DEFAULT 0, seconds REAL, finished REAL
+);
+CREATE INDEX urls_by_outcome ON urls (outcome, label, id);
+CREATE INDEX urls_by_sha256 ON urls (sha256) WHERE sha256 IS NOT NULL;
+CREATE TABLE repeats (url INTEGER NOT NULL, source INTEGER NOT NULL, line INTEGER NOT NULL, label TEXT NOT NULL,
+  PRIMARY KEY (source, line, url)) WITHOUT ROWID;
+CREATE TABLE boke (url INTEGER NOT NULL, number TEXT NOT NULL, text TEXT NOT NULL, star INTEGER, page TEXT NOT NULL,
+  category TEXT, credit TEXT, PRIMARY KEY (url, number, text)) WITHOUT ROWID;
+CREATE TABLE removals (file TEXT PRIMARY KEY) WITHOUT ROWID;  -- to be deleted, and not yet
+"""
+
+COLUMNS = (
+    "url", "label", "split", "outcome", "detail", "status", "final_url", "file", "sha256", "bytes", "height", "width",
+    "format", "tries", "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Boke:
+    """A funny line that somebody wrote under a picture.
+
+    Attributes:
+        number: the site's own, "" if it tells none.
+        star: how many stars it got; None if the page does not tell.
+    """
+
+    text: str
+    number: str = ""
+    star: int | None = None
+    category: str | None = None
+    credit: str | None = None  # who took the picture
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a source.
+
+    Attributes:
+        url: the address; `file:` only from a source that brings its pictures along.
+        line: where it stands, from 1 on.
+        label: the class, "" without one.
+        refusal: why it cannot be asked (it is no address).
+        boke: the line under the picture, if the source is one of boke.
+    """
+
+    url: str
+    line: int
+    label: str = ""
+    split: str | None = None
+    refusal: str | None = None
+    boke: Boke | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An address that is to be asked."""
+
+    id: int
+    url: str
+    label: str
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an address.
+
+    Attributes:
+        outcome: a name of `OUTCOMES`.
+        part: the file among the parts, if there is a picture: `part_name` of its name to be.
+        suffix: of the file to be.
+        seconds: how long the last try took.
+    """
+
+    id: int
+    outcome: str
+    detail: str = ""
+    status: int | None = None
+    final_url: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    height: int | None = None
+    width: int | None = None
+    format: str | None = None
+    part: str | None = None
+    suffix: str = ""
+    tries: int = 1
+    seconds: float = 0.0
+    finished: float = 0.0  # seconds since 1970
+
+
+class Journal:
+    """A journal that is open.
+
+    Args:
+        path: the SQLite file.
+        read_only: it must exist, and nothing is mended.
+
+    Raises:
+        InputError: it is no journal, of a later version, or may not be read.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path, self.folder, self.read_only = path, path.parent, read_only
+        self.parts = self.folder / (PARTS + path.stem.removeprefix("fetch"))
+        try:
+            name = f"file:{_quoted(path)}{'?mode=ro' if read_only else ''}"
+            self.db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
+            self.db.row_factory = sqlite3.Row
+            self.prepare(read_only)
+        except sqlite3.Error as error:
+            raise InputError(f"{path} is no journal of imgnn fetch, or is damaged: {error}") from error
+
+    def prepare(self, read_only: bool) -> None:
+        if not read_only:
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut at most the last second
+        tables = {row[0] for row in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables and not read_only:
+            with self.transaction():
+                for statement in SCHEMA.split(";\n"):
+                    self.db.execute(statement)
+                self.db.execute("INSERT INTO facts VALUES ('version', ?)", (VERSION,))
+        elif "urls" not in tables or "facts" not in tables:
+            raise sqlite3.DatabaseError("it has other tables")
+        if (version := self.fact("version")) != VERSION:
+            raise InputError(f"{self.path} is a journal of version {version}; this imgnn knows {VERSION}")
+        if not read_only:
+            self.parts.mkdir(exist_ok=True)
+            self.mend()
+
+    def mend(self) -> None:
+        """Finish what a killed process had begun: see the module."""
+        for part in self.parts.iterdir():
+            id = re.match(r"[0-9]+", part.name)
+            row = (
+                id
+                and self.db.execute("SELECT file FROM urls WHERE id = ? AND outcome = ?", (int(id[0]), OK)).fetchone()
+            )
+            if row and not (self.folder / row["file"]).exists() and part.name == part_name(int(id[0]), row["file"]):  # type: ignore[index]
+                self.move(part, row["file"])
+            else:
+                part.unlink()
+        self.remove_files()
+
+    def close(self) -> None:
+        if self.parts.is_dir() and not self.read_only:
+            shutil.rmtree(self.parts, ignore_errors=True)  # what the journal knows of was moved
+        self.db.close()
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block is written, or nothing.
+
+        Raises:
+            InputError: the disk is full, or another process holds the journal.
+        """
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise InputError(f"cannot write {self.path}: {error}") from error
+
+    def fact(self, name: str) -> Any:
+        """A fact about the journal itself; None if it is not known."""
+        row = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set_fact(self, name: str, value: Any) -> None:
+        self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    # Listing
+
+    def knows_source(self, digest: str) -> bool:
+        """Whether every line of a source with these contents is in the journal."""
+        return self.db.execute("SELECT 1 FROM sources WHERE digest = ?", (digest,)).fetchone() is not None
+
+    def add_source(self, name: str, digest: str, lines: Iterable[Listed], shard: tuple[int, int] = (1, 1)) -> int:
+        """Take a source in, all of it or nothing.
+
+        An address that is in the journal already is noted as a repeat: it is asked once, and belongs to the class that
+        named it first.
+
+        Args:
+            shard: `(i, n)`: only the addresses are taken of which it is the turn of part i of n, and every part gives
+                an address the same place in the order.
+
+        Returns:
+            How many lines there were.
+        """
+        count = 0
+        with self.transaction():
+            source = self.db.execute(
+                "INSERT INTO sources (name, digest, rows) VALUES (?, ?, 0)", (name, digest)
+            ).lastrowid
+            first = self.fact("next") or 1
+            for listed in lines:
+                count += 1
+                if shard != (1, 1) and not is_turn_of(shard, listed.url):
+                    continue
+                self.add(first + count - 1, listed, source or 0)
+            self.db.execute("UPDATE sources SET rows = ? WHERE id = ?", (count, source))
+            self.set_fact("next", first + count)
+        return count
+
+    def add(self, id: int, listed: Listed, source: int) -> None:
+        row = (id, listed.url, listed.label, listed.split, source, listed.line)
+        outcome = "bad_url" if listed.refusal else None
+        made = self.db.execute(
+            "INSERT INTO urls (id, url, label, split, source, line, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (url) DO NOTHING",
+            (*row, outcome, listed.refusal),
+        ).rowcount
+        if not made:
+            (id,) = self.db.execute("SELECT id FROM urls WHERE url = ?", (listed.url,)).fetchone()
+            if listed.boke is None:  # many lines under one picture are the rule
+                self.db.execute("INSERT INTO repeats VALUES (?, ?, ?, ?)", (id, source, listed.line, listed.label))
+        if (boke := listed.boke) is not None:
+            self.db.execute(
+                "INSERT OR IGNORE INTO boke SELECT ?, ?, ?, ?, name, ?, ? FROM sources WHERE id = ?",
+                (id, boke.number, boke.text, boke.star, boke.category, boke.credit, source),
+            )
+
+    def ask_again(self, outcomes: Sequence[str]) -> int:
+        """Put failed addresses back among those that wait; how many."""
+        marks = ",".join("?" * len(outcomes))
+        with self.transaction():
+            return self.db.execute(
+                f"UPDATE urls SET outcome = NULL, detail = NULL, sha256 = NULL WHERE outcome IN ({marks})", outcomes
+            ).rowcount
+
+    # Fetching
+
+    def waiting(self, after: int, count: int, label: str | None = None) -> list[Waiting]:
+        """The next addresses that wait, in their order.
+
+        Args:
+            after: an id; 0 for the first.
+            label: of this class only.
+        """
+        where = "" if label is None else " AND label = :label"
+        found = self.db.execute(
+            f"SELECT id, url, label FROM urls WHERE outcome IS NULL AND id > :after{where} ORDER BY id LIMIT :count",
+            {"after": after, "count": count, "label": label},
+        )
+        return [Waiting(*row) for row in found]
+
+    def settle(self, results: Sequence[Result], *, many: int) -> list[tuple[str, str, int]]:
+        """Write results down, and put their files in place.
+
+        The same bytes of several addresses: the first address in the order keeps them, the others are duplicates. Of
+        `many` addresses or more, it is a picture that stands for one that is gone, and none keeps it. So the end does
+        not depend on the order in which the answers come.
+
+        Args:
+            many: 0: there is no such number.
+
+        Returns:
+            How the counts change: `(outcome, label, +1 or -1)`.
+        """
+        changes: list[tuple[str, str, int]] = []
+        moves: list[tuple[Path, str]] = []
+        with self.transaction():
+            for result in results:
+                changes += self.write(result, many, moves)
+        for part, file in moves:
+            if part.exists():  # else it was replaced, in the same breath, by an address before it
+                self.move(part, file)
+        self.remove_files()
+        return changes
+
+    def write(self, result: Result, many: int, moves: list[tuple[Path, str]]) -> list[tuple[str, str, int]]:
+        """One result of `settle`."""
+        row = self.db.execute("SELECT url, label, tries FROM urls WHERE id = ?", (result.id,)).fetchone()
+        outcome, detail, file = result.outcome, result.detail, None
+        changes: list[tuple[str, str, int]] = []
+        if outcome == OK:
+            same = self.db.execute(
+                "SELECT id, url, label, outcome, file FROM urls WHERE sha256 = ? AND id != ? ORDER BY id",
+                (result.sha256, result.id),
+            ).fetchall()
+            if many and len(same) + 1 >= many:
+                outcome, detail = "placeholder", f"the same bytes came from {many} addresses or more"
+                for other in same:
+                    changes += self.demote(other, outcome, detail)
+            elif same and same[0]["id"] < result.id:
+                outcome, detail = "duplicate", f"of {same[0]['url']}"
+            else:
+                for other in same:
+                    changes += self.demote(other, "duplicate", f"of {row['url']}")
+                file = f"{self.class_folder(row['label'])}{file_stem(row['url'])}{result.suffix}"
+        if result.part:
+            part = self.parts / result.part
+            if file is None:
+                part.unlink(missing_ok=True)
+            else:
+                moves.append((part, file))
+        self.db.execute(
+            "UPDATE urls SET outcome = ?, detail = ?, status = ?, final_url = ?, file = ?, sha256 = ?, bytes = ?, "
+            "height = ?, width = ?, format = ?, tries = ?, seconds = ?, finished = ? WHERE id = ?",
+            (
+                outcome, detail or None, result.status, result.final_url, file, result.sha256, result.bytes,
+                result.height, result.width, result.format, row["tries"] + result.tries, round(result.seconds, 3),
+                round(result.finished, 1), result.id,
+            ),
+        )  # fmt: skip
+        return [*changes, (outcome, row["label"], 1)]
+
+    def demote(self, row: sqlite3.Row, outcome: str, detail: str) -> list[tuple[str, str, int]]:
+        """Give another outcome to a row with the same bytes, and its file up."""
+        if row["outcome"] == outcome and outcome == "placeholder":
+            return []
+        if row["file"]:
+            self.db.execute("INSERT OR IGNORE INTO removals VALUES (?)", (row["file"],))
+            (self.parts / part_name(row["id"], row["file"])).unlink(missing_ok=True)
+        self.db.execute(
+            "UPDATE urls SET outcome = ?, detail = ?, file = NULL WHERE id = ?", (outcome, detail, row["id"])
+        )
+        return [(row["outcome"], row["label"], -1), (outcome, row["label"], 1)]
+
+    def move(self, part: Path, file: str) -> None:
+        """A part to its place."""
+        target = self.folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+
+    def remove_files(self) -> None:
+        """Delete what was given up."""
+        files = [row[0] for row in self.db.execute("SELECT file FROM removals")]
+        if files:
+            for file in files:
+                (self.folder / file).unlink(missing_ok=True)
+            with self.transaction():
+                self.db.execute("DELETE FROM removals")
+
+    def class_folder(self, label: str) -> str:
+        """The folder of a class, with a "/" at its end: its name as far as a file system takes it, and no other's."""
+        if not label:
+            return ""
+        row = self.db.execute("SELECT folder FROM classes WHERE label = ?", (label,)).fetchone()
+        if row:
+            return f"{row[0]}/"
+        safe = safe_name(label, 80) or "class"
+        folder, count = safe, 1
+        while self.db.execute("SELECT 1 FROM classes WHERE folder = ?", (folder,)).fetchone():
+            count += 1
+            folder = f"{safe}-{count}"
+        self.db.execute("INSERT INTO classes VALUES (?, ?)", (label, folder))
+        return f"{folder}/"
+
+    # Reading
+
+    def counts(self) -> dict[str, int]:
+        """Outcome -> how many; "waiting" for those that were not asked."""
+        rows = self.db.execute("SELECT coalesce(outcome, 'waiting'), count(*) FROM urls GROUP BY outcome")
+        return dict(rows.fetchall())
+
+    def counts_by_class(self) -> dict[str, dict[str, int]]:
+        """Label -> outcome -> how many."""
+        found: dict[str, dict[str, int]] = {}
+        for label, outcome, count in self.db.execute(
+            "SELECT label, coalesce(outcome, 'waiting'), count(*) FROM urls GROUP BY label, outcome ORDER BY min(id)"
+        ):
+            found.setdefault(label, {})[outcome] = count
+        return found
+
+    def digest(self) -> str:
+        """A hash of what was fetched: every file with its bytes' hash, its address and its class."""
+        result = hashlib.sha256()
+        for row in self.db.execute("SELECT url, label, file, sha256 FROM urls WHERE outcome = ? ORDER BY id", (OK,)):
+            result.update("\0".join(row).encode() + b"\n")
+        return result.hexdigest()
+
+    def rows(self, *, only: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """Every address with what is known of it, in order."""
+        where, words = ("WHERE outcome = ?", (only,)) if only else ("", ())
+        for row in self.db.execute(f"SELECT {', '.join(COLUMNS)} FROM urls {where} ORDER BY id", words):
+            yield {**dict(row), "outcome": row["outcome"] or "waiting"}
+
+
+def part_name(id: int, file: str) -> str:
+    """What a picture is called among the parts once the journal knows of it."""
+    return f"{id}-{PurePosixPath(file).name}"
+
+
+def is_turn_of(shard: tuple[int, int], url: str) -> bool:
+    """Whether an address is one of part i of n."""
+    index, parts = shard
+    return int(hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()[:8], 16) % parts == index - 1
+
+
+def file_stem(url: str) -> str:
+    """The name of an address's file, without suffix: what it is called there, and a hash by which it is no other's."""
+    base = PurePosixPath(unquote(urlsplit(url).path)).name
+    stem = safe_name(re.sub(r"(?i)\.(jpe?g|png|gif|webp|bmp|tiff?|php|aspx?|cgi)$", "", base), 60)
+    short = hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()[:HASH]
+    return f"{stem}-{short}" if stem else short
+
+
+def safe_name(text: str, longest: int) -> str:
+    """A name that every file system takes: letters of any script, digits, `-`, `_`, `.` and spaces within.
+
+    Args:
+        longest: bytes in UTF-8.
+    """
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(each if each.isalnum() or each in "-_. " else "_" for each in text)
+    text = text.encode()[:longest].decode("utf-8", "ignore").strip(" .")
+    return f"_{text}" if re.fullmatch(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", text) else text
+
+
+def find_journal(folder: Path) -> Path:
+    """The journal of a folder of fetched pictures: its own, or the only one of a part.
+
+    Raises:
+        InputError: there is none, or there are several parts.
+    """
+    if is_file(path := folder / NAME):
+        return path
+    parts = sorted(folder.glob("fetch-*-of-*.sqlite")) if is_folder(folder) else []
+    if len(parts) == 1:
+        return parts[0]
+    if parts:
+        raise InputError(
+            f"{folder} holds the journals of {len(parts)} parts", hint=f"imgnn fetch --merge {folder} -o {folder}"
+        )
+    raise InputError(f"{folder} holds no {NAME}: nothing was fetched into it", hint="imgnn fetch LIST -o FOLDER")
+
+
+def copy_into(source: Path, target: Path) -> None:
+    """A file to another place, without its bytes where the file system can."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path))

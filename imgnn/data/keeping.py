@@ -1,0 +1,153 @@
+"""From the bytes that came to a picture file: decoded, judged, scaled if that is asked for, put among the parts."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from PIL import Image
+
+from imgnn.data.journal import file_stem, part_name
+from imgnn.data.outcomes import OK
+from imgnn.data.placeholders import placeholder_of
+from imgnn.errors import InputError
+from imgnn.images.files import MAX_PIXELS, srgb, upright
+from imgnn.images.inspection import inspect_bytes
+
+ResizeMode = Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"]
+FileFormat = Literal["jpg", "png", "webp"]
+SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # the others are called as their format
+WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of a picture.
+
+    Attributes:
+        parts: the folder of pictures on their way.
+        min_side: pixels; a picture whose shorter side has less is too small.
+        max_pixels: of the decoded picture; more is too large.
+        max_aspect: long side by short side; more is too small a strip to be of use. 0: any.
+        size: pixels, the side that pictures are scaled to; None: the bytes are kept as they came.
+        mode: how, in img2dataset's words: "border" (whole, on white, square), "keep_ratio" (the shorter side is
+            `size`), "keep_ratio_largest" (the longer one), "center_crop" (the middle of the first, square), "no".
+        only_if_bigger: smaller pictures are not enlarged.
+        format: what scaled pictures are written as; None with `size` None: as they came.
+        quality: 1..100, of JPEG and WebP.
+        known: further SHA-256 of pictures that stand for one that is gone.
+    """
+
+    parts: Path
+    min_side: int = 0
+    max_pixels: int = MAX_PIXELS
+    max_aspect: float = 0.0
+    size: int | None = None
+    mode: ResizeMode = "border"
+    only_if_bigger: bool = False
+    format: FileFormat | None = None
+    quality: int = 95
+    known: frozenset[str] = frozenset()
+
+    @property
+    def converts(self) -> bool:
+        """Whether pictures are written anew."""
+        return self.size is not None or self.format is not None
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(ResizeMode):
+            raise InputError(f"a mode is one of {', '.join(get_args(ResizeMode))}, not {self.mode!r}")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was found in the bytes, and where they lie now; fields as of `journal.Result`."""
+
+    outcome: str
+    detail: str = ""
+    sha256: str | None = None
+    bytes: int | None = None
+    height: int | None = None
+    width: int | None = None
+    format: str | None = None
+    part: str | None = None
+    suffix: str = ""
+
+
+def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
+    """Judge what came from an address, and keep it if it is a picture.
+
+    Args:
+        data: the bytes, or the file that they were put into because there were many of them.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if isinstance(data, Path):
+        spilled, data = data, data.read_bytes()
+        spilled.unlink()
+    made: list[tuple[bytes, int, int]] = []
+    change = (lambda picture: made.append(converted(picture, keeping))) if keeping.converts else None
+    seen = inspect_bytes(data, "it", max_pixels=keeping.max_pixels, use=change)
+    if seen.problem:
+        return Kept(seen.problem, seen.detail, bytes=seen.bytes)
+    facts = {"bytes": seen.bytes, "height": seen.height, "width": seen.width, "format": seen.format}
+    shorter, longer = sorted((seen.height, seen.width))
+    if what := ("one that was named" if seen.sha256 in keeping.known else placeholder_of(seen.sha1, seen.sha256)):
+        return Kept("placeholder", f"known by its hash: {what}", **facts)  # type: ignore[arg-type]
+    if shorter < keeping.min_side:
+        return Kept("too_small", f"{seen.width} x {seen.height} pixels", **facts)  # type: ignore[arg-type]
+    if keeping.max_aspect and longer > keeping.max_aspect * shorter:
+        return Kept("too_small", f"a strip of {seen.width} x {seen.height} pixels", **facts)  # type: ignore[arg-type]
+    suffix = SUFFIXES.get(seen.format, f".{seen.format.lower()}")
+    if made:
+        data, facts["height"], facts["width"] = made[0]
+        facts["format"] = {"jpg": "JPEG"}.get(keeping.format or "jpg", (keeping.format or "").upper())
+        suffix = f".{keeping.format or 'jpg'}"
+    part = part_name(id, file_stem(url) + suffix)
+    (keeping.parts / part).write_bytes(data)
+    return Kept(OK, sha256=seen.sha256, part=part, suffix=suffix, **facts)  # type: ignore[arg-type]
+
+
+def converted(picture: Image.Image, keeping: Keeping) -> tuple[bytes, int, int]:
+    """A picture in another size and format: upright, in sRGB; its bytes, height and width."""
+    picture = srgb(upright(picture))
+    if keeping.size is not None:
+        picture = scaled(picture, keeping.size, keeping.mode, keeping.only_if_bigger)
+    file = io.BytesIO()
+    if keeping.format == "png":
+        picture.save(file, "PNG")
+    elif keeping.format == "webp":
+        picture.save(file, "WEBP", quality=keeping.quality)
+    else:
+        picture.save(file, "JPEG", quality=keeping.quality)
+    return file.getvalue(), picture.height, picture.width
+
+
+def scaled(picture: Image.Image, size: int, mode: ResizeMode, only_if_bigger: bool) -> Image.Image:
+    """A picture in one of img2dataset's modes: smaller by the mean over areas, larger by Lanczos."""
+    width, height = picture.size
+    reference = min(width, height) if mode in ("keep_ratio", "center_crop") else max(width, height)
+    if mode == "no" or (only_if_bigger and reference <= size):
+        return picture
+    factor = size / reference
+    target = (max(1, round(width * factor)), max(1, round(height * factor)))
+    filter = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
+    picture = picture.resize(target, filter)
+    if mode == "border":
+        paper = Image.new("RGB", (size, size), WHITE)
+        paper.paste(picture, ((size - target[0]) // 2, (size - target[1]) // 2))
+        return paper
+    if mode == "center_crop":
+        left, top = (target[0] - size) // 2, (target[1] - size) // 2
+        return picture.crop((left, top, left + size, top + size))
+    return picture
+
+
+def sha256_of(file: Path) -> str:
+    """The hash of a picture that the user says stands for one that is gone."""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error

@@ -1,0 +1,397 @@
+"""`imgnn fetch`: lists of addresses -> checked picture files, and a journal of what became of every address."""
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgnn.data.crawl import Crawl, Offline, Pace, Progress
+from imgnn.data.download import Downloader, Failed, Manners
+from imgnn.data.journal import NAME, Journal, Result, Waiting
+from imgnn.data.keeping import Keeping, sha256_of
+from imgnn.data.outcomes import FAILURES, OK, OUTCOMES
+from imgnn.data.sources import Reading, Source
+from imgnn.data.synsets import descendants, read_words
+from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, UnknownNameError
+from imgnn.images.files import describe
+from imgnn.options import FetchOptions
+from imgnn.runs import Reporter, Silent, is_set, write_aside
+
+BOKE = "boke.jsonl"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How a fetch ended.
+
+    Attributes:
+        folder: where the pictures are.
+        counts: outcome -> how many, of the whole journal; "waiting" for those not asked.
+        run: the same of this run alone.
+        classes: label -> outcome -> how many.
+        seconds: that the run took.
+        boke: the JSON Lines of pictures and lines, if the source was one of boke.
+        stopped: why it ended before its end; None if it did not.
+    """
+
+    folder: Path
+    counts: Mapping[str, int]
+    run: Mapping[str, int] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    seconds: float = 0.0
+    boke: Path | None = None
+    stopped: ImgnnError | None = None
+
+    @property
+    def success(self) -> float:
+        """The share of pictures among the addresses that were asked; duplicates count on neither side."""
+        asked = sum(self.counts.values()) - self.counts.get("waiting", 0) - self.counts.get("duplicate", 0)
+        return self.counts.get(OK, 0) / asked if asked else 0.0
+
+
+def fetch_pictures(
+    sources: Sequence[Source | str],
+    folder: Path,
+    options: FetchOptions | None = None,
+    reporter: Reporter | None = None,
+    *,
+    watch: Callable[[Progress, int], None] | None = None,
+    again: Sequence[str] = (),
+) -> Fetched:
+    """Fetch what lists name into a folder, one folder within it for each class.
+
+    What the folder's journal knows already is not asked again, so the same call goes on where an earlier one stopped.
+
+    Args:
+        sources: lists, or addresses of lists or pages; none: what the journal knows of and was not asked yet.
+        reporter: hears of the lists as they are read; and of the pictures, without `watch`.
+        watch: is told twice a second how far it is, and how many addresses wait.
+        again: outcomes whose addresses are asked again.
+
+    Returns:
+        Also when it was stopped (an interrupt, no network, no time): the reason is in `stopped`.
+
+    Raises:
+        InputError: a list cannot be read, the folder cannot be written, or holds pictures of another size.
+    """
+    options, reporter = options or FetchOptions(), reporter or Silent()
+    check(options, again)
+    index, parts = options.shard
+    made_folder(folder)
+    with locked(folder), Journal(folder / (NAME if parts == 1 else f"fetch-{index}-of-{parts}.sqlite")) as journal:
+        keep_settings(journal, options)
+        take_in(journal, sources, options, reporter)
+        if again:
+            reporter.note(f"{journal.ask_again(again):,} addresses are asked again")
+        return crawl(journal, options, reporter, watch)
+
+
+def check(options: FetchOptions, again: Sequence[str]) -> None:
+    """What can be told before anything is begun.
+
+    Raises:
+        InputError, UnknownNameError: an option is not what it should be.
+    """
+    for name in again:
+        if name not in FAILURES:
+            raise UnknownNameError("outcome that can be asked again", name, FAILURES)
+    if not 1 <= options.shard[0] <= options.shard[1]:
+        raise InputError(f"a part is i/n with i from 1 to n, not {options.shard[0]}/{options.shard[1]}")
+    if options.is_a and not options.wnid:
+        raise InputError("--is-a tells what is a kind of --wnid, which is missing", hint="--wnid n02121808")
+
+
+def made_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time.
+
+    Raises:
+        InputError: another one is at work, or the folder may not be written.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    path = folder / ".fetch-lock"
+    try:
+        lock = path.open("a")
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another imgnn fetch is at work in {folder}", hint="imgnn fetch --status") from None
+        yield
+        path.unlink(missing_ok=True)
+
+
+def keep_settings(journal: Journal, options: FetchOptions) -> None:
+    """See to it that all pictures of a folder are kept in the same form.
+
+    Raises:
+        InputError: they were kept in another.
+    """
+    names = ("resize", "resize_mode", "only_if_bigger", "format", "quality")
+    plain = options.resize is None and options.format is None
+    now = json.dumps({} if plain else {name: getattr(options, name) for name in names})
+    then = journal.fact("form")
+    if then is None:
+        journal.set_fact("form", now)
+    elif then != now:
+        raise InputError(
+            f"{journal.folder} holds pictures kept as {told_form(then)}; now they would be kept as {told_form(now)}",
+            hint="the same options as before, or another folder with -o",
+        )
+
+
+def told_form(form: str) -> str:
+    """Settings in words."""
+    found = json.loads(form)
+    if not found:
+        return "they came"
+    size = f"{found['resize']} pixels ({found['resize_mode']})" if found["resize"] else "of any size"
+    return f"{size}, {found['format'] or 'jpg'}"
+
+
+def take_in(journal: Journal, sources: Sequence[Source | str], options: FetchOptions, reporter: Reporter) -> None:
+    """Every list into the journal, that is not in it yet.
+
+    Raises:
+        InputError, DownloadError: one cannot be read or fetched.
+    """
+    reading = Reading(
+        options.url_column,
+        options.label_column,
+        options.label,
+        read_words(options.words) if options.words else {},
+        frozenset({options.wnid} if options.wnid and not options.is_a else ())
+        if not (options.wnid and options.is_a)
+        else descendants(options.wnid, options.is_a),
+    )
+    with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch:
+        for number, source in enumerate(sources):
+            if isinstance(source, str):
+                source = fetched_source(source, Path(scratch), number, options)
+            digest = source.digest(reading)
+            if journal.knows_source(digest):
+                continue
+            reporter.begin(f"reading {source.name}", None, "lines")
+            count = journal.add_source(source.name, digest, counted(source.lines(reading), reporter), options.shard)
+            reporter.end()
+            if count == 0:
+                reporter.note(f"{source.name} names no address")
+
+
+def counted(lines: Iterator, reporter: Reporter) -> Iterator:  # type: ignore[type-arg]
+    """The same lines, told of."""
+    for count, line in enumerate(lines, 1):
+        yield line
+        if count % 1000 == 0:
+            reporter.advance(count)
+
+
+def fetched_source(address: str, scratch: Path, number: int, options: FetchOptions) -> Source:
+    """A list or a page that is on the web; of a picture, a list that names it.
+
+    Raises:
+        DownloadError: it cannot be fetched.
+    """
+    check_online(address)
+
+    async def ask() -> tuple[bytes, str]:
+        async with Downloader(manners_of(options), scratch) as downloader:
+            answer = await downloader.fetch(address, pictures=False)
+            data = answer.data.read_bytes() if isinstance(answer.data, Path) else answer.data
+            return data, answer.final
+
+    try:
+        data, final = asyncio.run(ask())
+    except Failed as failed:
+        raise DownloadError(f"cannot fetch {address}: {OUTCOMES[failed.outcome].meaning}: {failed.detail}") from failed
+    name = Path(final.partition("?")[0]).name
+    if describe(data[:512]).endswith(" picture"):
+        data, name = address.encode() + b"\n", ""
+    path = scratch / f"{number}-{name or 'page'}"
+    path.write_bytes(data)
+    return Source(path, address, final, "" if not name else None)
+
+
+def check_online(what: str) -> None:
+    """See to it that the network may be used.
+
+    Raises:
+        DownloadError: IMGNN_OFFLINE forbids it.
+    """
+    if is_set("IMGNN_OFFLINE"):
+        raise DownloadError(f"IMGNN_OFFLINE forbids the network: {what}", hint="unset IMGNN_OFFLINE")
+
+
+def manners_of(options: FetchOptions) -> Manners:
+    return Manners(
+        options.timeout,
+        options.deadline,
+        options.max_bytes,
+        options.robots,
+        options.allow_private,
+        options.allow_renames,
+        options.contact,
+    )
+
+
+def pace_of(options: FetchOptions) -> Pace:
+    return Pace(options.concurrency, options.per_host, options.retries, longest_wait=options.longest_wait)
+
+
+def keeping_of(options: FetchOptions, parts: Path) -> Keeping:
+    return Keeping(
+        parts,
+        options.min_side,
+        options.max_pixels,
+        options.max_aspect,
+        options.resize,
+        options.resize_mode,
+        options.only_if_bigger,
+        options.format,
+        options.quality,
+        frozenset(map(sha256_of, options.placeholders)),
+    )
+
+
+class Supply:
+    """What a journal still has to give: its addresses in their order, of each class no more than are wanted.
+
+    With a limit, only so many addresses of a class are out as pictures are still missing: so those that are kept are
+    the first of the list that can be had, however fast the servers answer.
+    """
+
+    def __init__(self, journal: Journal, limit: int | None) -> None:
+        self.journal, self.limit = journal, limit
+        counts = journal.counts_by_class()
+        self.have = {label: found.get(OK, 0) for label, found in counts.items()}
+        self.cursor = dict.fromkeys(self.have, 0)
+        self.out: dict[int, str] = {}  # id -> label of those that are being asked
+        self.asked = dict.fromkeys(self.have, 0)  # how many those are, of each class
+        self.open = deque(label for label, found in counts.items() if "waiting" in found)  # classes that have more
+        self.last, self.left = 0, sum(found.get("waiting", 0) for found in counts.values())
+
+    def take(self, count: int) -> list[Waiting]:
+        """The next addresses, at most so many."""
+        if self.limit is None:
+            if not self.open:
+                return []
+            rows = self.journal.waiting(self.last, count)
+            self.last = rows[-1].id if rows else self.last
+            if len(rows) < count:
+                self.open.clear()
+            return rows
+        taken: list[Waiting] = []
+        for _ in range(len(self.open)):
+            label = self.open.popleft()
+            missing = min(self.limit - self.have[label] - self.asked[label], count - len(taken))
+            rows = self.journal.waiting(self.cursor[label], missing, label) if missing > 0 else []
+            if rows:
+                self.cursor[label] = rows[-1].id
+                self.asked[label] += len(rows)
+                self.out.update((row.id, label) for row in rows)
+                taken += rows
+            if missing <= 0 or len(rows) == missing:  # else there are no more
+                self.open.append(label)
+        return taken
+
+    def settle(self, results: Sequence[Result], many: int) -> list[tuple[str, str, int]]:
+        """Results into the journal; what they free may be taken next."""
+        changes = self.journal.settle(results, many=many)
+        for outcome, label, change in changes:
+            if outcome == OK:
+                self.have[label] = self.have.get(label, 0) + change
+        for result in results:
+            if (label := self.out.pop(result.id, None)) is not None:
+                self.asked[label] -= 1
+        self.left -= len(results)
+        return changes
+
+
+def crawl(
+    journal: Journal, options: FetchOptions, reporter: Reporter, watch: Callable[[Progress, int], None] | None
+) -> Fetched:
+    """Ask everything that waits."""
+    supply = Supply(journal, options.limit)
+    run: dict[str, int] = {}
+    seconds = 0.0
+    stopped: ImgnnError | None = None
+
+    def told(progress: Progress) -> None:
+        nonlocal run, seconds
+        run, seconds = progress.counts, progress.seconds
+        if watch is None:
+            reporter.advance(sum(run.values()), **{name: count for name, count in run.items() if count})
+        else:
+            watch(progress, supply.left)
+
+    async def work() -> None:
+        async with Downloader(manners_of(options), journal.parts) as downloader:
+            await Crawl(
+                downloader,
+                keeping_of(options, journal.parts),
+                pace_of(options),
+                take=supply.take,
+                settle=lambda results: supply.settle(results, options.placeholder_after),
+                watch=told,
+                deadline=options.max_time,
+            ).run()
+
+    if watch is None:
+        reporter.begin("fetch", supply.left, "addresses")
+    try:
+        if supply.left:
+            check_online(f"{supply.left:,} addresses wait in {journal.path}")
+            asyncio.run(work())
+    except KeyboardInterrupt:
+        stopped = InterruptedRun(
+            f"what was fetched is in {journal.folder}; {supply.left:,} addresses wait", hint="the same command again"
+        )
+    except (Offline, DownloadError) as error:
+        stopped = error
+    finally:
+        reporter.end()
+    return Fetched(
+        journal.folder, journal.counts(), run, journal.counts_by_class(), seconds, write_boke(journal), stopped
+    )
+
+
+def write_boke(journal: Journal) -> Path | None:
+    """The pictures that came with the lines under them, as JSON Lines; None if the sources were none of boke.
+
+    The fields are those of butsugiri/bokete: `boke`, `star`, `images` (`path`, `url`) and `image_url`; and ours:
+    `number`, `category`, `credit`, `page`.
+    """
+    if journal.db.execute("SELECT 1 FROM boke LIMIT 1").fetchone() is None:
+        return None
+    path = journal.folder / BOKE
+    with write_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
+        for row in journal.db.execute(
+            "SELECT b.text, b.star, b.number, b.category, b.credit, b.page, u.url, u.file FROM boke b "
+            "JOIN urls u ON u.id = b.url WHERE u.outcome = 'ok' ORDER BY u.id, b.number, b.text"
+        ):
+            line = {
+                "boke": row["text"],
+                "star": row["star"],
+                "images": [{"path": row["file"], "url": row["url"]}],
+                "image_url": row["url"],
+                **{name: row[name] for name in ("number", "category", "credit", "page") if row[name] is not None},
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return path
