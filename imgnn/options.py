@@ -199,6 +199,7 @@ class LabelOptions:
     check: bool = True  # decode every picture; without it only names are looked at
     keep: tuple[str, ...] = ()  # findings for which no picture is left out: data/checks.py, KEEPABLE
     min_side: int = 32  # pixels; a picture whose shorter side has less is tiny
+    near: int = 6  # bits of 64, 0..12, in which the looks of two pictures that are nearly the same may differ
 
     # The machine
     workers: int | None = None  # threads; None: one for each core
@@ -217,7 +218,8 @@ class FetchOptions:
     wnid: str | None = None  # only this synset of ImageNet's lists
     is_a: Path | None = None  # wordnet.is_a.txt: and everything that is a kind of it
     limit: int | None = None  # pictures of each class that are kept; None: all
-    shard: tuple[int, int] = (1, 1)  # part i of n of the addresses
+    shard: tuple[int, int] | None = None  # (2, 4): the second of four parts of the addresses alone
+    dask: str | None = None  # the address of a Dask scheduler, whose workers ask
 
     # Manners
     concurrency: int = 64  # requests at once
@@ -246,3 +248,17 @@ class FetchOptions:
     quality: int = 95  # 1..100, of JPEG and WebP
 
     min_success: float = 0.0  # share of the addresses that were asked; less is a failure
+
+
+@dataclass(frozen=True)
+class MeanOptions:
+    """What `imgnn mean` may be told."""
+
+    root: Path | None = None  # the folder that the list's paths start from; None: the list's own
+    size: tuple[int, int] = (256, 256)  # (height, width), pixels: every picture is brought to it; Caffe's examples' own
+    crop: Literal["caffe", "square"] = "caffe"  # the whole picture, its shape not kept; or its largest centred square
+
+    # The machines
+    workers: int | None = None  # pictures read at once; None: as many as there are cores
+    dask: str | None = None  # the address of a Dask scheduler, whose workers read the pictures
+    shard: tuple[int, int] | None = None  # (1, 3): the first of three parts alone, to be merged

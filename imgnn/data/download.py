@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import secrets
 import ssl
 import time
 import zlib
@@ -101,7 +102,6 @@ class Downloader:
     def __init__(self, manners: Manners, spill: Path) -> None:
         self.manners, self.spill, self.proxies = manners, spill, Proxies()
         self.robots: dict[str, asyncio.Task[Robots]] = {}
-        self.count = 0
         self.resolver = Resolver(
             allow_private=manners.allow_private, trusted=self.proxies.hosts(), timeout=manners.timeout
         )
@@ -245,8 +245,7 @@ class Downloader:
                     check_start(bytes(data[:START]), response)
                     looked = True
                 if len(data) > IN_MEMORY and spilled is None:
-                    self.count += 1
-                    spilled = self.spill / f"answer-{self.count}"
+                    spilled = self.spill / f"answer-{secrets.token_hex(8)}"
                 if spilled is not None and len(data) > IN_MEMORY:
                     append(spilled, data)
                     data.clear()

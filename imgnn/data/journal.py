@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from imgnn.data.outcomes import OK
 from imgnn.errors import InputError
@@ -32,7 +32,8 @@ HASH = 12  # hex digits of the address's hash in a file's name: 48 bits
 
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL);
+CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, part TEXT NOT NULL,
+  rows INTEGER NOT NULL, UNIQUE (digest, part));
 CREATE TABLE classes (label TEXT PRIMARY KEY, folder TEXT NOT NULL UNIQUE COLLATE NOCASE) WITHOUT ROWID;
 CREATE TABLE urls (
   id INTEGER PRIMARY KEY,        -- the order of the lists
@@ -151,7 +152,7 @@ class Journal:
         self.path, self.folder, self.read_only = path, path.parent, read_only
         self.parts = self.folder / (PARTS + path.stem.removeprefix("fetch"))
         try:
-            name = f"file:{_quoted(path)}{'?mode=ro' if read_only else ''}"
+            name = f"file:{quote(str(path))}{'?mode=ro' if read_only else ''}"
             self.db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
             self.db.row_factory = sqlite3.Row
             self.prepare(read_only)
@@ -229,9 +230,12 @@ class Journal:
 
     # Listing
 
-    def knows_source(self, digest: str) -> bool:
-        """Whether every line of a source with these contents is in the journal."""
-        return self.db.execute("SELECT 1 FROM sources WHERE digest = ?", (digest,)).fetchone() is not None
+    def knows_source(self, digest: str, shard: tuple[int, int] = (1, 1)) -> bool:
+        """Whether every line of a source with these contents, or of this part of it, is in the journal."""
+        found = self.db.execute(
+            "SELECT 1 FROM sources WHERE digest = ? AND part IN ('1/1', ?)", (digest, part_words(shard))
+        )
+        return found.fetchone() is not None
 
     def add_source(self, name: str, digest: str, lines: Iterable[Listed], shard: tuple[int, int] = (1, 1)) -> int:
         """Take a source in, all of it or nothing.
@@ -249,7 +253,7 @@ class Journal:
         count = 0
         with self.transaction():
             source = self.db.execute(
-                "INSERT INTO sources (name, digest, rows) VALUES (?, ?, 0)", (name, digest)
+                "INSERT INTO sources (name, digest, part, rows) VALUES (?, ?, ?, 0)", (name, digest, part_words(shard))
             ).lastrowid
             first = self.fact("next") or 1
             for listed in lines:
@@ -270,8 +274,13 @@ class Journal:
             (*row, outcome, listed.refusal),
         ).rowcount
         if not made:
-            (id,) = self.db.execute("SELECT id FROM urls WHERE url = ?", (listed.url,)).fetchone()
-            if listed.boke is None:  # many lines under one picture are the rule
+            (id, same) = self.db.execute(
+                "SELECT u.id, u.line = ? AND s.digest = (SELECT digest FROM sources WHERE id = ?) "
+                "FROM urls u JOIN sources s ON s.id = u.source WHERE url = ?",
+                (listed.line, source, listed.url),
+            ).fetchone()
+            # Many lines under one picture are the rule; and after a merge the very same line may come again.
+            if listed.boke is None and not same:
                 self.db.execute("INSERT INTO repeats VALUES (?, ?, ?, ?)", (id, source, listed.line, listed.label))
         if (boke := listed.boke) is not None:
             self.db.execute(
@@ -332,18 +341,18 @@ class Journal:
         row = self.db.execute("SELECT url, label, tries FROM urls WHERE id = ?", (result.id,)).fetchone()
         outcome, detail, file = result.outcome, result.detail, None
         changes: list[tuple[str, str, int]] = []
-        if outcome == OK:
+        if result.sha256 is not None:
             same = self.db.execute(
                 "SELECT id, url, label, outcome, file FROM urls WHERE sha256 = ? AND id != ? ORDER BY id",
                 (result.sha256, result.id),
             ).fetchall()
-            if many and len(same) + 1 >= many:
+            if many and (len(same) + 1 >= many or any(other["outcome"] == "placeholder" for other in same)):
                 outcome, detail = "placeholder", f"the same bytes came from {many} addresses or more"
                 for other in same:
                     changes += self.demote(other, outcome, detail)
-            elif same and same[0]["id"] < result.id:
+            elif outcome == OK and same and same[0]["id"] < result.id:
                 outcome, detail = "duplicate", f"of {same[0]['url']}"
-            else:
+            elif outcome == OK:
                 for other in same:
                     changes += self.demote(other, "duplicate", f"of {row['url']}")
                 file = f"{self.class_folder(row['label'])}{file_stem(row['url'])}{result.suffix}"
@@ -379,8 +388,11 @@ class Journal:
     def move(self, part: Path, file: str) -> None:
         """A part to its place."""
         target = self.folder / file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.replace(target)
+        try:
+            part.replace(target)
+        except FileNotFoundError:  # the first of its class
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
 
     def remove_files(self) -> None:
         """Delete what was given up."""
@@ -407,6 +419,40 @@ class Journal:
         return f"{folder}/"
 
     # Reading
+
+    def class_folders(self) -> dict[str, str]:
+        """Label -> the folder of its pictures."""
+        return dict(self.db.execute("SELECT label, folder FROM classes").fetchall())
+
+    def story(self, what: str) -> list[dict[str, Any]]:
+        """Everything that is known of an address, or of a file: `cats/tom-0123456789ab.jpg`, or only its name.
+
+        Returns:
+            One dict for each address that is meant: the columns, and `source`, `line`, `repeats`, `boke`.
+        """
+        found = self.db.execute(
+            "SELECT u.*, s.name AS list FROM urls u JOIN sources s ON s.id = u.source "
+            "WHERE u.url = :what OR u.final_url = :what OR u.file = :what OR u.file LIKE '%/' || :what ORDER BY u.id",
+            {"what": what},
+        ).fetchall()
+        stories = []
+        for row in found:
+            repeats = self.db.execute(
+                "SELECT s.name, r.line, r.label FROM repeats r JOIN sources s ON s.id = r.source WHERE r.url = ?",
+                (row["id"],),
+            )
+            lines = self.db.execute("SELECT text, star FROM boke WHERE url = ? ORDER BY number", (row["id"],))
+            stories.append(
+                {**dict(row), "repeats": [tuple(each) for each in repeats], "boke": [tuple(each) for each in lines]}
+            )
+        return stories
+
+    def repeats(self) -> tuple[int, int]:
+        """How many lines named an address that was known already, and how many of them under another class."""
+        row = self.db.execute(
+            "SELECT count(*), coalesce(sum(r.label != u.label), 0) FROM repeats r JOIN urls u ON u.id = r.url"
+        ).fetchone()
+        return row[0], row[1]
 
     def counts(self) -> dict[str, int]:
         """Outcome -> how many; "waiting" for those that were not asked."""
@@ -439,6 +485,11 @@ class Journal:
 def part_name(id: int, file: str) -> str:
     """What a picture is called among the parts once the journal knows of it."""
     return f"{id}-{PurePosixPath(file).name}"
+
+
+def part_words(shard: tuple[int, int]) -> str:
+    """`2/4`."""
+    return f"{shard[0]}/{shard[1]}"
 
 
 def is_turn_of(shard: tuple[int, int], url: str) -> bool:
@@ -483,17 +534,3 @@ def find_journal(folder: Path) -> Path:
             f"{folder} holds the journals of {len(parts)} parts", hint=f"imgnn fetch --merge {folder} -o {folder}"
         )
     raise InputError(f"{folder} holds no {NAME}: nothing was fetched into it", hint="imgnn fetch LIST -o FOLDER")
-
-
-def copy_into(source: Path, target: Path) -> None:
-    """A file to another place, without its bytes where the file system can."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path))

@@ -1,8 +1,7 @@
 """From the bytes that came to a picture file: decoded, judged, scaled if that is asked for, put among the parts."""
 
 import hashlib
-import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,11 +11,12 @@ from imgnn.data.journal import file_stem, part_name
 from imgnn.data.outcomes import OK
 from imgnn.data.placeholders import placeholder_of
 from imgnn.errors import InputError
-from imgnn.images.files import MAX_PIXELS, srgb, upright
+from imgnn.images.files import MAX_PIXELS, quiet_pillow, srgb, upright
 from imgnn.images.inspection import inspect_bytes
 
 ResizeMode = Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"]
 FileFormat = Literal["jpg", "png", "webp"]
+FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # the others are called as their format
 WHITE = (255, 255, 255)
 
@@ -87,49 +87,44 @@ def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
     if isinstance(data, Path):
         spilled, data = data, data.read_bytes()
         spilled.unlink()
-    made: list[tuple[bytes, int, int]] = []
-    change = (lambda picture: made.append(converted(picture, keeping))) if keeping.converts else None
-    seen = inspect_bytes(data, "it", max_pixels=keeping.max_pixels, use=change)
+    opened: list[Image.Image] = []
+    seen = inspect_bytes(data, "it", max_pixels=keeping.max_pixels, use=opened.append)
     if seen.problem:
         return Kept(seen.problem, seen.detail, bytes=seen.bytes)
-    facts = {"bytes": seen.bytes, "height": seen.height, "width": seen.width, "format": seen.format}
+    kept = Kept(OK, "", seen.sha256, seen.bytes, seen.height, seen.width, seen.format)
     shorter, longer = sorted((seen.height, seen.width))
     if what := ("one that was named" if seen.sha256 in keeping.known else placeholder_of(seen.sha1, seen.sha256)):
-        return Kept("placeholder", f"known by its hash: {what}", **facts)  # type: ignore[arg-type]
+        return replace(kept, outcome="placeholder", detail=f"known by its hash: {what}", sha256=None)
     if shorter < keeping.min_side:
-        return Kept("too_small", f"{seen.width} x {seen.height} pixels", **facts)  # type: ignore[arg-type]
+        return replace(kept, outcome="too_small", detail=f"{seen.width} x {seen.height} pixels", sha256=None)
     if keeping.max_aspect and longer > keeping.max_aspect * shorter:
-        return Kept("too_small", f"a strip of {seen.width} x {seen.height} pixels", **facts)  # type: ignore[arg-type]
-    suffix = SUFFIXES.get(seen.format, f".{seen.format.lower()}")
-    if made:
-        data, facts["height"], facts["width"] = made[0]
-        facts["format"] = {"jpg": "JPEG"}.get(keeping.format or "jpg", (keeping.format or "").upper())
-        suffix = f".{keeping.format or 'jpg'}"
-    part = part_name(id, file_stem(url) + suffix)
-    (keeping.parts / part).write_bytes(data)
-    return Kept(OK, sha256=seen.sha256, part=part, suffix=suffix, **facts)  # type: ignore[arg-type]
-
-
-def converted(picture: Image.Image, keeping: Keeping) -> tuple[bytes, int, int]:
-    """A picture in another size and format: upright, in sRGB; its bytes, height and width."""
-    picture = srgb(upright(picture))
-    if keeping.size is not None:
-        picture = scaled(picture, keeping.size, keeping.mode, keeping.only_if_bigger)
-    file = io.BytesIO()
-    if keeping.format == "png":
-        picture.save(file, "PNG")
-    elif keeping.format == "webp":
-        picture.save(file, "WEBP", quality=keeping.quality)
+        return replace(kept, outcome="too_small", detail=f"a strip, {seen.width} x {seen.height} pixels", sha256=None)
+    if keeping.converts:
+        form = keeping.format or "jpg"
+        suffix, format = f".{form}", FORMATS[form]
     else:
-        picture.save(file, "JPEG", quality=keeping.quality)
-    return file.getvalue(), picture.height, picture.width
+        suffix, format = SUFFIXES.get(seen.format, f".{seen.format.lower()}"), seen.format
+    part = keeping.parts / part_name(id, file_stem(url) + suffix)
+    if not keeping.converts:
+        part.write_bytes(data)
+        return replace(kept, part=part.name, suffix=suffix)
+    try:
+        with quiet_pillow:
+            picture = scaled(srgb(upright(opened[0])), keeping)
+            # Into a file, not into memory: so Pillow lets the other threads go on.
+            picture.save(part, format, **({} if form == "png" else {"quality": keeping.quality}))
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the picture's
+            raise
+        return Kept("damaged", str(error), bytes=seen.bytes)
+    return replace(kept, height=picture.height, width=picture.width, format=format, part=part.name, suffix=suffix)
 
 
-def scaled(picture: Image.Image, size: int, mode: ResizeMode, only_if_bigger: bool) -> Image.Image:
+def scaled(picture: Image.Image, keeping: Keeping) -> Image.Image:
     """A picture in one of img2dataset's modes: smaller by the mean over areas, larger by Lanczos."""
-    width, height = picture.size
+    size, mode, (width, height) = keeping.size, keeping.mode, picture.size
     reference = min(width, height) if mode in ("keep_ratio", "center_crop") else max(width, height)
-    if mode == "no" or (only_if_bigger and reference <= size):
+    if size is None or mode == "no" or (keeping.only_if_bigger and reference <= size):
         return picture
     factor = size / reference
     target = (max(1, round(width * factor)), max(1, round(height * factor)))

@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imgnn.data.crawl import Crawl, Offline, Pace, Progress
 from imgnn.data.download import Downloader, Failed, Manners
-from imgnn.data.journal import NAME, Journal, Result, Waiting
+from imgnn.data.journal import NAME, Journal, Listed, Result, Waiting, find_journal
 from imgnn.data.keeping import Keeping, sha256_of
+from imgnn.data.merge import merge
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES
 from imgnn.data.sources import Reading, Source
 from imgnn.data.synsets import descendants, read_words
@@ -22,6 +23,7 @@ from imgnn.options import FetchOptions
 from imgnn.runs import Reporter, Silent, is_set, write_aside
 
 BOKE = "boke.jsonl"
+WHOLE = (1, 1)  # the only part of one
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Fetched:
         counts: outcome -> how many, of the whole journal; "waiting" for those not asked.
         run: the same of this run alone.
         classes: label -> outcome -> how many.
+        repeats: lines that named an address a second time, and how many of them under another class.
         seconds: that the run took.
         boke: the JSON Lines of pictures and lines, if the source was one of boke.
         stopped: why it ended before its end; None if it did not.
@@ -42,6 +45,7 @@ class Fetched:
     counts: Mapping[str, int]
     run: Mapping[str, int] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    repeats: tuple[int, int] = (0, 0)
     seconds: float = 0.0
     boke: Path | None = None
     stopped: ImgnnError | None = None
@@ -80,9 +84,9 @@ def fetch_pictures(
     """
     options, reporter = options or FetchOptions(), reporter or Silent()
     check(options, again)
-    index, parts = options.shard
     made_folder(folder)
-    with locked(folder), Journal(folder / (NAME if parts == 1 else f"fetch-{index}-of-{parts}.sqlite")) as journal:
+    name = f"fetch-{options.shard[0]}-of-{options.shard[1]}.sqlite" if options.shard else NAME
+    with locked(folder), Journal(folder / name) as journal:
         keep_settings(journal, options)
         take_in(journal, sources, options, reporter)
         if again:
@@ -99,8 +103,6 @@ def check(options: FetchOptions, again: Sequence[str]) -> None:
     for name in again:
         if name not in FAILURES:
             raise UnknownNameError("outcome that can be asked again", name, FAILURES)
-    if not 1 <= options.shard[0] <= options.shard[1]:
-        raise InputError(f"a part is i/n with i from 1 to n, not {options.shard[0]}/{options.shard[1]}")
     if options.is_a and not options.wnid:
         raise InputError("--is-a tells what is a kind of --wnid, which is missing", hint="--wnid n02121808")
 
@@ -166,6 +168,31 @@ def told_form(form: str) -> str:
     return f"{size}, {found['format'] or 'jpg'}"
 
 
+def merge_journals(
+    places: Sequence[Path], folder: Path, options: FetchOptions | None = None, reporter: Reporter | None = None
+) -> Fetched:
+    """Take the journals of other folders, and of parts, with their pictures into one; see `data/merge.py`.
+
+    Raises:
+        InputError: as of `merge`, or the folder cannot be written.
+    """
+    options = options or FetchOptions()
+    made_folder(folder)
+    with locked(folder), Journal(folder / NAME) as journal:
+        merge(journal, places, reporter or Silent(), many=options.placeholder_after)
+        return ended(journal)
+
+
+def look(folder: Path) -> Fetched:
+    """How a folder stands.
+
+    Raises:
+        InputError: nothing was fetched into it.
+    """
+    with Journal(find_journal(folder), read_only=True) as journal:
+        return ended(journal)
+
+
 def take_in(journal: Journal, sources: Sequence[Source | str], options: FetchOptions, reporter: Reporter) -> None:
     """Every list into the journal, that is not in it yet.
 
@@ -186,16 +213,16 @@ def take_in(journal: Journal, sources: Sequence[Source | str], options: FetchOpt
             if isinstance(source, str):
                 source = fetched_source(source, Path(scratch), number, options)
             digest = source.digest(reading)
-            if journal.knows_source(digest):
+            if journal.knows_source(digest, options.shard or WHOLE):
                 continue
             reporter.begin(f"reading {source.name}", None, "lines")
-            count = journal.add_source(source.name, digest, counted(source.lines(reading), reporter), options.shard)
+            count = journal.add_source(source.name, digest, counted(source.lines(reading), reporter), options.shard or WHOLE)
             reporter.end()
             if count == 0:
                 reporter.note(f"{source.name} names no address")
 
 
-def counted(lines: Iterator, reporter: Reporter) -> Iterator:  # type: ignore[type-arg]
+def counted(lines: Iterator[Listed], reporter: Reporter) -> Iterator[Listed]:
     """The same lines, told of."""
     for count, line in enumerate(lines, 1):
         yield line
@@ -318,8 +345,8 @@ class Supply:
             if outcome == OK:
                 self.have[label] = self.have.get(label, 0) + change
         for result in results:
-            if (label := self.out.pop(result.id, None)) is not None:
-                self.asked[label] -= 1
+            if result.id in self.out:
+                self.asked[self.out.pop(result.id)] -= 1
         self.left -= len(results)
         return changes
 
@@ -367,9 +394,12 @@ def crawl(
         stopped = error
     finally:
         reporter.end()
-    return Fetched(
-        journal.folder, journal.counts(), run, journal.counts_by_class(), seconds, write_boke(journal), stopped
-    )
+    return replace(ended(journal), run=run, seconds=seconds, boke=write_boke(journal), stopped=stopped)
+
+
+def ended(journal: Journal) -> Fetched:
+    """What a journal says as a whole."""
+    return Fetched(journal.folder, journal.counts(), classes=journal.counts_by_class(), repeats=journal.repeats())
 
 
 def write_boke(journal: Journal) -> Path | None:

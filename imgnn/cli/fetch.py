@@ -1,0 +1,563 @@
+"""`imgnn fetch`."""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.parsing import parse_positive, parse_seconds, parse_shard, parse_weight
+from imgnn.data.outcomes import FAILURES, OK, OUTCOMES, PASSING
+from imgnn.errors import DownloadError, InputError
+from imgnn.options import FetchOptions
+
+if TYPE_CHECKING:
+    from imgnn.data.crawl import Progress
+    from imgnn.data.journal import Journal
+    from imgnn.data.sources import Source
+    from imgnn.jobs.fetch import Fetched
+
+LIST, MANNERS, KEPT, JOURNAL, MACHINES = "The list", "Manners", "What is kept", "The journal", "Many machines"
+CLASSES = 12  # rows of the table of classes; of more, the first and the last
+
+NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
+SECONDS: dict[str, Any] = {"parser": parse_seconds, "metavar": "TIME"}
+
+
+def parse_outcomes(text: str) -> tuple[str, ...]:
+    """`timeout,rate_limited` -> outcomes. Another word is a usage error."""
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    for name in names:
+        if name not in FAILURES:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(FAILURES)}")
+    return names
+
+
+def parse_share(text: str) -> float:
+    """`0.9` or `90%` -> a share. Anything else is a usage error."""
+    number = parse_weight(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if number > 1:
+        raise typer.BadParameter(f"a share from 0 to 1 is expected, as 0.9 or 90%, not {text!r}")
+    return number
+
+
+def parse_bytes(text: str) -> int:
+    """`500k`, `20M`, `1G` -> bytes. Anything else is a usage error."""
+    units = {"k": 10**3, "m": 10**6, "g": 10**9}
+    unit = units.get(text[-1:].lower(), 1)
+    return int(parse_positive(text[:-1] if unit > 1 else text) * unit)
+
+
+def fetch(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Lists of addresses, pages, or - for standard input; with --merge, folders. None: what is left.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder of the pictures and of the journal.", file_okay=False)
+    ] = Path("images"),
+    json: Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")] = False,
+    min_success: Annotated[
+        Any,
+        typer.Option(parser=parse_share, metavar="SHARE", help="Fail (exit 1) below this share of pictures."),
+    ] = FetchOptions.min_success,
+    url_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of tables: the column of addresses.", rich_help_panel=LIST)
+    ] = FetchOptions.url_column,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of tables: the column of classes.", rich_help_panel=LIST)
+    ] = FetchOptions.label_column,
+    label: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The class of every picture.", rich_help_panel=LIST)
+    ] = FetchOptions.label,
+    words: Annotated[
+        Path | None,
+        typer.Option(help="The names of classes: words.txt, synset_words.txt.", dir_okay=False, rich_help_panel=LIST),
+    ] = FetchOptions.words,
+    wnid: Annotated[
+        str | None,
+        typer.Option(metavar="WNID", help="Of ImageNet's lists: this synset alone.", rich_help_panel=LIST),
+    ] = FetchOptions.wnid,
+    is_a: Annotated[
+        Path | None,
+        typer.Option(
+            help="wordnet.is_a.txt: --wnid and all that is a kind of it.", dir_okay=False, rich_help_panel=LIST
+        ),
+    ] = FetchOptions.is_a,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Pictures kept of each class: the first that can be had.", min=1, rich_help_panel=LIST),
+    ] = FetchOptions.limit,
+    concurrency: Annotated[int, typer.Option(help="Requests at once.", min=1, max=1000, rich_help_panel=MANNERS)] = (
+        FetchOptions.concurrency
+    ),
+    per_host: Annotated[
+        int, typer.Option(help="Of them, to one host.", min=1, max=1000, rich_help_panel=MANNERS)
+    ] = FetchOptions.per_host,
+    retries: Annotated[
+        int, typer.Option(help="Further tries of what may pass.", min=0, max=20, rich_help_panel=MANNERS)
+    ] = FetchOptions.retries,
+    timeout: Annotated[
+        Any, typer.Option(**SECONDS, help="To connect, and without a byte.", rich_help_panel=MANNERS)
+    ] = FetchOptions.timeout,
+    deadline: Annotated[
+        Any, typer.Option(**SECONDS, help="For one try, all in all.", rich_help_panel=MANNERS)
+    ] = FetchOptions.deadline,
+    longest_wait: Annotated[
+        Any,
+        typer.Option(**SECONDS, help="A host that asks to wait longer is left alone.", rich_help_panel=MANNERS),
+    ] = FetchOptions.longest_wait,
+    max_time: Annotated[
+        Any,
+        typer.Option(**SECONDS, help="Begin nothing after this.", show_default=False, rich_help_panel=MANNERS),
+    ] = FetchOptions.max_time,
+    robots: Annotated[
+        bool, typer.Option(help="Honour robots.txt and X-Robots-Tag.", rich_help_panel=MANNERS)
+    ] = FetchOptions.robots,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="Ask addresses of private networks too.", rich_help_panel=MANNERS),
+    ] = FetchOptions.allow_private,
+    contact: Annotated[
+        str,
+        typer.Option(metavar="WHO", help="A mail or web address, for the servers' logs.", rich_help_panel=MANNERS),
+    ] = FetchOptions.contact,
+    max_bytes: Annotated[
+        Any,
+        typer.Option(parser=parse_bytes, metavar="BYTES", help="Of one answer: 500k, 20M.", rich_help_panel=KEPT),
+    ] = FetchOptions.max_bytes,
+    max_pixels: Annotated[
+        Any,
+        typer.Option(parser=parse_bytes, metavar="PIXELS", help="Of one picture: 20M.", rich_help_panel=KEPT),
+    ] = FetchOptions.max_pixels,
+    min_side: Annotated[
+        int, typer.Option(help="Pixels of the shorter side, at least.", min=1, rich_help_panel=KEPT)
+    ] = FetchOptions.min_side,
+    max_aspect: Annotated[
+        Any, typer.Option(**NUMBER, help="Long side by short side; 0: any.", rich_help_panel=KEPT)
+    ] = FetchOptions.max_aspect,
+    placeholder_after: Annotated[
+        int,
+        typer.Option(
+            help="The same bytes from so many addresses stand for a picture that is gone; 0: never.",
+            min=0,
+            rich_help_panel=KEPT,
+        ),
+    ] = FetchOptions.placeholder_after,
+    placeholder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="A picture that stands for one that is gone.", show_default=False, rich_help_panel=KEPT
+        ),
+    ] = None,
+    allow_renames: Annotated[
+        bool,
+        typer.Option(
+            "--allow-renames", help="A redirect to another file name may bring the picture.", rich_help_panel=KEPT
+        ),
+    ] = FetchOptions.allow_renames,
+    resize: Annotated[
+        int | None,
+        typer.Option(
+            help="Write pictures of this side. \\[default: the bytes as they came]",
+            min=1,
+            max=16000,
+            rich_help_panel=KEPT,
+            show_default=False,
+        ),
+    ] = FetchOptions.resize,
+    resize_mode: Annotated[
+        Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"],
+        typer.Option(help="How, in img2dataset's words.", rich_help_panel=KEPT),
+    ] = FetchOptions.resize_mode,
+    only_if_bigger: Annotated[
+        bool, typer.Option("--only-if-bigger", help="Do not enlarge small ones.", rich_help_panel=KEPT)
+    ] = FetchOptions.only_if_bigger,
+    format: Annotated[
+        Literal["jpg", "png", "webp"] | None,
+        typer.Option(
+            help="What pictures are written as.", show_default="as they came; resized, jpg", rich_help_panel=KEPT
+        ),
+    ] = FetchOptions.format,
+    quality: Annotated[
+        int, typer.Option(help="Of JPEG and WebP.", min=1, max=100, rich_help_panel=KEPT)
+    ] = FetchOptions.quality,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Ask again what failed and may pass.", rich_help_panel=JOURNAL),
+    ] = False,
+    only: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_outcomes,
+            metavar="A,B",
+            help="With --retry-failed: these outcomes, whatever they are.",
+            show_default=", ".join(PASSING),
+            rich_help_panel=JOURNAL,
+        ),
+    ] = None,
+    status: Annotated[bool, typer.Option("--status", help="Show what became of all.", rich_help_panel=JOURNAL)] = False,
+    why: Annotated[
+        str | None,
+        typer.Option(metavar="FILE_OR_URL", help="Show what became of one.", rich_help_panel=JOURNAL),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the journal as .csv, .json, .jsonl, .parquet; or the pictures as .tar (webdataset).",
+            rich_help_panel=JOURNAL,
+        ),
+    ] = None,
+    shard: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_shard,
+            metavar="I/N",
+            help="Ask part I of N alone, with a journal of its own.",
+            show_default=False,
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Put the parts of --shard, or other folders, together.", rich_help_panel=MACHINES),
+    ] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler ask.", rich_help_panel=MACHINES),
+    ] = FetchOptions.dask,
+) -> None:
+    """Fetch the pictures that lists of addresses name, and tell what became of each.
+
+    A list is a text with an address on each line, a table (CSV, TSV, JSON, Parquet),
+    a list of ImageNet, a page or a can of boke. The same command again goes on
+    where it stopped.
+
+    \b
+    Example:
+      imgnn fetch cats.txt dogs.txt -o pets --limit 500
+      imgnn fetch flickr_style.csv.gz -o style --words style_names.txt
+      imgnn fetch -o pets --retry-failed --only timeout,rate_limited
+      imgnn fetch -o pets --why pets/cats/tom-0123456789ab.jpg
+    """
+    modes = [name for name, given in (("--status", status), ("--why", why), ("--export", export)) if given]
+    if len(modes) > 1 or (modes and (sources or retry_failed)):
+        raise typer.BadParameter(f"{modes[0]} goes alone, without a list", param_hint=modes[0])
+    if only and not retry_failed:
+        raise typer.BadParameter("it goes with --retry-failed", param_hint="--only")
+    if status:
+        show_status(output, json)
+    elif why:
+        show_story(output, why, json)
+    elif export:
+        write_export(output, export)
+    else:
+        options = FetchOptions(
+            url_column, label_column, label, words, wnid, is_a, limit, shard, dask, concurrency, per_host, retries,
+            timeout, deadline, longest_wait, max_time, robots, allow_private, contact, max_bytes, max_pixels, min_side,
+            max_aspect, placeholder_after, tuple(placeholder or ()), allow_renames, resize, resize_mode,
+            only_if_bigger, format, quality, min_success,
+        )  # fmt: skip
+        again = (only or PASSING) if retry_failed else ()
+        run(sources or [], output, options, again, merge, json)
+
+
+def run(words: list[str], output: Path, options: FetchOptions, again: tuple[str, ...], merge: bool, json: bool) -> None:
+    """The fetch itself."""
+    from imgnn.data.sources import Source  # aiohttp and Pillow wake here, not at --help
+    from imgnn.jobs.fetch import fetch_pictures, merge_journals
+
+    reporter = console.reporter()
+    if merge:
+        if not words:
+            raise typer.BadParameter("the folders to merge are missing", param_hint="--merge")
+        ended = merge_journals([Path(word) for word in words], output, options, reporter)
+    else:
+        if not words and not (output / "fetch.sqlite").exists() and options.shard is None:
+            raise InputError(
+                f"no list was named, and {output} holds no journal of an earlier fetch", hint="imgnn fetch LIST"
+            )
+        with named(words, Source) as lists:
+            if console.err.is_terminal:
+                with Screen() as screen:
+                    ended = fetch_pictures(lists, output, options, reporter, watch=screen.show, again=again)
+            else:
+                ended = fetch_pictures(lists, output, options, reporter, again=again)
+    if json:
+        console.print_json(as_json(ended))
+    else:
+        show(ended)
+    if ended.stopped:
+        raise ended.stopped
+    if not merge:
+        check_success(ended, options)
+
+
+@contextmanager
+def named(words: list[str], kind: type["Source"]) -> Iterator[list[Any]]:
+    """The lists that are meant: files, addresses, and `-` for standard input, which is put into a file first."""
+    with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch:
+        lists: list[Any] = []
+        for word in words:
+            if word == "-":
+                path = Path(scratch, "stdin")
+                with path.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
+                lists.append(kind(path, "standard input", stem=""))
+            elif word.startswith(("http://", "https://")):
+                lists.append(word)
+            else:
+                lists.append(kind(Path(word)))
+        yield lists
+
+
+def check_success(ended: "Fetched", options: FetchOptions) -> None:
+    """See to it that enough came.
+
+    Raises:
+        DownloadError: nothing did, or less than --min-success.
+    """
+    hint = f"imgnn fetch -o {ended.folder} --status; --retry-failed asks again"
+    asked = sum(ended.counts.values()) - ended.counts.get("waiting", 0)
+    if asked and not ended.counts.get(OK):
+        raise DownloadError(f"not one picture of {asked:,} addresses could be had", hint=hint)
+    if ended.success < options.min_success:
+        raise DownloadError(f"{ended.success:.1%} are pictures, less than {options.min_success:.1%}", hint=hint)
+
+
+class Screen:
+    """The table that lives while pictures come: outcomes, rate, the slowest hosts, the time left."""
+
+    def __init__(self) -> None:
+        self.live = Live(console=console.err, transient=True, auto_refresh=False)
+        self.recent: list[tuple[float, int]] = []  # seconds, addresses done: the rate is that of the last 15 seconds
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    def show(self, progress: "Progress", left: int) -> None:
+        """One look."""
+        if not self.live.is_started:
+            self.live.start()
+        done = sum(progress.counts.values())
+        self.recent = [each for each in self.recent if progress.seconds - each[0] < 15] + [(progress.seconds, done)]
+        span, many = progress.seconds - self.recent[0][0], done - self.recent[0][1]
+        rate = many / span if span > 0 else 0.0
+        self.live.update(self.drawn(progress, left, done, rate), refresh=True)
+
+    def drawn(self, progress: "Progress", left: int, done: int, rate: float) -> Group:
+        share = done / max(1, done + left)
+        width = 30
+        bar = Text.assemble(("━" * round(width * share), "cyan"), ("━" * (width - round(width * share)), "grey37"))
+        remaining = f"{clock(left / rate)} left" if rate else ""
+        head = Text.assemble(
+            bar, f"  {done:,} of {done + left:,}  ", (f"{rate:,.0f}/s", "cyan"), f"  {amount(progress.bytes)}  ",
+            f"{clock(progress.seconds)}  {remaining}",
+        )  # fmt: skip
+        counts = Text("  ").join(
+            Text.assemble((f"{progress.counts[name]:,} ", "bold green" if name == OK else "bold"), name)
+            for name in OUTCOMES
+            if progress.counts.get(name)
+        )
+        parts: list[Any] = [head, counts]
+        if progress.hosts:
+            table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+            for name in ("slowest hosts", "s", "at once", "waiting", ""):
+                table.add_column(name, justify="left" if name in ("slowest hosts", "") else "right")
+            for host, seconds, active, waiting, pause in progress.hosts:
+                told = f"pauses {pause:.0f} s" if pause > 0 else ""
+                table.add_row(console.Name(host), f"{seconds:.2f}", str(active), f"{waiting:,}", Text(told, "dim"))
+            parts.append(table)
+        return Group(*parts)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, `2:03`."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def amount(size: float) -> str:
+    """`1.2 MB`."""
+    for unit in ("kB", "MB"):
+        size /= 1000
+        if size < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.2f} GB"
+
+
+def as_json(ended: "Fetched") -> dict[str, Any]:
+    """The fields of `--json`; docs/fetch.md describes them."""
+    return {
+        "folder": console.shown(ended.folder),
+        "counts": ended.counts,
+        "run": ended.run,
+        "classes": ended.classes,
+        "repeats": ended.repeats[0],
+        "repeats_of_another_class": ended.repeats[1],
+        "success": round(ended.success, 6),
+        "seconds": round(ended.seconds, 3),
+        "boke": console.shown(ended.boke) if ended.boke else None,
+        "stopped": str(ended.stopped) if ended.stopped else None,
+    }
+
+
+def show(ended: "Fetched") -> None:
+    """The tables, and a line that sums them up."""
+    console.print_table(outcomes_table(ended.counts))
+    if any(ended.classes):
+        console.print_table(classes_table(ended.classes))
+    if ended.repeats[0]:
+        note = f"{ended.repeats[0]:,} lines name an address that was named before"
+        console.note(
+            note + (f", {ended.repeats[1]:,} of them under another class: the first counts" if ended.repeats[1] else "")
+        )
+    done = sum(ended.run.values())
+    if done:
+        rate = f", {done / ended.seconds:,.0f} a second" if ended.seconds > 0.5 else ""
+        console.note(f"{done:,} addresses in {clock(ended.seconds)}{rate}")
+    console.show_path(ended.folder)
+    if ended.boke:
+        console.show_path(ended.boke)
+
+
+def outcomes_table(counts: Mapping[str, int]) -> Table:
+    """A row for each outcome that occurs."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("outcome")
+    table.add_column("count", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("means", style="dim", overflow="fold")
+    whole = sum(counts.values())
+    for name in (*OUTCOMES, "waiting"):
+        if count := counts.get(name):
+            meaning = OUTCOMES[name].meaning if name in OUTCOMES else "not asked yet"
+            table.add_row(Text(name, "green" if name == OK else ""), f"{count:,}", f"{count / whole:.1%}", meaning)
+    return table
+
+
+def classes_table(classes: Mapping[str, Mapping[str, int]]) -> Table:
+    """A row for each class, or for the first and the last of many."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("class")
+    for name in (OK, "failed", "waiting"):
+        table.add_column(name, justify="right")
+    rows = list(classes.items())
+    shortened = len(rows) > CLASSES
+    for index, (name, counts) in enumerate(rows):
+        if shortened and CLASSES // 2 <= index < len(rows) - CLASSES // 2:
+            if index == CLASSES // 2:
+                rest: Counter[str] = Counter()
+                for _, each in rows[CLASSES // 2 : len(rows) - CLASSES // 2]:
+                    rest.update(each)
+                add_class(table, Text(f"… {len(rows) - CLASSES:,} more", "dim"), rest)
+            continue
+        add_class(table, console.Name(name or "(no class)"), counts)
+    return table
+
+
+def add_class(table: Table, name: Any, counts: Mapping[str, int]) -> None:
+    ok, waiting = counts.get(OK, 0), counts.get("waiting", 0)
+    table.add_row(name, f"{ok:,}", f"{sum(counts.values()) - ok - waiting:,}", f"{waiting:,}")
+
+
+def show_status(output: Path, json: bool) -> None:
+    """--status."""
+    from imgnn.jobs.fetch import look
+
+    ended = look(output)
+    if json:
+        console.print_json(as_json(ended))
+    else:
+        show(ended)
+
+
+def show_story(output: Path, what: str, json: bool) -> None:
+    """--why."""
+    with opened(output, what) as (journal, name):
+        stories = journal.story(name)
+    if not stories:
+        raise InputError(
+            f"{journal.path} knows neither an address nor a file {what}", hint=f"imgnn fetch -o {output} --status"
+        )
+    if json:
+        console.print_json(stories)
+        return
+    for story in stories:
+        for line in told(story):
+            console.out.print(line, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def opened(output: Path, what: str) -> Iterator[tuple["Journal", str]]:
+    """The journal that knows of a file or an address, and what it calls it: a file's own, if there is one above it."""
+    from imgnn.data.journal import NAME, Journal, find_journal
+
+    path = Path(what)
+    for folder in path.absolute().parents if "://" not in what else ():
+        if (folder / NAME).is_file():
+            with Journal(folder / NAME, read_only=True) as journal:
+                yield journal, path.absolute().relative_to(folder).as_posix()
+            return
+    with Journal(find_journal(output), read_only=True) as journal:
+        yield journal, what
+
+
+def told(story: Mapping[str, Any]) -> Iterator[Text]:
+    """One address, line by line."""
+    outcome = story["outcome"] or "waiting"
+    meaning = OUTCOMES[outcome].meaning if outcome in OUTCOMES else "not asked yet"
+    yield Text(story["url"], "bold")
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(story["finished"])) if story["finished"] else None
+    size = (
+        f"{story['width']} x {story['height']} {story['format']}, {story['bytes']:,} bytes" if story["width"] else None
+    )
+    facts = {
+        "outcome": f"{outcome}: {meaning}",
+        "detail": story["detail"],
+        "answer": story["status"],
+        "from": story["final_url"],
+        "tries": f"{story['tries']}, the last on {when}, {story['seconds']:.2f} s" if when else None,
+        "listed": f"{story['list']}, line {story['line']}",
+        "class": story["label"] or None,
+        "split": story["split"],
+        "picture": size,
+        "sha256": story["sha256"],
+        "file": story["file"],
+        "again": "; ".join(f"{name}, line {line} ({label})" for name, line, label in story["repeats"]) or None,
+        "boke": "; ".join(text + (f" ★{star:,}" if star is not None else "") for text, star in story["boke"]) or None,
+    }
+    for name, value in facts.items():
+        if value is not None:
+            yield Text.assemble((f"  {name:9}", "dim"), str(value))
+
+
+def write_export(output: Path, path: Path) -> None:
+    """--export."""
+    from imgnn.data.export import export
+    from imgnn.data.journal import Journal, find_journal
+
+    with Journal(find_journal(output), read_only=True) as journal:
+        for file in export(journal, path, console.reporter()):
+            console.show_path(file)
