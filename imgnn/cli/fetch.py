@@ -76,7 +76,7 @@ def fetch(
     min_success: Annotated[
         Any,
         typer.Option(parser=parse_share, metavar="SHARE", help="Fail (exit 1) below this share of pictures."),
-    ] = FetchOptions.min_success,
+    ] = f"{FetchOptions.min_success:g}",
     url_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of tables: the column of addresses.", rich_help_panel=LIST)
     ] = FetchOptions.url_column,
@@ -102,27 +102,29 @@ def fetch(
     ] = FetchOptions.is_a,
     limit: Annotated[
         int | None,
-        typer.Option(help="Pictures kept of each class: the first that can be had.", min=1, rich_help_panel=LIST),
+        typer.Option(
+            metavar="N", help="Pictures kept of each class: the first that can be had.", min=1, rich_help_panel=LIST
+        ),
     ] = FetchOptions.limit,
-    concurrency: Annotated[int, typer.Option(help="Requests at once.", min=1, max=1000, rich_help_panel=MANNERS)] = (
-        FetchOptions.concurrency
-    ),
+    concurrency: Annotated[
+        int, typer.Option(metavar="N", help="Requests at once.", min=1, max=1000, rich_help_panel=MANNERS)
+    ] = (FetchOptions.concurrency),
     per_host: Annotated[
-        int, typer.Option(help="Of them, to one host.", min=1, max=1000, rich_help_panel=MANNERS)
+        int, typer.Option(metavar="N", help="Of them, to one host.", min=1, max=1000, rich_help_panel=MANNERS)
     ] = FetchOptions.per_host,
     retries: Annotated[
-        int, typer.Option(help="Further tries of what may pass.", min=0, max=20, rich_help_panel=MANNERS)
+        int, typer.Option(metavar="N", help="Further tries of what may pass.", min=0, max=20, rich_help_panel=MANNERS)
     ] = FetchOptions.retries,
     timeout: Annotated[
         Any, typer.Option(**SECONDS, help="To connect, and without a byte.", rich_help_panel=MANNERS)
-    ] = FetchOptions.timeout,
+    ] = f"{FetchOptions.timeout:g}s",
     deadline: Annotated[
         Any, typer.Option(**SECONDS, help="For one try, all in all.", rich_help_panel=MANNERS)
-    ] = FetchOptions.deadline,
+    ] = f"{FetchOptions.deadline:g}s",
     longest_wait: Annotated[
         Any,
         typer.Option(**SECONDS, help="A host that asks to wait longer is left alone.", rich_help_panel=MANNERS),
-    ] = FetchOptions.longest_wait,
+    ] = f"{FetchOptions.longest_wait:g}s",
     max_time: Annotated[
         Any,
         typer.Option(**SECONDS, help="Begin nothing after this.", show_default=False, rich_help_panel=MANNERS),
@@ -141,20 +143,21 @@ def fetch(
     max_bytes: Annotated[
         Any,
         typer.Option(parser=parse_bytes, metavar="BYTES", help="Of one answer: 500k, 20M.", rich_help_panel=KEPT),
-    ] = FetchOptions.max_bytes,
+    ] = f"{FetchOptions.max_bytes // 10**6}M",
     max_pixels: Annotated[
         Any,
         typer.Option(parser=parse_bytes, metavar="PIXELS", help="Of one picture: 20M.", rich_help_panel=KEPT),
-    ] = FetchOptions.max_pixels,
+    ] = f"{FetchOptions.max_pixels // 10**6}M",
     min_side: Annotated[
-        int, typer.Option(help="Pixels of the shorter side, at least.", min=1, rich_help_panel=KEPT)
+        int, typer.Option(metavar="PIXELS", help="Pixels of the shorter side, at least.", min=1, rich_help_panel=KEPT)
     ] = FetchOptions.min_side,
     max_aspect: Annotated[
         Any, typer.Option(**NUMBER, help="Long side by short side; 0: any.", rich_help_panel=KEPT)
-    ] = FetchOptions.max_aspect,
+    ] = f"{FetchOptions.max_aspect:g}",
     placeholder_after: Annotated[
         int,
         typer.Option(
+            metavar="N",
             help="The same bytes from so many addresses stand for a picture that is gone; 0: never.",
             min=0,
             rich_help_panel=KEPT,
@@ -175,6 +178,7 @@ def fetch(
     resize: Annotated[
         int | None,
         typer.Option(
+            metavar="PIXELS",
             help="Write pictures of this side. \\[default: the bytes as they came]",
             min=1,
             max=16000,
@@ -184,7 +188,11 @@ def fetch(
     ] = FetchOptions.resize,
     resize_mode: Annotated[
         Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"],
-        typer.Option(help="How, in img2dataset's words.", rich_help_panel=KEPT),
+        typer.Option(
+            metavar="MODE",
+            help="border (whole, on white), keep_ratio, keep_ratio_largest, center_crop, no.",
+            rich_help_panel=KEPT,
+        ),
     ] = FetchOptions.resize_mode,
     only_if_bigger: Annotated[
         bool, typer.Option("--only-if-bigger", help="Do not enlarge small ones.", rich_help_panel=KEPT)
@@ -196,7 +204,7 @@ def fetch(
         ),
     ] = FetchOptions.format,
     quality: Annotated[
-        int, typer.Option(help="Of JPEG and WebP.", min=1, max=100, rich_help_panel=KEPT)
+        int, typer.Option(metavar="1..100", help="Of JPEG and WebP.", min=1, max=100, rich_help_panel=KEPT)
     ] = FetchOptions.quality,
     retry_failed: Annotated[
         bool,
@@ -246,9 +254,9 @@ def fetch(
 ) -> None:
     """Fetch the pictures that lists of addresses name, and tell what became of each.
 
-    A list is a text with an address on each line, a table (CSV, TSV, JSON, Parquet),
-    a list of ImageNet, a page or a can of boke. The same command again goes on
-    where it stopped.
+    A list is a text with an address on each line, a table (CSV, TSV, JSON,
+    Parquet), a list of ImageNet, a page or a can of boke. The same command again
+    goes on where it stopped.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import urllib.request
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+DISGUISED = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+))*\.?", re.IGNORECASE)  # a host of numbers
+CANARY = "example.com"  # kept by IANA for this kind of use (RFC 2606)
 KEPT = 300.0  # seconds that an answer of the name server is kept, also that there is none
 
 
@@ -38,6 +41,8 @@ def parse_url(text: str) -> URL:
         url = URL(text, encoded=text.isascii() and " " not in text).with_fragment(None)
         if not url.host or not url.port:
             raise BadUrl("there is no host in it")
+        if DISGUISED.fullmatch(url.host):
+            ipaddress.IPv4Address(url.host)  # ValueError, if it is another way to write one
     except BadUrl:
         raise
     except (ValueError, UnicodeError) as error:
@@ -69,6 +74,7 @@ class Resolver(AbstractResolver):
 
     def __init__(self, *, allow_private: bool = False, trusted: Iterable[str] = (), timeout: float = 10.0) -> None:
         self.allow_private, self.trusted, self.timeout = allow_private, frozenset(trusted), timeout
+        self.found = False  # whether any host was: else this machine may be offline
         self.known: dict[tuple[str, int], tuple[float, asyncio.Future[list[ResolveResult]]]] = {}
 
     async def resolve(
@@ -97,6 +103,7 @@ class Resolver(AbstractResolver):
             raise OSError(None, f"no answer of the name server in {self.timeout:g} s") from None
         except UnicodeError as error:
             raise OSError(None, f"no host name: {error}") from error
+        self.found = True
         allowed = [each for each in found if self.is_allowed(host, str(each[4][0]))]
         if not allowed:
             raise BlockedAddress(f"{host} is at {found[0][4][0]}")
@@ -124,8 +131,16 @@ class Resolver(AbstractResolver):
         with contextlib.suppress(ValueError):
             host = url.host or ""
             ipaddress.ip_address(host)  # a name: ValueError
+            self.found = True
             if not self.is_allowed(host, host):
                 raise BlockedAddress(host)
+
+    async def is_online(self) -> bool:
+        """Whether any name leads anywhere: one is known that always does."""
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().getaddrinfo(CANARY, 80)
+            self.found = True
+        return self.found
 
     async def close(self) -> None:
         """Nothing is open."""

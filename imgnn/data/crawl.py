@@ -61,7 +61,8 @@ class Host:
     limit: int
     queue: deque[Waiting] = field(default_factory=deque)
     active: int = 0
-    not_before: float = 0.0  # the loop's clock
+    started: float = 0.0  # the last request; the loop's clock
+    not_before: float = 0.0
     listed: bool = False  # whether it is among those that can be asked
     streak: int = 0  # requests in a row without an answer
     answers: int = 0
@@ -151,14 +152,16 @@ class Crawl:
         """One round of the loop; whether there is another."""
         if self.fatal is not None:
             raise self.fatal
-        self.look_offline()
+        if self.lost >= OFFLINE and self.held and not self.reached:
+            await self.look_offline()
         if not self.over():
             self.refill()
         self.start_what_can()
-        now = self.loop.time()
-        if now - self.flushed >= EVERY or len(self.results) >= BATCH or not self.tasks:
+        if self.loop.time() - self.flushed >= EVERY or len(self.results) >= BATCH or not self.tasks:
             settled = self.flush()
-            if not self.tasks and not settled and (self.over() or not self.later):
+            if not self.tasks and settled:
+                return True  # what was settled may make room for more of its class
+            if not self.tasks and (self.over() or not self.later):
                 return False
         timeout = max(0.0, self.flushed + EVERY - self.loop.time())
         if self.later:
@@ -187,7 +190,8 @@ class Crawl:
         name = urlsplit(row.url).netloc
         host = self.hosts.get(name)
         if host is None:
-            host = self.hosts[name] = Host(name, self.pace.per_host)
+            # One request, and with it robots.txt, comes first: it may ask for a pause.
+            host = self.hosts[name] = Host(name, 1)
         if host.closed is not None:
             self.finish(Result(row.id, *host.closed, tries=0), None)
             return
@@ -220,14 +224,19 @@ class Crawl:
             host.listed = False
             if not host.queue or host.active >= host.limit:
                 continue
+            if pause := min(self.downloader.pause_of(host.queue[0].url), LONGEST_PAUSE):
+                host.limit = 1
+                if host.started + pause > now:
+                    host.not_before = host.started + pause
+                    self.list(host)
+                    continue
             row = host.queue.popleft()
             self.waiting -= 1
             host.active += 1
-            if pause := min(self.downloader.pause_of(row.url), LONGEST_PAUSE):
-                host.limit, host.not_before = 1, now + pause
+            host.started = now
             task = asyncio.create_task(self.ask(row, host))
             self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            task.add_done_callback(self.done)
             self.list(host)
 
     async def ask(self, row: Waiting, host: Host) -> None:
@@ -245,6 +254,8 @@ class Crawl:
                 host.active -= 1
                 host.answers += 1
                 host.seconds += seconds
+                if host.answers == 1:
+                    host.limit = self.pace.per_host
             self.heard(host)
             kept = await self.loop.run_in_executor(self.pool, keep, data, row.id, row.url, self.keeping)
             self.finish(
@@ -273,8 +284,12 @@ class Crawl:
         except ImgnnError as error:
             self.fatal = error
         finally:
-            self.wake.set()
             self.list(host)
+
+    def done(self, task: asyncio.Task[None]) -> None:
+        """A try is over."""
+        self.tasks.discard(task)
+        self.wake.set()
 
     def failed(self, row: Waiting, host: Host, failed: Failed, seconds: float) -> None:
         """Try again, later, or not at all."""
@@ -336,18 +351,19 @@ class Crawl:
         else:
             self.results.append(result)
 
-    def look_offline(self) -> None:
+    async def look_offline(self) -> None:
         """Do not blame the addresses for a cable that is not plugged in.
 
         Raises:
             Offline: it is not.
         """
-        if self.lost >= OFFLINE and not self.reached:
+        if not await self.downloader.resolver.is_online():
             self.held.clear()
             raise Offline(
                 f"none of {self.lost} host names leads to an address: this machine seems to be offline",
                 hint="the same command again, when it is online",
             )
+        self.reached = True
 
     def flush(self) -> int:
         """Results into the journal; how many."""

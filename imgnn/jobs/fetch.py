@@ -216,7 +216,8 @@ def take_in(journal: Journal, sources: Sequence[Source | str], options: FetchOpt
             if journal.knows_source(digest, options.shard or WHOLE):
                 continue
             reporter.begin(f"reading {source.name}", None, "lines")
-            count = journal.add_source(source.name, digest, counted(source.lines(reading), reporter), options.shard or WHOLE)
+            lines = counted(source.lines(reading), reporter)
+            count = journal.add_source(source.name, digest, lines, options.shard or WHOLE)
             reporter.end()
             if count == 0:
                 reporter.note(f"{source.name} names no address")

@@ -1,0 +1,423 @@
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from imgnn.data.journal import Journal
+from imgnn.data.sources import Source
+from imgnn.errors import InputError
+from imgnn.jobs.fetch import fetch_pictures, merge_journals
+from imgnn.options import FetchOptions
+from tests.data import site as web
+from tests.data.site import picture, site
+
+QUICK = {
+    "allow_private": True,
+    "timeout": 1.0,
+    "deadline": 2.0,
+    "longest_wait": 3.0,
+    "retries": 1,
+    "max_bytes": 2_000_000,
+}
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    monkeypatch.delenv("IMGNN_OFFLINE")
+    known = socket.getaddrinfo
+
+    def ask(host, *rest, **more):
+        """Only this machine's own names lead anywhere."""
+        if host not in ("localhost", "127.0.0.1", "::1") and not str(host)[:1].isdecimal():
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return known(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+
+
+@pytest.fixture
+def server():
+    with site() as running:
+        yield running
+
+
+def listed(tmp_path: Path, *lines: str, name: str = "cats.txt") -> list[Source]:
+    path = tmp_path / name
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return [Source(path)]
+
+
+def fetched(tmp_path, *lines, name="cats.txt", **options):
+    return fetch_pictures(listed(tmp_path, *lines, name=name), tmp_path / "out", FetchOptions(**{**QUICK, **options}))
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    """Path of the address -> outcome."""
+    with Journal(folder / "fetch.sqlite", read_only=True) as journal:
+        return {row["url"].split("/", 3)[-1]: row["outcome"] for row in journal.rows()}
+
+
+CERTIFICATE = Path(__file__).parents[1] / "data" / "nobody.pem"
+
+
+def test_every_way_in_which_the_web_fails_has_its_name(tmp_path, server):
+    loop = f"{server.url}/round"
+    ways = {
+        "good.jpg": (web.sends(picture(1)), "ok"),
+        "page.jpg": (web.sends(b"<!DOCTYPE html><html>gone</html>"), "not_image"),
+        "empty.jpg": (web.sends(b""), "not_image"),
+        "lost.jpg": (web.says(404), "gone"),
+        "removed.jpg": (web.says(410), "gone"),
+        "secret.jpg": (web.says(403), "forbidden"),
+        "odd.jpg": (web.says(418), "forbidden"),
+        "busy.jpg": (web.first(1, web.says(429, Retry_After=1), web.sends(picture(2))), "ok"),
+        "too-busy.jpg": (web.says(429), "rate_limited"),
+        "flaky.jpg": (web.first(1, web.says(500), web.sends(picture(3))), "ok"),
+        "broken.jpg": (web.says(500), "server_error"),
+        "silent.jpg": (web.sleeps, "timeout"),
+        "drip.jpg": (web.drips, "timeout"),
+        "drip-headers.jpg": (web.drips_headers, "timeout"),
+        "endless.jpg": (web.endless, "too_large"),
+        "bomb.jpg": (web.gzip_bomb, "too_large"),
+        "zipped.jpg": (web.zipped(picture(4)), "ok"),
+        "brotli.jpg": (web.sends(b"....", Content_Encoding="br"), "not_image"),
+        "cut.jpg": (web.cut, "truncated"),
+        "half.jpg": (web.sends(picture(5)[:500]), "truncated"),
+        "rotten.png": (web.sends(b"\x89PNG\r\n\x1a\n" + bytes(100)), "damaged"),
+        "mistyped.jpg": (web.sends(picture(6, form="PNG"), Content_Type="text/html"), "ok"),
+        "huge.png": (web.sends(bomb()), "too_large"),
+        "round": (web.redirects(loop), "redirects"),
+        "inward.jpg": (web.redirects("http://[::1]:9/inward.jpg"), "connection"),
+        "file.jpg": (web.redirects("file:///etc/passwd"), "bad_url"),
+        "moved.jpg": (web.redirects("/imageNotFound.gif"), "placeholder"),
+        "imageNotFound.gif": (web.sends(picture(7, form="GIF")), "ok"),
+        "same-name.jpg": (web.redirects("/elsewhere/same-name.jpg", 301), "ok"),
+        "asks-not.jpg": (web.sends(picture(9), X_Robots_Tag="noai"), "opted_out"),
+        "private/a.jpg": (web.sends(picture(10)), "opted_out"),
+        "hangs-up.jpg": (web.hangs_up, "connection"),
+        "nonsense.jpg": (web.nonsense, "connection"),
+        "film.jpg": (web.sends(b"\0\0\0\x18ftypmp42" + bytes(600)), "not_image"),
+    }  # fmt: skip
+    server.answers = {f"/{path}": answer for path, (answer, _) in ways.items()}
+    server.answers["/elsewhere/same-name.jpg"] = web.sends(picture(8))
+    server.answers["/robots.txt"] = web.sends(b"User-agent: *\nDisallow: /private/\n")
+    with site(CERTIFICATE) as secure:
+        began = time.monotonic()
+        ended = fetched(
+            tmp_path,
+            *(f"{server.url}/{path}" for path in ways),
+            f"{secure.url}/tls.jpg",
+            "ftp://example.com/a.jpg",
+            "http://no-such-host.invalid/a.jpg",
+            per_host=24,
+        )
+        seconds = time.monotonic() - began
+    expected = {path: outcome for path, (_, outcome) in ways.items()}
+    expected |= {"tls.jpg": "tls", "a.jpg": "dns"}
+    found = outcomes(tmp_path / "out")
+    assert {path: found[path] for path in expected} == expected
+    assert ended.stopped is None
+    # The longest: two tries of two seconds each, and a pause between them.
+    assert seconds < 20
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it has 30,000 x 30,000 pixels."""
+    head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def test_the_same_command_again_asks_nothing_twice(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(5)}
+    lines = [f"{server.url}/{n}.jpg" for n in range(6)]
+    fetched(tmp_path, *lines)
+    before = dict(server.asked)
+    again = fetched(tmp_path, *lines)
+    assert dict(server.asked) == before
+    assert (again.counts, again.run) == ({"ok": 5, "gone": 1}, {})
+
+
+def test_new_lines_of_a_list_are_fetched_and_old_ones_are_not(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(5)}
+    fetched(tmp_path, f"{server.url}/0.jpg")
+    fetched(tmp_path, f"{server.url}/0.jpg", f"{server.url}/1.jpg")
+    assert server.asked["/0.jpg"] == server.asked["/1.jpg"] == 1
+
+
+def test_failed_addresses_are_asked_again_on_request_alone(tmp_path, server):
+    server.answers = {"/a.jpg": web.first(2, web.says(500), web.sends(picture(1)))}
+    lines = [f"{server.url}/a.jpg", f"{server.url}/gone.jpg"]
+    assert fetched(tmp_path, *lines).counts == {"server_error": 1, "gone": 1}
+    options = FetchOptions(**QUICK)
+    assert fetch_pictures([], tmp_path / "out", options, again=["server_error"]).counts == {"ok": 1, "gone": 1}
+    assert server.asked["/gone.jpg"] == 1
+    fetch_pictures([], tmp_path / "out", options, again=["gone"])
+    assert server.asked["/gone.jpg"] == 2
+
+
+def test_gone_and_forbidden_and_opted_out_are_asked_once(tmp_path, server):
+    server.answers = {"/no.jpg": web.says(403), "/asks.jpg": web.sends(picture(), X_Robots_Tag="imgnn: noindex")}
+    fetched(tmp_path, *(f"{server.url}/{name}.jpg" for name in ("no", "asks", "lost")), retries=5)
+    assert [server.asked[f"/{name}.jpg"] for name in ("no", "asks", "lost")] == [1, 1, 1]
+
+
+def test_a_host_that_says_429_is_left_in_peace_until_the_time_it_names(tmp_path, server):
+    times = []
+
+    def busy(handler):
+        times.append(time.monotonic())
+        (web.says(429, Retry_After=2) if len(times) == 1 else web.sends(picture(len(times))))(handler)
+
+    server.answers = {f"/{n}.jpg": busy for n in range(4)}
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(4)), per_host=1)
+    assert ended.counts == {"ok": 4}
+    assert times[1] - times[0] >= 1.9
+
+
+def test_a_host_that_asks_to_wait_too_long_is_given_up_without_waiting(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.says(429, Retry_After=3600) for n in range(40)}
+    began = time.monotonic()
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(40)), per_host=2)
+    assert ended.counts == {"rate_limited": 40}
+    assert time.monotonic() - began < 5
+    assert sum(server.asked.values()) < 10
+
+
+def test_a_host_that_never_answers_is_given_up(tmp_path):
+    ended = fetched(tmp_path, *(f"http://127.0.0.1:9/{n}.jpg" for n in range(500)), retries=0)
+    assert ended.counts == {"connection": 500}
+    with Journal(tmp_path / "out/fetch.sqlite", read_only=True) as journal:
+        assert "10 requests to 127.0.0.1:9 in a row had no answer" in next(reversed(list(journal.rows())))["detail"]
+
+
+def test_no_more_requests_go_to_a_host_at_once_than_allowed(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.slow(0.03, web.sends(picture(n))) for n in range(30)}
+    fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(30)), per_host=3)
+    assert server.most <= 3
+
+
+def test_a_site_that_asks_for_a_pause_gets_it(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(4)}
+    server.answers["/robots.txt"] = web.sends(b"User-agent: imgnn\nCrawl-delay: 0.3\n")
+    began = time.monotonic()
+    fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(4)), per_host=4)
+    assert time.monotonic() - began >= 0.9
+    assert server.asked["/robots.txt"] == 1
+
+
+def test_a_site_whose_robots_txt_fails_is_not_asked(tmp_path, server):
+    server.answers = {"/a.jpg": web.sends(picture()), "/robots.txt": web.says(503)}
+    assert fetched(tmp_path, f"{server.url}/a.jpg").counts == {"opted_out": 1}
+    assert server.asked["/a.jpg"] == 0
+
+
+def test_robots_are_not_asked_when_told_so(tmp_path, server):
+    server.answers = {"/a.jpg": web.sends(picture(), X_Robots_Tag="noai"), "/robots.txt": web.says(503)}
+    assert fetched(tmp_path, f"{server.url}/a.jpg", robots=False).counts == {"ok": 1}
+
+
+def test_the_user_agent_says_who_asks(tmp_path, server):
+    fetched(tmp_path, f"{server.url}/a.jpg", contact="mailto:me@example.org")
+    assert all(agent.startswith("imgnn/") and "me@example.org" in agent for agent in server.agents)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.1", "0.0.0.0", "2130706433"]
+)
+def test_private_addresses_are_not_asked(tmp_path, server, host):
+    port = server.url.rpartition(":")[2]
+    ended = fetched(tmp_path, f"http://{host}:{port}/a.jpg", allow_private=False)
+    assert ended.counts == {"blocked_address": 1}
+    assert not server.asked
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1"])
+def test_addresses_in_disguise_are_no_addresses(tmp_path, server, host):
+    port = server.url.rpartition(":")[2]
+    assert fetched(tmp_path, f"http://{host}:{port}/a.jpg").counts == {"bad_url": 1}
+    assert not server.asked
+
+
+def test_the_same_bytes_belong_to_the_first_address(tmp_path, server):
+    server.answers = {
+        "/late.jpg": web.slow(0.3, web.sends(picture(1))),
+        "/soon.jpg": web.sends(picture(1)),
+        "/other.jpg": web.sends(picture(2)),
+    }
+    fetched(tmp_path, *(f"{server.url}/{name}.jpg" for name in ("late", "soon", "other")))
+    assert outcomes(tmp_path / "out") == {"late.jpg": "ok", "soon.jpg": "duplicate", "other.jpg": "ok"}
+    assert sorted(path.name.partition("-")[0] for path in (tmp_path / "out/cats").iterdir()) == ["late", "other"]
+
+
+def test_the_same_bytes_from_many_addresses_stand_for_a_picture_that_is_gone(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(1 if n < 5 else n)) for n in range(7)}
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(7)))
+    assert ended.counts == {"placeholder": 5, "ok": 2}
+    assert len(list((tmp_path / "out/cats").iterdir())) == 2
+
+
+def test_a_placeholder_that_the_user_names_is_known(tmp_path, server):
+    (tmp_path / "gone.jpg").write_bytes(picture(1))
+    server.answers = {"/a.jpg": web.sends(picture(1))}
+    assert fetched(tmp_path, f"{server.url}/a.jpg", placeholders=(tmp_path / "gone.jpg",)).counts == {"placeholder": 1}
+
+
+def test_a_real_placeholder_is_known_by_its_hash(tmp_path, server, shared):
+    server.answers = {"/a.gif": web.sends((shared / "data/imageNotFound.gif").read_bytes())}
+    assert fetched(tmp_path, f"{server.url}/a.gif").counts == {"placeholder": 1}
+
+
+def test_the_bytes_are_kept_as_they_came_under_the_name_that_fits_them(tmp_path, server):
+    server.answers = {"/Tom%20%26%20co.jpeg": web.sends(picture(1, form="PNG"))}
+    fetched(tmp_path, f"{server.url}/Tom%20%26%20co.jpeg?size=1,2")
+    (path,) = (tmp_path / "out/cats").iterdir()
+    assert path.read_bytes() == picture(1, form="PNG")
+    assert (path.name.startswith("Tom _ co-"), path.suffix) == (True, ".png")
+
+
+def test_two_addresses_with_the_same_name_are_two_files(tmp_path, server):
+    server.answers = {"/a/1.jpg": web.sends(picture(1)), "/b/1.jpg": web.sends(picture(2))}
+    fetched(tmp_path, f"{server.url}/a/1.jpg", f"{server.url}/b/1.jpg")
+    assert len(list((tmp_path / "out/cats").iterdir())) == 2
+
+
+def test_a_limit_counts_pictures_and_takes_the_first_that_can_be_had(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.slow(0.02 * (10 - n), web.sends(picture(n))) for n in range(1, 10) if n != 2}
+    fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(10)), limit=3)
+    found = outcomes(tmp_path / "out")
+    assert [name for name, outcome in found.items() if outcome == "ok"] == ["1.jpg", "3.jpg", "4.jpg"]
+    assert [name for name, outcome in found.items() if outcome == "waiting"] == [
+        "5.jpg",
+        "6.jpg",
+        "7.jpg",
+        "8.jpg",
+        "9.jpg",
+    ]
+
+
+def test_small_pictures_and_strips_are_told(tmp_path, server):
+    server.answers = {
+        "/dot.png": web.sends(picture(1, (8, 8), "PNG")),
+        "/bar.png": web.sends(picture(2, (40, 400), "PNG")),
+    }
+    ended = fetched(tmp_path, f"{server.url}/dot.png", f"{server.url}/bar.png", min_side=16, max_aspect=5.0)
+    assert ended.counts == {"too_small": 2}
+
+
+def test_pictures_of_another_form_do_not_get_into_the_same_folder(tmp_path, server):
+    server.answers = {"/a.jpg": web.sends(picture())}
+    fetched(tmp_path, f"{server.url}/a.jpg")
+    with pytest.raises(InputError, match="kept as they came; now they would be kept as 64 pixels"):
+        fetched(tmp_path, f"{server.url}/a.jpg", resize=64)
+
+
+def test_a_folder_is_one_process_at_a_time(tmp_path, server):
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out/.fetch-lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another imgnn fetch is at work"):
+            fetched(tmp_path, f"{server.url}/a.jpg")
+
+
+def test_a_machine_that_is_offline_is_not_blamed_on_the_addresses(tmp_path):
+    ended = fetched(tmp_path, *(f"http://host{n}.invalid/{m}.jpg" for m in range(3) for n in range(20)))
+    assert ended.counts == {"waiting": 60}
+    assert "this machine seems to be offline" in str(ended.stopped)
+
+
+def test_one_dead_name_among_hosts_that_answer_is_its_own_fault(tmp_path, server):
+    server.answers = {"/a.jpg": web.sends(picture())}
+    ended = fetched(tmp_path, *(f"http://host{n}.invalid/a.jpg" for n in range(8)), f"{server.url}/a.jpg")
+    assert ended.counts == {"dns": 8, "ok": 1}
+
+
+def test_the_time_that_was_given_ends_the_run_and_the_rest_waits(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.slow(0.2, web.sends(picture(n))) for n in range(30)}
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(30)), per_host=2, max_time=0.5)
+    assert 0 < ended.counts["ok"] < 12
+    assert ended.counts["ok"] + ended.counts["waiting"] == 30
+
+
+def test_parts_that_are_put_together_are_the_whole(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n % 13)) for n in range(20)}
+    lines = [f"{server.url}/{n}.jpg" for n in range(22)]
+    whole = fetched(tmp_path, *lines)
+    parts = []
+    for part in (3, 1, 2):
+        folder = tmp_path / f"part{part}"
+        fetch_pictures(listed(tmp_path, *lines), folder, FetchOptions(**{**QUICK, "shard": (part, 3)}))
+        parts.append(folder)
+    merged = merge_journals(parts, tmp_path / "merged", FetchOptions(**QUICK))
+    assert merged.counts == whole.counts == {"ok": 13, "duplicate": 7, "gone": 2}
+    assert state(tmp_path / "merged") == state(tmp_path / "out")
+
+
+def test_what_was_merged_is_not_asked_again(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(8)}
+    lines = [f"{server.url}/{n}.jpg" for n in range(8)]
+    fetch_pictures(listed(tmp_path, *lines), tmp_path / "part", FetchOptions(**{**QUICK, "shard": (1, 2)}))
+    merge_journals([tmp_path / "part"], tmp_path / "out")
+    ended = fetched(tmp_path, *lines)
+    assert (ended.counts, ended.repeats) == ({"ok": 8}, (0, 0))
+    assert {server.asked[f"/{n}.jpg"] for n in range(8)} == {1}
+
+
+def state(folder: Path) -> tuple[list[tuple], dict[str, bytes]]:
+    """What the journal says, but for times and tries; and every file with its bytes."""
+    names = ("url", "label", "outcome", "status", "file", "sha256", "bytes", "height", "width", "format")
+    with Journal(folder / "fetch.sqlite", read_only=True) as journal:
+        rows = [tuple(row[name] for name in names) for row in journal.rows()]
+    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return rows, {name: data for name, data in files.items() if not name.startswith(("fetch", ".fetch"))}
+
+
+def killed_run(folder: Path, source: Path, after: float) -> bool:
+    """A run that is killed after so many seconds; whether it was."""
+    words = ["fetch", str(source), "-o", str(folder), "--allow-private", "--timeout", "5", "--per-host", "4"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "imgnn", *words], env={**os.environ, "IMGNN_OFFLINE": ""},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    assert process.returncode == 0
+    return False
+
+
+def kills(tmp_path: Path, server, count: int, times: int) -> None:
+    """See to it that a run of so many addresses ends the same, however often it is killed."""
+    pictures = {n: picture(n % (count * 9 // 10)) for n in range(count)}
+    server.answers = {f"/{n}.jpg": web.slow(0.002, web.sends(data)) for n, data in pictures.items() if n % 20}
+    source = tmp_path / "many.txt"
+    source.write_text("".join(f"{server.url}/{n}.jpg\n" for n in range(count)))
+    assert not killed_run(tmp_path / "unbroken", source, 120)
+    dice = random.Random(20261121)
+    killed = sum(killed_run(tmp_path / "broken", source, dice.uniform(0.5, 1.2)) for _ in range(times))
+    assert not killed_run(tmp_path / "broken", source, 120)
+    assert killed >= times // 4
+    assert state(tmp_path / "broken") == state(tmp_path / "unbroken")
+
+
+def test_a_run_that_is_killed_ends_as_an_unbroken_one(tmp_path, server):
+    kills(tmp_path, server, 240, 4)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twenty_times_ends_as_an_unbroken_one(tmp_path, server):
+    kills(tmp_path, server, 2000, 20)
