@@ -44,7 +44,7 @@ class PictureError(InputError):
         kind: "not_image", "truncated" (its end is missing), "damaged" or "too_large" (in pixels).
     """
 
-    def __init__(self, message: str, *, kind: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, kind: str = "damaged", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
 

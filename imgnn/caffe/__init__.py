@@ -3,6 +3,7 @@
     schema.py     the one table of fields: number, name, kind, default
     message.py    Message: fields as attributes, whichever form they were read from
     wire.py       the bytes of .caffemodel and .binaryproto, memory-mapped, without protobuf
+    mean.py       writes a mean image, as a .binaryproto
     prototxt.py   the text form; unknown fields are kept and reported, never fatal
     sniff.py      what a file is that should have been one of those
     layer.py      Layer and Transform: what a net is made of

@@ -8,11 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from imgnn import __version__
-from imgnn.cli import classify, console, convert, dream, networks, style
+from imgnn.cli import classify, console, convert, dream, fetch, label, mean, networks, style
 from imgnn.errors import ImgnnError, InputError
 
 # Part of the plan and not yet of this version; named so that whoever read of them gets an answer.
-PLANNED = ("fetch", "label", "mean", "finetune", "caption", "boke", "train", "evaluate", "serve")
+PLANNED = ("finetune", "caption", "boke", "train", "evaluate", "serve")
 
 
 class Group(TyperGroup):
@@ -73,6 +73,9 @@ app.command(rich_help_panel="Pictures")(dream.dream)
 app.command(rich_help_panel="Networks")(classify.classify)
 app.command(rich_help_panel="Networks")(networks.networks)
 app.command(rich_help_panel="Networks")(convert.convert)
+app.command(rich_help_panel="Data")(fetch.fetch)
+app.command(rich_help_panel="Data")(label.label)
+app.command(rich_help_panel="Data")(mean.mean)
 
 
 def show_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from typing import Annotated, Any, Literal
 
 import typer
@@ -51,6 +52,23 @@ def parse_numbers(text: str) -> tuple[float, ...]:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"numbers with commas between them are expected, not {text!r}") from None
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`256` or `240x320` (height, width) -> pixels. Anything else is a usage error."""
+    found = re.fullmatch(r"([0-9]{1,5})(?:[x×]([0-9]{1,5}))?", text)
+    size = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if min(size) < 1:
+        raise typer.BadParameter(f"a size is a side, 256, or HEIGHTxWIDTH, 240x320, not {text!r}")
+    return size
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/3` -> which part of how many. Anything else is a usage error."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise typer.BadParameter(f"a part is written 1/3, 2/3 or 3/3, not {text!r}")
+    return int(found[1]), int(found[2])
 
 
 # Options that several commands have.

@@ -1,5 +1,11 @@
 """Data sets: where pictures come from, which class they belong to, and what was done with them.
 
 lists.py      list files (`path label`), class words, and the record that tells a stale list
+gather.py     pictures with their labels, out of class folders or out of lists
+inspected.py  what is known of every picture, decoded once and kept
+checks.py     what is wrong with pictures, alone and among each other; findings.py: its kinds and files
+duplicates.py, placeholders.py   pictures that look alike; pictures that stand for one that is gone
+split.py      train, val and test
+moments.py    the sums of a mean, whole numbers; mean_record.py: what the mean was computed of
 spread.py     the same function over many things, on this machine's cores or on a Dask cluster
 """

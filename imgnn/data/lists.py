@@ -113,6 +113,15 @@ def cut(line: str) -> tuple[str, str]:
     return name.strip(), label
 
 
+def is_listable(path: str) -> bool:
+    """Whether a path can be written in a list, and is read as the same again."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return cut(f"{path} 0") == (path, "0") and not path.startswith("\ufeff") and not set(path) & set("\\\r\n")
+
+
 def write_list(path: Path, entries: Iterable[Entry]) -> None:
     """Write a list; the file appears whole or not at all."""
     with write_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
@@ -206,16 +215,34 @@ def read_record(path: Path) -> dict[str, Any] | None:
     Raises:
         InputError: it was written by a later version of imgnn.
     """
-    for stem in family(path):
-        try:
-            found = json.loads(path.with_name(f"{stem}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(found, dict) and found.get("format") == FORMAT and path.name in found.get("lists", ()):
-            if found["version"] > VERSION:
-                raise InputError(f"{path.with_name(stem)}.json was written by a later imgnn; this one reads {VERSION}")
-            return found
-    return None
+    return next((record for record in records_beside(path) if path.name in record["lists"]), None)
+
+
+def records_beside(path: Path) -> Iterator[dict[str, Any]]:
+    """The records whose family a file may belong to, those with the longest name first.
+
+    Raises:
+        InputError: one was written by a later version of imgnn.
+    """
+    found = (load_record(path.with_name(f"{stem}.json")) for stem in family(path))
+    return (record for record in found if record is not None)
+
+
+def load_record(path: Path) -> dict[str, Any] | None:
+    """The record in a file; None if there is none, or it is something else.
+
+    Raises:
+        InputError: it was written by a later version of imgnn.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return None
+    if found["version"] > VERSION:
+        raise InputError(f"{path} was written by a later imgnn; this one reads {VERSION}")
+    return found
 
 
 def staleness(listed: ListFile) -> str | None:

@@ -98,7 +98,9 @@ def take_over_lists(target: Journal, other: Journal) -> dict[int, int]:
     with target.transaction():
         sources: dict[int, int] = {}
         for row in other.db.execute("SELECT * FROM sources ORDER BY id"):
-            target.db.execute("INSERT OR IGNORE INTO sources (name, digest, part, rows) VALUES (?, ?, ?, ?)", tuple(row)[1:])
+            target.db.execute(
+                "INSERT OR IGNORE INTO sources (name, digest, part, rows) VALUES (?, ?, ?, ?)", tuple(row)[1:]
+            )
             (sources[row["id"]],) = target.db.execute(
                 "SELECT id FROM sources WHERE digest = ? AND part = ?", (row["digest"], row["part"])
             ).fetchone()

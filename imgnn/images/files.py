@@ -397,7 +397,7 @@ def managed(picture: Image.Image, profile: bytes | None) -> Image.Image:
             if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space) == picture.mode:
                 # From sRGB to sRGB would only round once more; a profile's name does not tell.
                 return picture if picture.mode == "RGB" and changes_nothing(source) else converted(picture, source)
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def changes_nothing(source: ImageCms.ImageCmsProfile) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +36,7 @@ class Inspection:
         alpha: whether it has transparency.
         deviation: of the grey picture's pixels, 0..255; near 0 it is blank.
         look: 64 bits that are alike for pictures that look alike; see `look_of`. None if it was not asked for.
+        sha1: of its bytes; some placeholders are known by that alone (`data/placeholders.py`).
     """
 
     sha256: str = ""
@@ -50,6 +52,7 @@ class Inspection:
     alpha: bool = False
     deviation: float = 0.0
     look: int | None = None
+    sha1: str = ""
 
     @property
     def blank(self) -> bool:
@@ -67,14 +70,22 @@ def inspect_file(path: str | Path, *, looks: bool = False, max_pixels: int = MAX
     return inspect_bytes(data, path, looks=looks, max_pixels=max_pixels)
 
 
-def inspect_bytes(data: bytes, name: str | Path, *, looks: bool = False, max_pixels: int = MAX_PIXELS) -> Inspection:
+def inspect_bytes(
+    data: bytes,
+    name: str | Path,
+    *,
+    looks: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    use: Callable[[Image.Image], object] | None = None,
+) -> Inspection:
     """The same for bytes in memory; words call them `name`.
 
     Args:
         looks: also compute `deviation` and `look`, which takes about as long as decoding.
+        use: is handed the decoded picture, as Pillow has it.
     """
     file: BinaryIO = io.BytesIO(data)
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256, sha1 = hashlib.sha256(data).hexdigest(), hashlib.sha1(data, usedforsecurity=False).hexdigest()
     try:
         with decoding(file, name, max_pixels=max_pixels) as picture:
             try:
@@ -85,6 +96,8 @@ def inspect_bytes(data: bytes, name: str | Path, *, looks: bool = False, max_pix
             if orientation in (5, 6, 7, 8):  # on its side
                 width, height = height, width
             grey = small_grey(picture) if looks else None
+            if use is not None:
+                use(picture)
             return Inspection(
                 sha256=sha256,
                 bytes=len(data),
@@ -97,9 +110,10 @@ def inspect_bytes(data: bytes, name: str | Path, *, looks: bool = False, max_pix
                 alpha=picture.has_transparency_data,
                 deviation=0.0 if grey is None else float(grey.std()),
                 look=None if grey is None else look_of(grey),
+                sha1=sha1,
             )
     except PictureError as error:
-        return Inspection(sha256=sha256, bytes=len(data), problem=error.kind, detail=str(error))
+        return Inspection(sha256=sha256, sha1=sha1, bytes=len(data), problem=error.kind, detail=str(error))
 
 
 def small_grey(picture: Image.Image) -> np.ndarray:

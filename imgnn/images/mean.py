@@ -1,6 +1,7 @@
 """The mean of a data set, kept as a file: what Caffe subtracts from every picture.
 
-(Caffe's own `.binaryproto` is read in `imgnn.caffe.wire`; it comes out as an array in the same order as a `.npy`.)
+(Caffe's own `.binaryproto` is read in `imgnn.caffe.wire`; it comes out as an array in the same order as a `.npy`.
+It is written in `imgnn.caffe.mean`.)
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from imgnn.errors import InputError
 from imgnn.images.files import load_image
+from imgnn.runs import write_aside
 
 
 def load_mean(path: str | Path) -> np.ndarray:
@@ -51,3 +53,22 @@ def load_mean(path: str | Path) -> np.ndarray:
 def channel_mean(mean: np.ndarray) -> tuple[float, ...]:
     """One number for each channel of `(height, width, channels)`, computed in double precision."""
     return tuple(float(value) for value in mean.reshape(-1, mean.shape[-1]).mean(axis=0, dtype="float64"))
+
+
+def save_mean(path: Path, mean: np.ndarray) -> None:
+    """Write a mean image as Caffe's examples ship theirs; the file appears whole or not at all.
+
+    Args:
+        path: a `.npy`.
+        mean: `(height, width, 3)`, RGB; turned into float64 `(3, height, width)`, BGR.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with write_aside(path) as aside:
+        np.save(aside, caffe_order(mean).astype("float64"), allow_pickle=False)
+
+
+def caffe_order(mean: np.ndarray) -> np.ndarray:
+    """`(height, width, 3)` RGB as Caffe has it: `(3, height, width)`, BGR."""
+    return np.ascontiguousarray(mean[..., ::-1].transpose(2, 0, 1))

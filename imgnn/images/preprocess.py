@@ -1,7 +1,7 @@
 """`image` <-> `x`: the one place that goes between a picture and what a network was trained on."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -108,6 +108,21 @@ def constants(preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
     return made[0], made[1]
 
 
+def fit(image: np.ndarray, size: tuple[int, int], crop: Literal["caffe", "square"]) -> np.ndarray:
+    """A photo of any shape at one size: what a mean is computed of, and what crops are cut from.
+
+    Args:
+        image: uint8 `(height, width, 3)`.
+        size: `(height, width)` wanted.
+        crop: "caffe" scales the whole picture, its shape not kept, as Caffe's convert_imageset does; "square" the
+            largest centred square.
+
+    Returns:
+        uint8 `(*size, 3)`.
+    """
+    return resize_linear(centre_square(image) if crop == "square" else image, size)
+
+
 def classifier_crops(image: np.ndarray, preprocessing: Preprocessing, *, oversample: bool = False) -> np.ndarray:
     """What a classifier sees of a picture: its centre, or ten views of it.
 
@@ -128,13 +143,11 @@ def classifier_crops(image: np.ndarray, preprocessing: Preprocessing, *, oversam
     Source: BVLC Caffe, python/caffe/io.py and classifier.py.
     """
     height, width = preprocessing.size
-    if preprocessing.crop == "square":
-        image = centre_square(image)
-        if not oversample:
-            return resize_linear(image, (height, width))[None]
+    if preprocessing.crop == "square" and not oversample:
+        return fit(image, (height, width), "square")[None]
     # A network that wants more than `resize` gets the margin that 256 leaves around 224.
     side = preprocessing.resize if preprocessing.resize >= max(height, width) else round(max(height, width) * 8 / 7)
-    image = resize_linear(image, (side, side))
+    image = fit(image, (side, side), preprocessing.crop)
     down, right = side - height, side - width
     corners = [(top, left) for top in (0, down) for left in (0, right)] if oversample else []
     views = [image[top : top + height, left : left + width] for top, left in [*corners, (down // 2, right // 2)]]

@@ -1,5 +1,6 @@
 """Other sizes. Sizes are `(height, width)`, in pixels."""
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +16,8 @@ FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "box": Image.Resampling.BOX,
 }
+
+STRIP = 32  # rows that `resize_linear` works on at once
 
 
 def resize(image: np.ndarray, size: tuple[int, int], filter: Filter = "lanczos") -> np.ndarray:
@@ -71,17 +74,47 @@ def resize_linear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     blocks = [max(1, have // want) for have, want in zip(image.shape, size, strict=False)]
     if max(blocks) > 1:
         image = np.asarray(Image.fromarray(image).reduce((blocks[1], blocks[0])))
-    above, below, top, bottom = two_taps(image.shape[0], size[0])
-    left, right, near, far = two_taps(image.shape[1], size[1])
-    pixels = image.astype("int32")
-    rows = pixels[:, left] * near[:, None] + pixels[:, right] * far[:, None]  # (height of image, width, 3), << 11
-    rows >>= 4  # 15 bits: the products below fit into 32
-    mixed = (rows[above] * top[:, None, None] >> 16) + (rows[below] * bottom[:, None, None] >> 16)
-    return np.clip((mixed + 2) >> 2, 0, 255).astype("uint8")
+    if image.shape[:2] == tuple(size):
+        return image.astype("uint8")
+    height, width, channels = image.shape
+    above, below, top, bottom = two_taps(height, size[0])
+    left, _, _, far = two_taps(width, size[1])
+    top, bottom = top[:, None], bottom[:, None]
+    # near * a + far * b = 2048 a + far (b - a), and >> 4 of it, in parts that fit into 16 bits.
+    places = (left[:, None] * channels + np.arange(channels)).ravel()
+    far_high, far_low = (np.repeat(part, channels).astype("int16") for part in (far >> 4, far & 15))
+    scaled = np.empty((size[0], size[1] * channels), "uint8")
+    # Strip by strip, which stays in the processor's cache: many times as fast as the whole at once.
+    for start in range(0, size[0], STRIP):
+        strip = slice(start, start + STRIP)
+        first = above[start]
+        pixels = image[first : below[strip][-1] + 1].reshape(-1, width * channels)
+        pairs = pixels.astype("uint16")  # each value, and its right neighbour above it
+        pairs[:, :-channels] |= pairs[:, channels:] << 8
+        pairs = pairs.take(places, 1)
+        mixed = (pairs & 255).view("int16")
+        step = (pairs >> 8).view("int16")
+        step -= mixed
+        mixed <<= 7
+        mixed += step * far_low >> 4
+        step *= far_high
+        mixed += step
+        rows = mixed.astype("int32")  # of 15 bits: the products below fit into 32
+        upper, lower = rows.take(above[strip] - first, 0), rows.take(below[strip] - first, 0)
+        upper *= top[strip]
+        upper >>= 16
+        lower *= bottom[strip]
+        lower >>= 16
+        upper += lower
+        upper += 2
+        upper >>= 2
+        scaled[strip] = upper
+    return scaled.reshape(*size, channels)
 
 
+@lru_cache(1024)
 def two_taps(have: int, want: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For every pixel wanted: the two it lies between, and their weights, which add up to 2048."""
+    """For every pixel wanted: the two it lies between, and their weights, which add up to 2048; not to be written."""
     position = ((np.arange(want) + 0.5) * (have / want) - 0.5).astype("float32")
     first = np.floor(position)
     weight = position - first
@@ -90,7 +123,8 @@ def two_taps(have: int, want: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     weight[(first < 0) | (first >= have - 1)] = 0.0
     first = np.clip(first, 0, have - 1)
     second = np.minimum(first + 1, have - 1)
-    return first, second, np.rint((1 - weight) * 2048).astype("int32"), np.rint(weight * 2048).astype("int32")
+    near = np.rint((1 - weight) * 2048).astype("int32")
+    return first, second, near, 2048 - near
 
 
 def fit_long_side(size: tuple[int, int], side: int) -> tuple[int, int]:

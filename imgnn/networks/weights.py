@@ -24,10 +24,9 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-import platformdirs
-
 from imgnn import __version__
 from imgnn.errors import DownloadError, WeightsError
+from imgnn.home import home
 from imgnn.networks.registry import NetworkSpec, PublishedWeights
 from imgnn.runs import Reporter, Silent, is_set
 
@@ -59,12 +58,6 @@ class Patience:
     read: float = 30.0
     slowest: float = 1024.0
     window: float = 30.0
-
-
-def home() -> Path:
-    """The folder where converted weights are kept: IMGNN_HOME, else the platform's cache folder."""
-    named = os.environ.get("IMGNN_HOME")
-    return Path(named).expanduser() if named else Path(platformdirs.user_cache_dir("imgnn", appauthor=False))
 
 
 def converted_path(name: str) -> Path:

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from imgnn.errors import InputError
-from imgnn.images.resize import FILTERS, centre_square, fit_long_side, resize, resize_linear
+from imgnn.images.resize import FILTERS, centre_square, fit_long_side, resize, resize_linear, two_taps
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -72,6 +72,30 @@ def test_linear_is_opencv_s(random, size, shape):
     # Where OpenCV's vector code ends in the middle of a row, its plain code rounds the rest otherwise.
     assert off.max() <= 1
     assert (off > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((5, 7), (9, 4)), ((40, 50), (75, 61)), ((1, 1), (3, 2)), ((70, 3), (64, 5))]
+)
+def test_linear_is_the_plain_formula(random, shape, size):
+    image = random.integers(0, 256, (*shape, 3), dtype="uint8")
+    wanted = np.zeros((*size, 3), int)
+    (above, below, top, bottom), (left, right, near, far) = map(two_taps, shape, size)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            first, second = (
+                (image[row, left[x]].astype(int) * near[x] + image[row, right[x]].astype(int) * far[x]) >> 4
+                for row in (above[y], below[y])
+            )
+            wanted[y, x] = ((first * top[y] >> 16) + (second * bottom[y] >> 16) + 2) >> 2
+    np.testing.assert_array_equal(resize_linear(image, size), wanted)
+
+
+def test_linear_leaves_the_size_that_is_wanted_alone(random):
+    image = random.integers(0, 256, (5, 6, 3), dtype="uint8")
+    same = resize_linear(image, (5, 6))
+    np.testing.assert_array_equal(same, image)
+    assert not np.shares_memory(same, image)
 
 
 def test_linear_averages_blocks_before_it_would_skip_pixels(random):

@@ -1,0 +1,126 @@
+"""`imgnn mean`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.parsing import MACHINE, parse_shard, parse_size
+from imgnn.options import MeanOptions
+
+if TYPE_CHECKING:
+    from imgnn.jobs.mean import MeanResult
+
+PICTURE = "The picture"
+MACHINES = "Many machines"
+
+
+def mean(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="LIST", help="A list file, or a folder of class folders; with --merge the parts."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="What the files' names begin with. \\[default: LIST_mean]", metavar="PREFIX"
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="The folder that the list's paths start from.", file_okay=False)
+    ] = MeanOptions.root,
+    json: Annotated[bool, typer.Option("--json", help="The record as one JSON object.")] = False,
+    size: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_size,
+            metavar="SIDE|HxW",
+            help="Pixels that every picture is brought to. \\[default: 256]",
+            show_default=False,
+            rich_help_panel=PICTURE,
+        ),
+    ] = None,
+    crop: Annotated[
+        Literal["caffe", "square"],
+        typer.Option(
+            help="caffe: the whole picture, squeezed; square: its largest centred square.", rich_help_panel=PICTURE
+        ),
+    ] = MeanOptions.crop,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Pictures read at once. \\[default: one for each core]", min=1, rich_help_panel=MACHINE),
+    ] = MeanOptions.workers,
+    shard: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_shard,
+            metavar="I/N",
+            help="Read part I of N alone, into PREFIX.npz.",
+            show_default=False,
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put the parts of --shard together.", rich_help_panel=MACHINES)
+    ] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler read.", rich_help_panel=MACHINES),
+    ] = MeanOptions.dask,
+) -> None:
+    """Compute the mean picture of a data set, and list the pictures it is made of.
+
+    It is what Caffe's networks subtract from each picture; a watermark or a frame
+    that many pictures share shows in it, and is pointed out.
+
+    \b
+    Example:
+      imgnn mean flowers_train.txt
+      imgnn mean photos/ -o photos_mean --size 224 --crop square
+      imgnn mean big.txt --shard 2/3 -o part2
+      imgnn mean --merge part1.npz part2.npz part3.npz -o big_mean
+    """
+    if merge and output is None:
+        raise typer.BadParameter("--merge wants a name for the result, -o PREFIX")
+    if merge and shard:
+        raise typer.BadParameter("--merge takes whole parts; --shard makes them")
+    if not merge and len(sources) > 1:
+        raise typer.BadParameter(f"one list or folder is expected, not {len(sources)}; --merge takes several parts")
+    options = MeanOptions(root=root, size=size or MeanOptions.size, crop=crop, workers=workers, dask=dask, shard=shard)
+
+    from imgnn.jobs.mean import compute_mean, merge_means  # NumPy and Pillow wake here, not at --help
+
+    reporter = console.reporter()
+    try:
+        if merge and output is not None:
+            result = merge_means(sources, output, options, reporter)
+        else:
+            result = compute_mean(sources[0], output, options, reporter)
+    finally:
+        reporter.end()
+    if json:
+        console.print_json(result.record or {"files": [console.shown(path) for path in result.files]})
+    else:
+        show(result)
+
+
+def show(result: "MeanResult") -> None:
+    """The channels' numbers, how many pictures they are of, and the files."""
+    if result.record is not None:
+        record = result.record
+        table = Table("", "blue", "green", "red", box=None, pad_edge=False, header_style="bold")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name in ("mean", "deviation"):
+            table.add_row(name, *(f"{value:.2f}" for value in record["bgr"][name]))
+        console.print_table(table)
+        height, width = record["size"]
+        used, listed = record["used"]["pictures"], record["list"]["pictures"]
+        console.out.print(
+            Text(f"\n{used:,} of {listed:,} pictures, {height} x {width}, {record['crop']}\n"), highlight=False
+        )
+    for path in result.files:
+        console.show_path(path)
