@@ -193,6 +193,7 @@ class LabelOptions:
 
     # The split
     split: tuple[float, ...] = ()  # shares of train, val and perhaps test, their sum 1; none: one list
+    given_split: bool = False  # the parts that the list had which imgnn fetch read
     seed: int = 0  # of the split, and of the pictures on a contact sheet
 
     # The checks

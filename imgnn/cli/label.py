@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from imgnn.jobs.label_sheets import Sheets
 
 LABELS, SPLIT, CHECKS, MACHINE = "The labels", "The split", "The checks", "The machine"
+GIVEN = "given"
 ROWS = 20  # classes in the table; of more, the largest and the smallest
 
 
-def parse_shares(text: str) -> tuple[float, ...]:
-    """`0.8/0.1/0.1` or `80/10/10` -> shares with the sum 1. Anything else is a usage error."""
+def parse_shares(text: str) -> tuple[float, ...] | str:
+    """`0.8/0.1/0.1` or `80/10/10` -> shares with the sum 1; `given`. Anything else is a usage error."""
+    if text == GIVEN:
+        return GIVEN
     try:
         shares = [float(word) for word in text.split("/")]
     except ValueError:
@@ -75,7 +78,8 @@ def label(
         typer.Option(
             parser=parse_shares,
             metavar="A/B/C",
-            help="Shares of train, val and test, as 0.8/0.1/0.1, or of train and val. Copies stay together.",
+            help="Shares of train, val and test, as 0.8/0.1/0.1, or of train and val; copies stay together. "
+            "given: the parts of the list that was fetched.",
             rich_help_panel=SPLIT,
             show_default=False,
         ),
@@ -140,7 +144,8 @@ def label(
         root=root,
         label=number,
         add=add,
-        split=split or (),
+        split=split if split and split != GIVEN else (),
+        given_split=split == GIVEN,
         seed=seed,
         check=check,
         keep=keep or (),

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imgnn.data.findings import Finding
+from imgnn.data.journal import Journal, find_journal
 from imgnn.data.lists import find_pictures, is_listable, lines_of, load_record, read_list, staleness
+from imgnn.data.outcomes import OK
+from imgnn.data.split import PARTS
 from imgnn.errors import InputError
 from imgnn.options import LabelOptions
 from imgnn.runs import Reporter, is_file
 
+SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}  # other words
 ROOT = "ROOT"  # mlimages' name for the class of the pictures that lie in no class folder
 
 
@@ -99,11 +103,43 @@ def number_classes(names: Iterable[str], source: Source) -> dict[str, int]:
     known = {name: label for label, name in source.words.items()}
     taken = {*source.words, *(picture.label for picture in source.pictures)}
     result: dict[str, int] = {}
-    for name in sorted(filter(is_listable, names), key=lambda name: (name == ROOT, name.casefold(), name)):
+    for name in class_order(filter(is_listable, names)):
         result[name] = known.get(name.strip(), max(taken, default=-1) + 1)
         taken.add(result[name])
         source.words[result[name]] = name.strip()
     return result
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Class folders in the order of their labels: mlimages' (without regard to case, ROOT at the end); but where all
+    are whole numbers, as in the lists of Flickr Style, by these: 2 comes before 10."""
+    found = list(names)
+    if all(name.isascii() and name.isdecimal() for name in found if name != ROOT):
+        return sorted(found, key=lambda name: (name == ROOT, int(name) if name != ROOT else 0, name))
+    return sorted(found, key=lambda name: (name == ROOT, name.casefold(), name))
+
+
+def take_given_split(source: Source, folder: Path) -> None:
+    """Put pictures that were fetched into the parts that their list has them in.
+
+    Raises:
+        InputError: nothing was fetched into the folder, or its list has no split.
+    """
+    with Journal(find_journal(folder), read_only=True) as journal:
+        given = {row["file"]: str(row["split"] or "").strip().lower() for row in journal.rows(only=OK)}
+        listed = journal.path
+    parts = {file: SPLITS.get(name, name) for file, name in given.items()}
+    source.parts = tuple(part for part in PARTS if part in set(parts.values()))
+    if len(source.parts) < 2:
+        raise InputError(
+            f"the lists in {listed} have no column `split` with train, val or test", hint="--split 0.8/0.2"
+        )
+    numbers = {part: number for number, part in enumerate(source.parts)}
+    for index, picture in enumerate(source.pictures):
+        part = parts.get(picture.file.relative_to(folder).as_posix())
+        if part not in numbers:
+            raise InputError(f"{listed} does not tell the part of {picture.file}: {part or 'nothing'}")
+        source.pictures[index] = replace(picture, part=numbers[part])
 
 
 def read_settled(output: Path, folder: Path, options: LabelOptions) -> Source:

@@ -534,3 +534,11 @@ def find_journal(folder: Path) -> Path:
             f"{folder} holds the journals of {len(parts)} parts", hint=f"imgnn fetch --merge {folder} -o {folder}"
         )
     raise InputError(f"{folder} holds no {NAME}: nothing was fetched into it", hint="imgnn fetch LIST -o FOLDER")
+
+
+def journal_digest(folder: Path) -> str | None:
+    """What was fetched into a folder, as `Journal.digest`; None if nothing was."""
+    if not is_file(folder / NAME):
+        return None
+    with Journal(folder / NAME, read_only=True) as journal:
+        return journal.digest()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from imgnn.data.journal import journal_digest
 from imgnn.errors import InputError
 from imgnn.images.files import is_image
 from imgnn.runs import is_file, is_folder, write_aside
@@ -262,6 +263,8 @@ def staleness(listed: ListFile) -> str | None:
         then, now = record["pictures"], count
         change = f"{then:,} pictures then, {now:,} now" if then != now else f"some of {now:,} have another name or size"
         return f"{listed.root} was changed since {listed.path} was made of it: {change}"
+    if record.get("journal") not in (None, journal_digest(listed.root)):
+        return f"{listed.path} was made of {listed.root} before imgnn fetch was there again"
     return None
 
 

@@ -77,7 +77,7 @@ def resize_linear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == tuple(size):
         return image.astype("uint8")
     height, width, channels = image.shape
-    above, below, top, bottom = two_taps(height, size[0])
+    above, below, top, bottom = two_taps(height, size[0], mixed=True)
     left, _, _, far = two_taps(width, size[1])
     top, bottom = top[:, None], bottom[:, None]
     # near * a + far * b = 2048 a + far (b - a), and >> 4 of it, in parts that fit into 16 bits.
@@ -113,18 +113,20 @@ def resize_linear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 @lru_cache(1024)
-def two_taps(have: int, want: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For every pixel wanted: the two it lies between, and their weights, which add up to 2048; not to be written."""
+def two_taps(have: int, want: int, *, mixed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For every pixel wanted: the two it lies between, and their weights, which add up to 2048; not to be written.
+
+    Beyond the border there is only the border's own pixel. OpenCV gives it the whole weight in a row; in a column it is
+    `mixed` with itself, and both products are cut.
+    """
     position = ((np.arange(want) + 0.5) * (have / want) - 0.5).astype("float32")
     first = np.floor(position)
     weight = position - first
     first = first.astype("int64")
-    # Beyond the border there is only the border's own pixel.
-    weight[(first < 0) | (first >= have - 1)] = 0.0
-    first = np.clip(first, 0, have - 1)
-    second = np.minimum(first + 1, have - 1)
+    if not mixed:
+        weight[(first < 0) | (first >= have - 1)] = 0.0
     near = np.rint((1 - weight) * 2048).astype("int32")
-    return first, second, near, 2048 - near
+    return np.clip(first, 0, have - 1), np.clip(first + 1, 0, have - 1), near, 2048 - near
 
 
 def fit_long_side(size: tuple[int, int], side: int) -> tuple[int, int]:

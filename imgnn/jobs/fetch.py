@@ -7,7 +7,9 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from imgnn.data.crawl import Crawl, Offline, Pace, Progress
 from imgnn.data.download import Downloader, Failed, Manners
@@ -19,6 +21,7 @@ from imgnn.data.sources import Reading, Source
 from imgnn.data.synsets import descendants, read_words
 from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, UnknownNameError
 from imgnn.images.files import describe
+from imgnn.jobs.fetch_dask import ask_piece, crawl_by_dask
 from imgnn.options import FetchOptions
 from imgnn.runs import Reporter, Silent, is_set, write_aside
 
@@ -369,24 +372,28 @@ def crawl(
         else:
             watch(progress, supply.left)
 
+    manners, keeping, pace = manners_of(options), keeping_of(options, journal.parts.resolve()), pace_of(options)
+    ends: dict[str, Any] = {
+        "take": supply.take,
+        "settle": lambda results: supply.settle(results, options.placeholder_after),
+        "watch": told,
+        "deadline": options.max_time,
+    }
+
     async def work() -> None:
-        async with Downloader(manners_of(options), journal.parts) as downloader:
-            await Crawl(
-                downloader,
-                keeping_of(options, journal.parts),
-                pace_of(options),
-                take=supply.take,
-                settle=lambda results: supply.settle(results, options.placeholder_after),
-                watch=told,
-                deadline=options.max_time,
-            ).run()
+        async with Downloader(manners, journal.parts) as downloader:
+            await Crawl(downloader, keeping, pace, **ends).run()
 
     if watch is None:
         reporter.begin("fetch", supply.left, "addresses")
     try:
         if supply.left:
             check_online(f"{supply.left:,} addresses wait in {journal.path}")
-            asyncio.run(work())
+            if options.dask is None:
+                asyncio.run(work())
+            else:
+                ask = partial(ask_piece, manners=manners, keeping=keeping, pace=pace)
+                crawl_by_dask(options.dask, journal.folder, ask, **ends)
     except KeyboardInterrupt:
         stopped = InterruptedRun(
             f"what was fetched is in {journal.folder}; {supply.left:,} addresses wait", hint="the same command again"

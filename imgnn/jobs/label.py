@@ -8,8 +8,9 @@ from typing import Any
 
 from imgnn.data.checks import Checked, check_classes, check_labels, check_pictures
 from imgnn.data.findings import KEEPABLE, NOTES_SUFFIX, QUARANTINE_SUFFIX, Finding, write_findings
-from imgnn.data.gather import Source, name_of, read_folder, read_lists, recorded_shares
+from imgnn.data.gather import Source, name_of, read_folder, read_lists, recorded_shares, take_given_split
 from imgnn.data.inspected import inspect_files
+from imgnn.data.journal import journal_digest
 from imgnn.data.lists import (
     WORDS_SUFFIX,
     Entry,
@@ -94,7 +95,9 @@ def label_pictures(
     if is_folder(sources[0]):
         output = output or default_output(sources[0])
         source = read_folder(sources[0], output, options)
-        if len(source.parts) > 1 and not options.split:
+        if options.given_split:
+            take_given_split(source, sources[0])
+        elif len(source.parts) > 1 and not options.split:
             options = replace(options, split=recorded_shares(output))
     else:
         source = read_lists(sources, options, reporter)
@@ -153,6 +156,8 @@ def check_options(sources: Sequence[Path], output: Path | None, options: LabelOp
         raise InputError(f"one folder, or one or more lists, are labelled; found {folders} of {len(sources)} folders")
     if not folders and options.label is not None:
         raise InputError(f"--label is for a folder; {sources[0]} has its labels")
+    if options.given_split and (not folders or options.add):
+        raise InputError("--split given is for a folder that imgnn fetch filled, and goes without --add")
     if not folders and options.add:
         raise InputError(f"--add adds the pictures of a folder; {sources[0]} is none")
     if not folders and options.split and output is None:
@@ -314,7 +319,7 @@ def write_files(
     facts: dict[str, Any] = {
         "options": {
             "label": options.label,
-            "split": list(options.split),
+            "split": "given" if options.given_split else list(options.split),
             "seed": options.seed,
             "check": options.check,
             "keep": sorted(options.keep),
@@ -326,6 +331,7 @@ def write_files(
         "findings": dict(sorted(Counter(each.kind for each in findings).items())),
         "left_out": sum(each.left_out for each in findings),
         "contents": None,
+        "journal": journal_digest(source.root),
     }
     if hashes is not None:
         facts["contents"] = contents_digest(

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import random
 import signal
@@ -232,7 +233,9 @@ def test_the_user_agent_says_who_asks(tmp_path, server):
     assert all(agent.startswith("imgnn/") and "me@example.org" in agent for agent in server.agents)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1", "0.0.0.0"]
+)
 def test_private_addresses_are_not_asked(tmp_path, server, host):
     port = server.url.rpartition(":")[2]
     ended = fetched(tmp_path, f"http://{host}:{port}/a.jpg", allow_private=False)
@@ -370,6 +373,36 @@ def test_what_was_merged_is_not_asked_again(tmp_path, server):
     ended = fetched(tmp_path, *lines)
     assert (ended.counts, ended.repeats) == ({"ok": 8}, (0, 0))
     assert {server.asked[f"/{n}.jpg"] for n in range(8)} == {1}
+
+
+@pytest.mark.filterwarnings("default")  # distributed's own
+def test_a_cluster_that_loses_a_worker_ends_as_one_machine(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with contextlib.ExitStack() as stack:
+        sites = [stack.enter_context(site()) for _ in range(4)]
+        for index, each in enumerate(sites):
+            each.answers = {f"/{n}.jpg": web.slow(0.01, web.sends(picture(n + index))) for n in range(60)}
+        lines = [f"{each.url}/{n}.jpg" for n in range(61) for each in sites]
+        alone = fetched(tmp_path, *lines, placeholder_after=0)
+        cluster = stack.enter_context(
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+        )
+        killed = []
+
+        def watch(progress, left):
+            if not killed:
+                killed.append(next(iter(cluster.workers.values())).pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        together = fetch_pictures(
+            listed(tmp_path, *lines),
+            tmp_path / "together",
+            FetchOptions(**{**QUICK, "placeholder_after": 0, "dask": cluster.scheduler_address}),
+            watch=watch,
+        )
+    assert killed
+    assert together.counts == alone.counts == {"ok": 63, "duplicate": 177, "gone": 4}
+    assert state(tmp_path / "together") == state(tmp_path / "out")
 
 
 def state(folder: Path) -> tuple[list[tuple], dict[str, bytes]]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgnn.data.lists import contents_digest, file_digest, read_list, staleness
+from imgnn.data.journal import Journal, Listed, Result, file_stem, part_name
+from imgnn.data.lists import contents_digest, file_digest, read_list, read_words, staleness
 from imgnn.errors import InputError, InterruptedRun
 from imgnn.images.files import load_image
 from imgnn.jobs.label import label_pictures
@@ -491,3 +492,53 @@ def test_an_empty_quarantine_has_no_sheets(pets, tmp_path):
     label_pictures([pets])
     with pytest.raises(InputError, match=r"there is no picture in .*pets_quarantine.txt"):
         draw_sheets(tmp_path / "pets_quarantine.txt")
+
+
+def fetched(folder, files):
+    """A folder as `imgnn fetch` leaves it: pictures, and a journal that tells their parts."""
+    folder.mkdir(exist_ok=True)
+    with Journal(folder / "fetch.sqlite") as journal:
+        listed = [
+            Listed(f"http://x/{number}.png", number, name.partition("/")[0], part)
+            for number, (name, part) in enumerate(files.items(), 1)
+        ]
+        journal.add_source("list.csv", "digest", listed)
+        results = []
+        for number, _ in enumerate(files, 1):
+            part = part_name(number, f"{file_stem(f'http://x/{number}.png')}.png")
+            noise(journal.parts / part, seed=number)
+            results.append(Result(number, "ok", sha256=str(number), part=part, suffix=".png"))
+        journal.settle(results, many=0)
+
+
+def test_the_parts_that_a_fetched_list_names_can_be_taken_over(tmp_path):
+    fetched(tmp_path / "style", {"0/a": "train", "0/b": "test", "1/c": "train", "1/d": "valid"})
+    label_pictures([tmp_path / "style"], options=LabelOptions(given_split=True))
+    parts = {name: lines(tmp_path / f"style_{name}.txt") for name in ("train", "val", "test")}
+    assert {name: [line.rpartition(" ")[2] for line in found] for name, found in parts.items()} == {
+        "train": ["0", "1"],
+        "val": ["1"],
+        "test": ["0"],
+    }
+
+
+def test_a_list_without_parts_is_told(tmp_path):
+    fetched(tmp_path / "style", {"0/a": None, "0/b": None})
+    with pytest.raises(InputError, match="have no column `split`"):
+        label_pictures([tmp_path / "style"], options=LabelOptions(given_split=True))
+
+
+def test_folders_that_are_numbers_are_in_their_order(tmp_path):
+    for name in ("10", "2", "0", "1"):
+        noise(tmp_path / "digits" / name / "a.png", seed=int(name))
+    label_pictures([tmp_path / "digits"])
+    assert read_words(tmp_path / "digits_class_def.txt") == {0: "0", 1: "1", 2: "2", 3: "10"}
+
+
+def test_a_list_is_stale_when_more_was_fetched(tmp_path):
+    fetched(tmp_path / "style", {"0/a": None})
+    label_pictures([tmp_path / "style"])
+    assert staleness(read_list(tmp_path / "style.txt")) is None
+    with Journal(tmp_path / "style/fetch.sqlite") as journal:
+        journal.db.execute("UPDATE urls SET sha256 = 'another'")  # the same name and size, other bytes
+    assert "before imgnn fetch was there again" in staleness(read_list(tmp_path / "style.txt"))
