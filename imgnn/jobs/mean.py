@@ -270,7 +270,7 @@ def read_pictures(pictures: Source, view: View, prefix: Path, options: MeanOptio
             reporter.end()
             raise InterruptedRun(
                 f"{state['pictures']:,} of {len(entries):,} pictures were read",
-                hint=f"the same command again: it goes on with {partial}",
+                hint=f"the same command again: it goes on with {partial}" if state["done"] else None,
             ) from None
     reporter.end()
     if not measured.moments.count:

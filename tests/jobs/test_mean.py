@@ -326,6 +326,18 @@ def test_a_part_that_does_not_belong_is_refused(listed):
     assert names_of(folder, "pets_mean") == []
 
 
+def test_parts_are_merged_where_the_pictures_are_not(listed):
+    compute_mean(listed, options=SMALL)
+    wanted = (listed.parent / "pets_mean.npy").read_bytes()
+    [part] = compute_mean(listed, listed.parent / "part", MeanOptions(size=SMALL.size, shard=(1, 1))).files
+    (listed.parent / "photos").rename(listed.parent / "away")
+    listener = Listener()
+    merge_means([part], listed.parent / "pets_mean", reporter=listener)
+    assert (listed.parent / "pets_mean.npy").read_bytes() == wanted
+    assert listener.notes[0].startswith("no sheet of the furthest pictures: no such file")
+    assert not (listed.parent / "pets_mean_furthest.png").exists()
+
+
 @pytest.mark.filterwarnings("default")  # distributed's own
 def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bytes(listed, monkeypatch):
     distributed = pytest.importorskip("distributed")

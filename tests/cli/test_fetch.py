@@ -1,0 +1,182 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.data import site as web
+from tests.data.site import picture, site
+
+
+@pytest.fixture
+def pets(tmp_path, monkeypatch):
+    """A site with three pictures, a list of four addresses, and the folder to be in."""
+    monkeypatch.delenv("IMGNN_OFFLINE")
+    monkeypatch.chdir(tmp_path)
+    with site() as running:
+        running.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(3)}
+        (tmp_path / "cats.txt").write_text("".join(f"{running.url}/{n}.jpg\n" for n in range(4)))
+        running.folder = tmp_path
+        yield running
+
+
+def test_a_list_becomes_a_folder_and_a_table(cli, pets):
+    result = cli("fetch", "cats.txt", "-o", "pets", "--allow-private")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "pets"
+    assert "ok" in result.stdout and "gone" in result.stdout and "75.0%" in result.stdout
+    assert len(list((pets.folder / "pets/cats").iterdir())) == 3
+
+
+def test_the_summary_can_be_read_by_a_program(cli, pets):
+    found = json.loads(cli("fetch", "cats.txt", "-o", "pets", "--allow-private", "--json").stdout)
+    assert found["counts"] == found["run"] == {"ok": 3, "gone": 1}
+    assert (found["success"], found["stopped"], found["classes"]) == (0.75, None, {"cats": {"gone": 1, "ok": 3}})
+    assert json.loads(cli("fetch", "-o", "pets", "--status", "--json").stdout)["counts"] == {"ok": 3, "gone": 1}
+
+
+def test_addresses_are_read_from_standard_input(cli, pets):
+    result = cli("fetch", "-", "-o", "pets", "--label", "cat", "--allow-private", input=f"{pets.url}/1.jpg\n")
+    assert result.exit_code == 0, result.stderr
+    assert [path.parent.name for path in (pets.folder / "pets").rglob("*.jpg")] == ["cat"]
+
+
+def test_a_list_or_a_picture_may_be_on_the_web(cli, pets):
+    pets.answers["/list.txt"] = web.sends((pets.folder / "cats.txt").read_bytes())
+    assert cli("fetch", f"{pets.url}/list.txt", "-o", "a", "--allow-private").exit_code == 0
+    assert len(list((pets.folder / "a").rglob("*.jpg"))) == 3
+    assert cli("fetch", f"{pets.url}/2.jpg", "-o", "b", "--allow-private").exit_code == 0
+    assert [path.parent.name for path in (pets.folder / "b").rglob("*.jpg")] == ["b"]
+
+
+def test_pages_of_boke_become_pictures_and_lines(cli, pets):
+    page = (
+        '<html><body><div class="boke-entry"><div class="photo"><img src="/1.jpg"></div><p class="boke_read">ha</p>'
+        '<input class="boke-id" value="77"><span class="accordion-header"><em>1,324</em></span></div></body></html>'
+    )
+    pets.answers["/boke/hot"] = web.sends(page.encode(), Content_Type="text/html")
+    result = cli("fetch", f"{pets.url}/boke/hot", "-o", "boke", "--allow-private")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "boke/boke.jsonl"
+    (line,) = map(json.loads, (pets.folder / "boke/boke.jsonl").read_text().splitlines())
+    assert (line["boke"], line["star"], line["number"], line["image_url"]) == ("ha", 1324, "77", f"{pets.url}/1.jpg")
+    assert (pets.folder / "boke" / line["images"][0]["path"]).read_bytes() == picture(1)
+
+
+def test_too_few_pictures_are_a_failure(cli, pets):
+    result = cli("fetch", "cats.txt", "-o", "pets", "--allow-private", "--min-success", "80%")
+    assert result.exit_code == 1
+    assert "Error: 75.0% are pictures, less than 80.0%" in result.stderr
+    assert cli("fetch", "-o", "pets", "--min-success", "0.7").exit_code == 0
+
+
+def test_not_one_picture_is_a_failure(cli, pets):
+    (pets.folder / "none.txt").write_text(f"{pets.url}/9.jpg\n")
+    result = cli("fetch", "none.txt", "-o", "none", "--allow-private")
+    assert (result.exit_code, "not one picture of 1 addresses" in result.stderr) == (1, True)
+
+
+def test_why_tells_of_an_address_and_of_a_file(cli, pets):
+    cli("fetch", "cats.txt", "-o", "pets", "--allow-private")
+    told = cli("fetch", "-o", "pets", "--why", f"{pets.url}/3.jpg").stdout
+    assert "gone: the server knows no such page" in told and "cats.txt, line 4" in told
+    file = next((pets.folder / "pets/cats").glob("1-*"))
+    told = cli("fetch", "--why", file).stdout  # its folder's journal is found from the file
+    assert told.startswith(f"{pets.url}/1.jpg\n") and "32 x 24 JPEG" in told
+    result = cli("fetch", "-o", "pets", "--why", "http://nobody/")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "knows neither an address nor a file http://nobody/" in result.stderr
+
+
+def test_the_journal_is_exported(cli, pets):
+    cli("fetch", "cats.txt", "-o", "pets", "--allow-private")
+    assert cli("fetch", "-o", "pets", "--export", "pets.csv").stdout == "pets.csv\n"
+    assert len((pets.folder / "pets.csv").read_text().splitlines()) == 5
+
+
+def test_parts_are_merged(cli, pets):
+    for part in (1, 2):
+        cli("fetch", "cats.txt", "-o", f"part{part}", "--allow-private", "--shard", f"{part}/2")
+    result = cli("fetch", "--merge", "part1", "part2", "-o", "pets", "--json")
+    assert json.loads(result.stdout)["counts"] == {"ok": 3, "gone": 1}
+    assert len(list((pets.folder / "pets/cats").iterdir())) == 3
+
+
+def test_parts_in_one_folder_are_merged_there(cli, pets):
+    for part in (1, 2):
+        cli("fetch", "cats.txt", "-o", "pets", "--allow-private", "--shard", f"{part}/2")
+    result = cli("fetch", "--merge", "pets", "-o", "pets", "--json")
+    assert json.loads(result.stdout)["counts"] == {"ok": 3, "gone": 1}
+    assert len(list((pets.folder / "pets/cats").iterdir())) == 3
+
+
+def test_a_proxy_of_the_environment_is_asked(cli, pets, monkeypatch):
+    monkeypatch.setenv("http_proxy", pets.url)
+    pets.answers["http://far.example/1.jpg"] = web.sends(picture(8))  # a proxy is asked for the whole address
+    (pets.folder / "far.txt").write_text("http://far.example/1.jpg\n")
+    result = cli("fetch", "far.txt", "-o", "far")
+    assert result.exit_code == 0, result.stderr
+    assert pets.asked["http://far.example/robots.txt"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["cats.txt", "--status"], "--status goes alone"),
+        (["--only", "timeout"], "it goes with --retry-failed"),
+        (["cats.txt", "--retry-failed", "--only", "ok"], "'ok' is none of gone"),
+        (["cats.txt", "--min-success", "1.5"], "a share from 0 to 1"),
+        (["cats.txt", "--shard", "4/3"], "a part is written"),
+        (["cats.txt", "--max-bytes", "many"], "a number above 0"),
+    ],
+)
+def test_words_that_do_not_fit_are_a_usage_error(cli, pets, words, told):
+    result = cli("fetch", *words, env={"COLUMNS": "200"})
+    assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "no list was named, and images holds no journal"),
+        (["nothing.txt"], "no such file: nothing.txt"),
+        (["--status"], "images holds no fetch.sqlite"),
+        (["cats.txt", "--is-a", "is_a.txt"], "--is-a tells what is a kind of --wnid"),
+        (["cats.txt", "--words", "no-words.txt"], "no such file: no-words.txt"),
+        (["cats.txt", "-o", "cats.txt/x"], "cannot make the folder cats.txt/x"),
+        (["."], ". is a folder; a list of addresses is expected"),
+    ],
+)
+def test_bad_input_is_one_line(cli, pets, words, told):
+    result = cli("fetch", *words)
+    assert (result.exit_code, result.stdout) == (1, "")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1 and told in errors[0]
+
+
+def test_offline_the_lists_are_read_and_wait(cli, pets, monkeypatch):
+    monkeypatch.setenv("IMGNN_OFFLINE", "1")
+    result = cli("fetch", "cats.txt", "-o", "pets", "--allow-private")
+    assert result.exit_code == 1
+    assert "IMGNN_OFFLINE forbids the network: 4 addresses wait in pets/fetch.sqlite" in result.stderr
+    assert "waiting" in result.stdout
+
+
+def test_ctrl_c_keeps_what_there_is(pets):
+    pets.answers = {f"/{n}.jpg": web.slow(0.1, web.sends(picture(n))) for n in range(200)}
+    (pets.folder / "many.txt").write_text("".join(f"{pets.url}/{n}.jpg\n" for n in range(200)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "imgnn", "fetch", "many.txt", "-o", "many", "--allow-private"],
+        env={**os.environ, "IMGNN_OFFLINE": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(pets.folder.glob("many/many/*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Interrupted: what was fetched is in many" in err and "Traceback" not in err
+    assert "waiting" in out
+    assert not (pets.folder / "many/.fetch-parts").exists()

@@ -1,0 +1,221 @@
+import gzip
+import json
+
+import pytest
+
+from imgnn.data.sources import Reading, Source
+from imgnn.data.synsets import descendants, read_words
+from imgnn.errors import InputError
+
+
+def lines(path, content, **reading):
+    """(url, label) of every line."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return [(each.url, each.label) for each in Source(path).lines(Reading(**reading))]
+
+
+def test_a_text_has_an_address_on_each_line_and_its_name_is_the_class(tmp_path):
+    found = lines(tmp_path / "cats.txt", "http://a/1.jpg\n\n# a note\r\n  http://a/2.jpg  \n")
+    assert found == [("http://a/1.jpg", "cats"), ("http://a/2.jpg", "cats")]
+
+
+def test_commas_in_addresses_are_part_of_them(tmp_path):
+    assert lines(tmp_path / "x.txt", "http://a/w_300,h_200/1.jpg?a=1,2\n") == [
+        ("http://a/w_300,h_200/1.jpg?a=1,2", "x")
+    ]
+
+
+def test_a_label_that_is_given_is_everybodys(tmp_path):
+    assert lines(tmp_path / "x.txt", "http://a/1.jpg\n", label="cat") == [("http://a/1.jpg", "cat")]
+
+
+def test_imagenets_list_names_the_synset_before_a_tab(tmp_path):
+    found = lines(tmp_path / "urls.txt", "n02121808_12\thttp://a/1.jpg\nn02084071_3\thttp://a/2.jpg\n")
+    assert found == [("http://a/1.jpg", "n02121808"), ("http://a/2.jpg", "n02084071")]
+
+
+def test_bytes_that_are_no_utf_8_are_read_as_latin_1(tmp_path):
+    assert lines(tmp_path / "x.txt", b"http://a/caf\xe9.jpg\n") == [("http://a/caf%C3%A9.jpg", "x")]
+
+
+def test_what_is_no_address_is_kept_with_the_reason(tmp_path):
+    (tmp_path / "x.txt").write_text("ftp://a/1.jpg\nfile:///etc/passwd\nhello\nhttp://\nhttp://a:99999/\n")
+    found = list(Source(tmp_path / "x.txt").lines(Reading()))
+    assert [each.url for each in found] == [
+        "ftp://a/1.jpg",
+        "file:///etc/passwd",
+        "hello",
+        "http://",
+        "http://a:99999/",
+    ]
+    assert all(each.refusal for each in found)
+
+
+def test_signed_addresses_stay_as_they_were_written(tmp_path):
+    address = "https://a/b%2Fc.jpg?X-Sig=a%2Bb%2F&e=%3D"
+    assert lines(tmp_path / "x.txt", address + "\n") == [(address, "x")]
+
+
+def test_a_table_is_read_by_the_usual_names_of_columns(tmp_path):
+    found = lines(
+        tmp_path / "x.csv", 'id,Image_URL,label,_split\n7,"http://a/1,2.jpg",3,train\n8,http://a/3.jpg,,test\n'
+    )
+    assert found == [("http://a/1,2.jpg", "3"), ("http://a/3.jpg", "")]
+
+
+def test_a_table_is_read_by_the_columns_that_are_named(tmp_path):
+    found = lines(tmp_path / "x.tsv", "a\tb\nhttp://a/1.jpg\tcat\n", url_column="a", label_column="2")
+    assert found == [("http://a/1.jpg", "cat")]
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are(tmp_path):
+    with pytest.raises(InputError, match="has no column 'link'; it has 'url', 'text'"):
+        lines(tmp_path / "x.csv", "url,text\nhttp://a/1.jpg,a\n", url_column="link")
+    with pytest.raises(InputError, match=r"has no column of addresses .*; it has 'href', 'text'"):
+        lines(tmp_path / "y.csv", "href,text\nhttp://a/1.jpg,a\n")
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x"])
+def test_json_lines_are_rows(tmp_path, name):
+    rows = [{"url": "http://a/1.jpg", "label": 3.0}, {"url": "http://a/2.jpg", "label": None}]
+    found = lines(tmp_path / name, "\n".join(map(json.dumps, rows)))
+    assert found == [("http://a/1.jpg", "3"), ("http://a/2.jpg", "")]
+
+
+def test_a_json_list_may_hold_bare_addresses(tmp_path):
+    assert lines(tmp_path / "x.json", '["http://a/1.jpg", {"url": "http://a/2.jpg"}]') == [
+        ("http://a/1.jpg", ""),
+        ("http://a/2.jpg", ""),
+    ]
+
+
+def test_parquet_is_read(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow.table({"url": ["http://a/1.jpg", "http://a/2.jpg"], "class": ["cat", None]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    found = [(each.url, each.label) for each in Source(tmp_path / "x.parquet").lines(Reading())]
+    assert found == [("http://a/1.jpg", "cat"), ("http://a/2.jpg", "")]
+
+
+def test_lists_may_be_packed(tmp_path):
+    assert lines(tmp_path / "dogs.txt.gz", gzip.compress(b"http://a/1.jpg\n")) == [("http://a/1.jpg", "dogs")]
+    assert lines(tmp_path / "x.csv.gz", gzip.compress(b"url,label\nhttp://a/1.jpg,a\n")) == [("http://a/1.jpg", "a")]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"\xff\xd8\xff\xe0" + bytes(99), "a JPEG picture"), (b"PK\x03\x04" + bytes(99), "a ZIP archive")],
+)
+def test_what_is_no_list_is_told(tmp_path, content, told):
+    with pytest.raises(InputError, match=told):
+        lines(tmp_path / "x", content)
+
+
+def test_a_packed_list_that_ends_too_early_is_told(tmp_path):
+    packed = gzip.compress("".join(f"http://a/{n}.jpg\n" for n in range(9999)).encode())
+    with pytest.raises(InputError, match=r"cannot read .*x\.txt\.gz"):
+        lines(tmp_path / "x.txt.gz", packed[: len(packed) // 2])
+
+
+def test_words_name_the_folders(tmp_path):
+    (tmp_path / "words.txt").write_text("n02123045 tabby, tabby cat\nn02084071\tdog, domestic dog\n")
+    (tmp_path / "styles.txt").write_text("\n".join(["Detailed", "Pastel", *map(str, range(9))]))
+    assert read_words(tmp_path / "words.txt") == {"n02123045": "n02123045 tabby", "n02084071": "n02084071 dog"}
+    assert read_words(tmp_path / "styles.txt")["1"] == "01 Pastel"
+    found = lines(tmp_path / "u.txt", "n02123045_1\thttp://a/1.jpg\n", words=read_words(tmp_path / "words.txt"))
+    assert found == [("http://a/1.jpg", "n02123045 tabby")]
+
+
+def test_kinds_of_a_synset_are_found_at_any_depth(tmp_path):
+    (tmp_path / "is_a.txt").write_text("n00000001 n00000002\nn00000002 n00000003\nn00000009 n00000008\n")
+    kinds = descendants("n00000001", tmp_path / "is_a.txt")
+    assert kinds == {"n00000001", "n00000002", "n00000003"}
+    found = lines(tmp_path / "u.txt", "n00000003_1\thttp://a/1.jpg\nn00000008_1\thttp://a/2.jpg\n", synsets=kinds)
+    assert found == [("http://a/1.jpg", "n00000003")]
+
+
+def test_a_synset_that_nobody_knows_is_told(tmp_path):
+    (tmp_path / "is_a.txt").write_text("n00000001 n00000002\n")
+    with pytest.raises(InputError, match="does not name n00000007"):
+        descendants("n00000007", tmp_path / "is_a.txt")
+
+
+# Boke
+
+
+PAGE_2020 = """<html><body><div class="photo-content"><img src="//h/o.jpg"></div>
+<div id="content">
+  <div class="boke">
+    <a class="boke-text" href="/boke/12"><div> one </div></a><div class="boke-stars"><a>★ 1,024</a></div>
+  </div>
+  <div class="boke">
+    <a class="boke-text" href="/boke/13"><div>two</div></a><div class="boke-stars"><a>★ 3</a></div>
+  </div>
+</div></body></html>"""
+
+PAGE_2018 = """<html><body><div class="content-boke"><div class="boke">
+  <div class="boke-photo"><div class="boke-photo-content"><a><img src="//h/a.jpg"></a></div></div>
+  <a class="boke-text" href="https://bokete.jp/boke/7">ha</a>
+</div></div></body></html>"""
+
+
+def boke(path):
+    return [(each.url, each.boke.text, each.boke.star, each.boke.number) for each in Source(path).lines(Reading())]
+
+
+def test_a_page_of_boke_is_read_in_the_layout_of_2020(tmp_path):
+    (tmp_path / "page.html").write_text(PAGE_2020)
+    assert boke(tmp_path / "page.html") == [
+        ("https://h/o.jpg", "one", 1024, "12"),
+        ("https://h/o.jpg", "two", 3, "13"),
+    ]
+
+
+def test_a_page_of_boke_is_read_in_the_layout_of_2018(tmp_path):
+    (tmp_path / "page.html").write_text(PAGE_2018)
+    assert boke(tmp_path / "page.html") == [("https://h/a.jpg", "ha", None, "7")]
+
+
+def test_a_page_without_boke_is_told(tmp_path):
+    (tmp_path / "page.html").write_text("<!DOCTYPE html><html><body>hello</body></html>")
+    with pytest.raises(InputError, match="a web page without a boke"):
+        boke(tmp_path / "page.html")
+
+
+def test_pages_of_2013_are_read(shared):
+    pages = shared / "data/boke/pages"
+    hot, user = boke(pages / "hot_success.html"), boke(pages / "user_boke.html")
+    assert (len(hot), len(user)) == (10, 10)
+    assert hot[0][2:] == (1324, "11141771")
+    assert user[0][2:] == (None, "10673830")
+    assert all(url.startswith("https://") and text for url, text, *_ in hot + user)
+
+
+def test_a_can_of_boke_brings_its_pictures_along(tmp_path):
+    (tmp_path / "can/images").mkdir(parents=True)
+    (tmp_path / "can/images/1.jpg").write_bytes(b"..")
+    (tmp_path / "can/boke.csv").write_text(
+        "id,odai_photo_url,text,category,rate_sum,odai_photo_by\n"
+        '5,/images/1.jpg,"two\nlines",バカ,12,me\n6,/../../etc/passwd,x,,3,\n'
+    )
+    good, bad = Source(tmp_path / "can").lines(Reading())
+    assert good.url == (tmp_path / "can/images/1.jpg").as_uri()
+    assert (good.boke.text, good.boke.star, good.boke.number, good.boke.credit) == ("two\nlines", 12, "5", "me")
+    assert "names no file of the can" in bad.refusal
+
+
+# The real lists
+
+
+def test_the_list_of_flickr_style_is_read_whole(shared):
+    found = list(Source(shared / "data/imagenet/flickr_style.csv.gz").lines(Reading()))
+    assert len(found) == 80_000
+    assert not any(each.refusal for each in found)
+    assert {each.label for each in found} == {str(n) for n in range(20)}
+    assert sum(each.split == "train" for each in found) == 64_000
+
+
+def test_a_real_list_of_one_synset_is_read_whole(shared):
+    found = list(Source(shared / "data/imagenet/clock_synset_urls.txt").lines(Reading()))
+    assert len(found) == 1076
+    assert not any(each.refusal for each in found)
