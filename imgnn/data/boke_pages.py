@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
-
-from bs4 import BeautifulSoup, Tag
 
 from imgnn.data.journal import Boke, Listed
 from imgnn.errors import InputError
+
+if TYPE_CHECKING:
+    from bs4 import Tag
 
 SITE = "https://bokete.jp/"  # what a saved page's relative addresses start from
 CAN = ("odai_photo_url", "text", "rate_sum")  # columns by which a can's boke.csv is known
@@ -70,19 +71,21 @@ LAYOUTS = (
 )
 
 
-def read_page(html: str, name: str, base: str = SITE) -> Iterator[Listed]:
+def read_page(html: str, name: str, base: str | None = None) -> Iterator[Listed]:
     """What a page holds, as lines of a source.
 
     Args:
-        base: the page's own address, for what is relative in it.
+        base: the page's own address, for what is relative in it; None: a saved page of bokete.jp.
 
     Raises:
         InputError: no known layout finds a boke in it.
     """
+    from bs4 import BeautifulSoup  # most lists are no pages
+
     page = BeautifulSoup(html, "html.parser")
     for layout in LAYOUTS:
         found = [listed for index, entry in enumerate(page.select(layout.boke), 1) if (
-            listed := read_entry(entry, page if layout.shared else entry, layout, base, index)
+            listed := read_entry(entry, page if layout.shared else entry, layout, base or SITE, index)
         )]  # fmt: skip
         if found:
             yield from found
@@ -90,7 +93,7 @@ def read_page(html: str, name: str, base: str = SITE) -> Iterator[Listed]:
     raise InputError(f"{name} is a web page without a boke, or of a layout that is not known here")
 
 
-def read_entry(entry: Tag, around: Any, layout: Layout, base: str, index: int) -> Listed | None:
+def read_entry(entry: "Tag", around: Any, layout: Layout, base: str, index: int) -> Listed | None:
     """One boke of a page; None if its picture or its text is missing."""
     picture, text = around.select_one(layout.picture), entry.select_one(layout.text)
     if picture is None or text is None or not picture.get("src") or not text.get_text(strip=True):

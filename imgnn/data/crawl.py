@@ -12,16 +12,19 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from imgnn.data.download import Downloader, Failed
 from imgnn.data.journal import Result, Waiting
-from imgnn.data.keeping import Keeping, keep
+from imgnn.data.keeping import Keeping, Kept, keep_all
 from imgnn.data.outcomes import OUTCOMES
 from imgnn.data.spread import cores
 from imgnn.errors import DownloadError, ImgnnError, InputError
 
+BUNDLE = 16  # answers that a thread looks at in one go, at most
 WINDOW = 10_000  # addresses that wait in memory: enough that no single host fills it in most lists
 BATCH, EVERY = 500, 0.5  # results, and seconds, after which they go into the journal
 GIVEN_UP = 10  # requests to a host without any answer, in a row
@@ -125,6 +128,8 @@ class Crawl:
         self.flushed = 0.0
         self.reached = False  # whether any host was found
         self.lost = 0  # hosts that were not
+        self.raw: deque[Any] = deque()  # answers that no thread looks at yet
+        self.judging = 0  # threads that look at some
         self.fatal: BaseException | None = None
 
     async def run(self) -> None:
@@ -136,7 +141,8 @@ class Crawl:
         """
         self.loop, self.wake = asyncio.get_running_loop(), asyncio.Event()
         self.began = self.flushed = self.loop.time()
-        self.pool = ThreadPoolExecutor(cores())
+        self.threads = cores()
+        self.pool = ThreadPoolExecutor(self.threads)
         try:
             while await self.turn():
                 pass
@@ -197,9 +203,9 @@ class Crawl:
             return
         host.queue.append(row)
         self.waiting += 1
-        self.list(host)
+        self.enlist(host)
 
-    def list(self, host: Host) -> None:
+    def enlist(self, host: Host) -> None:
         """A host among those that can be asked, if it can."""
         if not host.listed and host.queue and host.active < host.limit:
             host.listed = True
@@ -212,7 +218,7 @@ class Crawl:
             _, _, what = heapq.heappop(self.later)
             if isinstance(what, Host):
                 what.listed = False
-                self.list(what)
+                self.enlist(what)
             else:
                 self.waiting -= 1
                 self.put(what)
@@ -228,7 +234,7 @@ class Crawl:
                 host.limit = 1
                 if host.started + pause > now:
                     host.not_before = host.started + pause
-                    self.list(host)
+                    self.enlist(host)
                     continue
             row = host.queue.popleft()
             self.waiting -= 1
@@ -237,7 +243,7 @@ class Crawl:
             task = asyncio.create_task(self.ask(row, host))
             self.tasks.add(task)
             task.add_done_callback(self.done)
-            self.list(host)
+            self.enlist(host)
 
     async def ask(self, row: Waiting, host: Host) -> None:
         """One try of one address."""
@@ -257,7 +263,7 @@ class Crawl:
                 if host.answers == 1:
                     host.limit = self.pace.per_host
             self.heard(host)
-            kept = await self.loop.run_in_executor(self.pool, keep, data, row.id, row.url, self.keeping)
+            kept = await self.kept(data, row)
             self.finish(
                 Result(
                     row.id,
@@ -284,7 +290,38 @@ class Crawl:
         except ImgnnError as error:
             self.fatal = error
         finally:
-            self.list(host)
+            self.enlist(host)
+
+    async def kept(self, data: bytes | Path, row: Waiting) -> Kept:
+        """What is found in an answer, by one of the threads."""
+        future: asyncio.Future[Kept] = self.loop.create_future()
+        self.raw.append((data, row.id, row.url, future))
+        self.hand_out()
+        return await future
+
+    def hand_out(self) -> None:
+        """Answers to threads that have nothing to do; several at once where several wait, for threads that often talk
+        to each other wait for each other."""
+        while self.raw and self.judging < self.threads:
+            bundle = [self.raw.popleft() for _ in range(min(BUNDLE, len(self.raw)))]
+            self.judging += 1
+            work = self.loop.run_in_executor(self.pool, keep_all, [each[:3] for each in bundle], self.keeping)
+            work.add_done_callback(partial(self.judged, bundle=bundle))
+
+    def judged(self, work: asyncio.Future[list[Kept]], bundle: list[Any]) -> None:
+        """A thread is ready with a bundle."""
+        self.judging -= 1
+        if work.cancelled():
+            return
+        error = work.exception()
+        for index, (*_, future) in enumerate(bundle):
+            if future.cancelled():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(work.result()[index])
+        self.hand_out()
 
     def done(self, task: asyncio.Task[None]) -> None:
         """A try is over."""

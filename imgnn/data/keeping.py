@@ -1,6 +1,8 @@
 """From the bytes that came to a picture file: decoded, judged, scaled if that is asked for, put among the parts."""
 
 import hashlib
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -75,6 +77,11 @@ class Kept:
     suffix: str = ""
 
 
+def keep_all(answers: Sequence[tuple[bytes | Path, int, str]], keeping: Keeping) -> list[Kept]:
+    """`keep` for several: their data, ids and addresses."""
+    return [keep(data, id, url, keeping) for data, id, url in answers]
+
+
 def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
     """Judge what came from an address, and keep it if it is a picture.
 
@@ -106,7 +113,7 @@ def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
         suffix, format = SUFFIXES.get(seen.format, f".{seen.format.lower()}"), seen.format
     part = keeping.parts / part_name(id, file_stem(url) + suffix)
     if not keeping.converts:
-        part.write_bytes(data)
+        write_bytes(part, data)
         return replace(kept, part=part.name, suffix=suffix)
     try:
         with quiet_pillow:
@@ -118,6 +125,16 @@ def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
             raise
         return Kept("damaged", str(error), bytes=seen.bytes)
     return replace(kept, height=picture.height, width=picture.width, format=format, part=part.name, suffix=suffix)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """`path.write_bytes(data)` without the questions that Python asks of a file first: each lets go of its lock."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+    finally:
+        os.close(file)
 
 
 def scaled(picture: Image.Image, keeping: Keeping) -> Image.Image:

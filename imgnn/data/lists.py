@@ -9,6 +9,7 @@ Beside the list `flowers_train.txt` there may be
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,8 +242,8 @@ def load_record(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None
-    if found["version"] > VERSION:
-        raise InputError(f"{path} was written by a later imgnn; this one reads {VERSION}")
+    if found.get("version") != VERSION:
+        raise InputError(f"{path} is a record of version {found.get('version')}; this imgnn reads {VERSION}")
     return found
 
 
@@ -271,13 +272,15 @@ def staleness(listed: ListFile) -> str | None:
 def find_pictures(folder: Path) -> list[Path]:
     """Every picture file in a folder and the folders within it, sorted by path; hidden ones are passed over.
 
-    A file counts that is named or begins like a picture. Links to folders are followed once.
+    A file counts that is named or begins like a picture. Links to folders are followed once. What was made of a list
+    that lies in the folder (its mean, its sheets) is passed over too.
 
     Raises:
         InputError: the folder, or one within it, may not be read.
     """
     found: list[Path] = []
     seen: set[str] = set()
+    made = made_of_lists(folder)
 
     def refuse(error: OSError) -> None:
         raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
@@ -288,9 +291,20 @@ def find_pictures(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
+        if Path(inside) == folder and made is not None:
+            folders[:] = [each for each in folders if not made.fullmatch(each)]
+            files = [each for each in files if not made.fullmatch(each)]
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         found += [path for path in (Path(inside, name) for name in files if not name.startswith(".")) if is_image(path)]
     return sorted(found)
+
+
+def made_of_lists(folder: Path) -> re.Pattern[str] | None:
+    """The names of what is made of the lists in a folder: their means and sheets. None if there is no list."""
+    stems = [path.stem for path in folder.glob("*.json") if load_record(path)]
+    if not stems:
+        return None
+    return re.compile(rf"({'|'.join(map(re.escape, stems))})(_[^/]+)?_(mean(_[a-z]+)?\.png|sheets)")
 
 
 def tree_digest(folder: Path) -> tuple[int, str]:

@@ -117,9 +117,7 @@ class Source:
             yield from table(parquet_rows(self.path), self.path, reading)
         elif what == "an HTML page" or re.match(rb"\s*<!DOCTYPE\s", start, re.IGNORECASE):
             with self.text() as text:
-                yield from (
-                    read_page(text.read(), self.name, self.base) if self.base else read_page(text.read(), self.name)
-                )
+                yield from read_page(text.read(), self.name, self.base)
         elif kind in (".json", ".jsonl", ".ndjson") or what == "a JSON file":
             with self.text() as text:
                 yield from table(json_rows(text, self.path), self.path, reading)

@@ -542,3 +542,15 @@ def test_a_list_is_stale_when_more_was_fetched(tmp_path):
     with Journal(tmp_path / "style/fetch.sqlite") as journal:
         journal.db.execute("UPDATE urls SET sha256 = 'another'")  # the same name and size, other bytes
     assert "before imgnn fetch was there again" in staleness(read_list(tmp_path / "style.txt"))
+
+
+def test_what_is_made_of_a_list_in_the_folder_is_no_picture_of_it(tmp_path):
+    folder = fill(tmp_path / "pets", cats=3, dogs=3)
+    label_pictures([folder], folder / "pets.txt")
+    for name in ("pets_mean.png", "pets_mean_classes.png", "pets_train_sheets/0_cats.png"):
+        noise(folder / name, hash_of(name))
+    noise(folder / "other_mean.png", 7)  # somebody's picture
+    assert staleness(read_list(folder / "pets.txt")) is not None  # which came afterwards
+    label_pictures([folder], folder / "pets.txt")
+    assert lines(folder / "pets.txt")[-1] == "other_mean.png 2"
+    assert len(lines(folder / "pets.txt")) == 7
