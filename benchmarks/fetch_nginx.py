@@ -1,4 +1,4 @@
-"""`imgnn fetch` beside img2dataset on pictures that nginx serves on this machine: seconds, rate, memory; and how it grows.
+"""`imgnn fetch` beside img2dataset, pictures served by nginx on this machine: seconds, rate, memory; and how it grows.
 
     python benchmarks/fetch_nginx.py PICTURES --peer VENV/bin/img2dataset
 

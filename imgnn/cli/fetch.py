@@ -375,7 +375,7 @@ class Screen:
 
     def drawn(self, progress: "Progress", left: int, done: int, rate: float) -> Group:
         share = done / max(1, done + left)
-        width = 30
+        width = 20
         bar = Text.assemble(("━" * round(width * share), "cyan"), ("━" * (width - round(width * share)), "grey37"))
         remaining = f"{clock(left / rate)} left" if rate else ""
         head = Text.assemble(
@@ -383,7 +383,8 @@ class Screen:
             f"{clock(progress.seconds)}  {remaining}",
         )  # fmt: skip
         counts = Text("  ").join(
-            Text.assemble((f"{progress.counts[name]:,} ", "bold green" if name == OK else "bold"), name)
+            # \u00a0: a line is broken between outcomes, not between a number and its name.
+            Text.assemble((f"{progress.counts[name]:,}\u00a0", "bold green" if name == OK else "bold"), name)
             for name in OUTCOMES
             if progress.counts.get(name)
         )
@@ -435,7 +436,9 @@ def show(ended: "Fetched") -> None:
     """The tables, and a line that sums them up."""
     console.print_table(outcomes_table(ended.counts))
     if any(ended.classes):
+        console.out.print()
         console.print_table(classes_table(ended.classes))
+    console.out.print()
     if ended.repeats[0]:
         note = f"{ended.repeats[0]:,} lines name an address that was named before"
         console.note(

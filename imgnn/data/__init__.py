@@ -1,5 +1,9 @@
 """Data sets: where pictures come from, which class they belong to, and what was done with them.
 
+sources.py, synsets.py, boke_pages.py   lists of addresses in the forms that are met
+journal.py    what became of every address; outcomes.py: what can; merge.py, export.py: journals into one, and elsewhere
+addresses.py, robots.py   which addresses may be asked
+download.py   one address; crawl.py: many, with what each host can bear; keeping.py: from bytes to a picture file
 lists.py      list files (`path label`), class words, and the record that tells a stale list
 gather.py     pictures with their labels, out of class folders or out of lists
 inspected.py  what is known of every picture, decoded once and kept
