@@ -7,6 +7,7 @@ import secrets
 import ssl
 import time
 import zlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,7 @@ from imgnn.data.robots import LONGEST, Robots, refused_by_tag
 from imgnn.images.files import describe
 
 IN_MEMORY = 1 << 20  # bytes of one answer that are kept in memory; more goes to a file
+SITES = 4096  # whose robots.txt are remembered
 HOPS = 10  # redirects
 START = 512  # bytes by which a web page is known
 PICTURE_NAME = re.compile(r"(?i)\.(jpe?g|png|gif|webp|bmp|tiff?|avif)$")
@@ -101,11 +103,11 @@ class Downloader:
 
     def __init__(self, manners: Manners, spill: Path) -> None:
         self.manners, self.spill, self.proxies = manners, spill, Proxies()
-        self.robots: dict[str, asyncio.Task[Robots]] = {}
+        self.robots: OrderedDict[str, asyncio.Task[Robots]] = OrderedDict()
         self.resolver = Resolver(
             allow_private=manners.allow_private, trusted=self.proxies.hosts(), timeout=manners.timeout
         )
-        connector = aiohttp.TCPConnector(limit=0, resolver=self.resolver, use_dns_cache=False, keepalive_timeout=30)
+        connector = aiohttp.TCPConnector(limit=0, resolver=self.resolver, use_dns_cache=False, keepalive_timeout=5)
         self.session = aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": manners.user_agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
@@ -199,6 +201,8 @@ class Downloader:
         site = str(url.origin())
         if site not in self.robots:
             self.robots[site] = asyncio.create_task(self.ask_robots(url.origin() / "robots.txt"))
+            if len(self.robots) > SITES:
+                self.robots.popitem(last=False)  # the oldest; whoever waits for it holds it
         # Shielded: who runs out of time does not take the answer away from the others.
         return await asyncio.shield(self.robots[site])
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -315,31 +314,32 @@ class Supply:
         self.cursor = dict.fromkeys(self.have, 0)
         self.out: dict[int, str] = {}  # id -> label of those that are being asked
         self.asked = dict.fromkeys(self.have, 0)  # how many those are, of each class
-        self.open = deque(label for label, found in counts.items() if "waiting" in found)  # classes that have more
+        # Classes that may want more; one that has enough out is looked at again when one of them comes back.
+        self.wanting = {label: None for label, found in counts.items() if "waiting" in found}
         self.last, self.left = 0, sum(found.get("waiting", 0) for found in counts.values())
 
     def take(self, count: int) -> list[Waiting]:
         """The next addresses, at most so many."""
+        if not self.wanting:
+            return []
         if self.limit is None:
-            if not self.open:
-                return []
             rows = self.journal.waiting(self.last, count)
             self.last = rows[-1].id if rows else self.last
             if len(rows) < count:
-                self.open.clear()
+                self.wanting.clear()
             return rows
         taken: list[Waiting] = []
-        for _ in range(len(self.open)):
-            label = self.open.popleft()
+        for label in list(self.wanting):
             missing = min(self.limit - self.have[label] - self.asked[label], count - len(taken))
+            if missing <= 0 and len(taken) == count:
+                break
+            del self.wanting[label]
             rows = self.journal.waiting(self.cursor[label], missing, label) if missing > 0 else []
             if rows:
                 self.cursor[label] = rows[-1].id
                 self.asked[label] += len(rows)
                 self.out.update((row.id, label) for row in rows)
                 taken += rows
-            if missing <= 0 or len(rows) == missing:  # else there are no more
-                self.open.append(label)
         return taken
 
     def settle(self, results: Sequence[Result], many: int) -> list[tuple[str, str, int]]:
@@ -350,7 +350,9 @@ class Supply:
                 self.have[label] = self.have.get(label, 0) + change
         for result in results:
             if result.id in self.out:
-                self.asked[self.out.pop(result.id)] -= 1
+                label = self.out.pop(result.id)
+                self.asked[label] -= 1
+                self.wanting[label] = None
         self.left -= len(results)
         return changes
 

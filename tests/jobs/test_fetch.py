@@ -452,3 +452,21 @@ def test_a_run_that_is_killed_ends_as_an_unbroken_one(tmp_path, server):
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_ends_as_an_unbroken_one(tmp_path, server):
     kills(tmp_path, server, 2000, 20)
+
+
+def test_a_limit_is_kept_for_each_class_and_made_up_for_failures_and_copies(tmp_path, server):
+    lists = []
+    for name in ("cats", "dogs", "owls"):
+        path = tmp_path / f"{name}.txt"
+        path.write_text("".join(f"{server.url}/{name}/{n}.jpg\n" for n in range(30)))
+        lists.append(Source(path))
+        for n in range(30):
+            # Every third is missing, and the first six that are there are two pictures, three times each.
+            server.answers[f"/{name}/{n}.jpg"] = web.says(404) if n % 3 == 0 else web.sends(picture(hash_of(name, n)))
+    ended = fetch_pictures(lists, tmp_path / "out", FetchOptions(**QUICK, limit=7))
+    assert {label: counts["ok"] for label, counts in ended.classes.items()} == {"cats": 7, "dogs": 7, "owls": 7}
+    assert all(counts["waiting"] > 5 for counts in ended.classes.values())
+
+
+def hash_of(name: str, n: int) -> int:
+    return zlib.crc32(f"{name}{n % 2 if n < 9 else n}".encode())
