@@ -46,6 +46,7 @@ class Source:
         words: label -> name of the class.
         empty: class folders without pictures.
         findings: what was found while reading.
+        whole: whether every picture below the root was looked at.
     """
 
     root: Path
@@ -54,6 +55,7 @@ class Source:
     words: dict[int, str] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    whole: bool = False
 
 
 def name_of(label: int, words: Mapping[int, str]) -> str:
@@ -73,6 +75,7 @@ def read_folder(folder: Path, output: Path, options: LabelOptions) -> Source:
     source = read_settled(output, folder, options) if options.add else Source(options.root or folder)
     check_within(folder, source.root)
     prefix = folder.resolve().relative_to(source.root.resolve())
+    source.whole = prefix == Path()
     listed = {picture.path for picture in source.pictures}
     found: dict[str, list[Picture]] = {}
     for file in find_pictures(folder):

@@ -189,20 +189,25 @@ def family_file(path: Path, suffix: str) -> Path | None:
     return next((each for each in found if is_file(each)), None)
 
 
-def write_record(path: Path, lists: Sequence[Path], root: Path, facts: Mapping[str, Any]) -> None:
+def write_record(
+    path: Path, lists: Sequence[Path], root: Path, folders: Sequence[str] | None, facts: Mapping[str, Any]
+) -> None:
     """Write the record of lists that were written: their hashes, and what is known of the pictures.
 
     Args:
         path: `flowers.json`; the lists lie beside it, and are called `flowers.txt` or `flowers_....txt`.
-        root: the folder of the pictures.
+        root: the folder that paths start from.
+        folders: what of it is watched: pictures that come, go or change in one of them make the list stale, those
+            in folders within them do not. None: the whole root, at any depth.
         facts: whatever else is worth keeping.
     """
-    count, tree = tree_digest(root)
+    count, tree = tree_digest(root, folders)
     record = {
         "format": FORMAT,
         "version": VERSION,
         "root": os.path.relpath(root, path.parent).replace(os.sep, "/"),
         "lists": {each.name: file_digest(each) for each in lists},
+        "folders": folders,
         "pictures": count,
         "tree": tree,
         **facts,
@@ -259,7 +264,7 @@ def staleness(listed: ListFile) -> str | None:
         return f"{listed.path} was changed since imgnn label wrote it"
     if not is_folder(listed.root):
         return f"the pictures of {listed.path} are not at {listed.root} any more"
-    count, tree = tree_digest(listed.root)
+    count, tree = tree_digest(listed.root, record["folders"])
     if tree != record["tree"]:
         then, now = record["pictures"], count
         change = f"{then:,} pictures then, {now:,} now" if then != now else f"some of {now:,} have another name or size"
@@ -307,14 +312,26 @@ def made_of_lists(folder: Path) -> re.Pattern[str] | None:
     return re.compile(rf"({'|'.join(map(re.escape, stems))})(_[^/]+)?_(mean(_[a-z]+)?\.png|sheets)")
 
 
-def tree_digest(folder: Path) -> tuple[int, str]:
-    """How many pictures a folder holds, and a hash of their paths and sizes."""
+def folders_of(entries: Iterable[Entry]) -> list[str]:
+    """The folders that pictures of a list lie in, from its root."""
+    return sorted({entry.path.rpartition("/")[0] for entry in entries})
+
+
+def tree_digest(root: Path, folders: Sequence[str] | None) -> tuple[int, str]:
+    """How many pictures lie in a folder, and a hash of their paths and sizes.
+
+    Args:
+        folders: only those right in these, from the root; None: all, at any depth.
+    """
+    if folders is None:
+        pictures = find_pictures(root)
+    else:
+        within = (sorted((root / folder).iterdir()) for folder in folders if is_folder(root / folder))
+        pictures = [path for each in within for path in each if not path.name.startswith(".") and is_image(path)]
     result = hashlib.sha256()
-    pictures = find_pictures(folder)
     for path in pictures:
-        result.update(
-            f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\n".encode("utf-8", "surrogateescape")
-        )
+        name = os.path.relpath(path, root).replace(os.sep, "/")
+        result.update(f"{name}\0{path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
     return len(pictures), result.hexdigest()
 
 

@@ -16,6 +16,7 @@ from imgnn.data.lists import (
     Entry,
     contents_digest,
     file_digest,
+    folders_of,
     is_listable,
     load_record,
     write_list,
@@ -337,7 +338,8 @@ def write_files(
         facts["contents"] = contents_digest(
             (entry.path, hashes[entry.path]) for entries in lists.values() for entry in entries
         )
-    write_record(record, list(lists), source.root, facts)
+    folders = None if source.whole else folders_of(entry for entries in lists.values() for entry in entries)
+    write_record(record, list(lists), source.root, folders, facts)
     for name in set(older) - {path.name for path in lists}:
         output.with_name(name).unlink(missing_ok=True)
     return [*([beside[WORDS_SUFFIX]] if words else []), beside[QUARANTINE_SUFFIX], beside[NOTES_SUFFIX], record]

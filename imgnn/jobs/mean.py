@@ -17,7 +17,16 @@ import numpy as np
 from imgnn import __version__
 from imgnn.caffe.mean import write_binaryproto
 from imgnn.data import gather, lists, mean_record, moments
-from imgnn.data.lists import WORDS_SUFFIX, Entry, family_file, read_list, write_list, write_record, write_words
+from imgnn.data.lists import (
+    WORDS_SUFFIX,
+    Entry,
+    family_file,
+    folders_of,
+    read_list,
+    write_list,
+    write_record,
+    write_words,
+)
 from imgnn.data.moments import Measured, View, load_measured, measure, save_measured, shrink_for
 from imgnn.data.spread import spread
 from imgnn.errors import InputError, InterruptedRun
@@ -415,7 +424,8 @@ def write_results(pictures: Source, measured: Measured, prefix: Path, reporter: 
     record_path = named(prefix, ".json")
     if is_folder(pictures.root):
         files.append(used_list.with_suffix(".json"))
-        write_record(files[-1], [used_list], pictures.root, {"mean": record_path.name, "contents": contents})
+        facts = {"mean": record_path.name, "contents": contents}
+        write_record(files[-1], [used_list], pictures.root, folders_of(entries), facts)
 
     rgb, deviation = sums.channels()
     record = {

@@ -554,3 +554,13 @@ def test_what_is_made_of_a_list_in_the_folder_is_no_picture_of_it(tmp_path):
     label_pictures([folder], folder / "pets.txt")
     assert lines(folder / "pets.txt")[-1] == "other_mean.png 2"
     assert len(lines(folder / "pets.txt")) == 7
+
+
+def test_a_list_of_a_few_pictures_watches_their_folders_alone(tmp_path):
+    root = fill(tmp_path / "all", cats=2, dogs=2, owls=2)
+    path = written(tmp_path, "some.txt", "cats/0.png 0\ndogs/1.png 1\n")
+    label_pictures([path], tmp_path / "new.txt", LabelOptions(root=root))
+    noise(root / "owls/9.png", 9)
+    assert staleness(read_list(tmp_path / "new.txt")) is None
+    noise(root / "dogs/9.png", 9)
+    assert "4 pictures then, 5 now" in staleness(read_list(tmp_path / "new.txt"))

@@ -261,7 +261,7 @@ def test_a_stale_list_is_said_and_recorded(listed, tmp_path):
     moved = tmp_path / "lists" / "pets.txt"
     moved.parent.mkdir()
     moved.write_text(listed.read_text().replace("photos/", ""))
-    write_record(tmp_path / "lists" / "pets.json", [moved], tmp_path / "photos", {})
+    write_record(tmp_path / "lists" / "pets.json", [moved], tmp_path / "photos", None, {})
     assert compute_mean(moved, options=SMALL).record["list"]["stale"] is None
     Image.new("RGB", (9, 9)).save(tmp_path / "photos" / "new.png")
     listener = Listener()
