@@ -207,6 +207,10 @@ class LabelOptions:
     dask: str | None = None  # the address of a Dask scheduler, whose workers do it instead
 
 
+ResizeMode = Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop"]  # img2dataset's words
+FileFormat = Literal["jpg", "png", "webp"]
+
+
 @dataclass(frozen=True)
 class FetchOptions:
     """What `imgnn fetch` may be told."""
@@ -243,9 +247,9 @@ class FetchOptions:
     placeholders: tuple[Path, ...] = ()  # further pictures of this kind
     allow_renames: bool = False  # a redirect from photo.jpg to another name may bring the photo
     resize: int | None = None  # pixels; None: the bytes as they came
-    resize_mode: Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"] = "border"
+    resize_mode: ResizeMode = "border"  # see docs/fetch.md
     only_if_bigger: bool = False  # smaller pictures are not enlarged
-    format: Literal["jpg", "png", "webp"] | None = None  # None: as it came; resized, jpg
+    format: FileFormat | None = None  # None: as it came; resized, jpg
     quality: int = 95  # 1..100, of JPEG and WebP
 
     min_success: float = 0.0  # share of the addresses that were asked; less is a failure

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -18,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import parse_positive, parse_seconds, parse_shard, parse_weight
+from imgnn.cli.parsing import parse_positive, parse_seconds, parse_shard, parse_weight, was_given
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES, PASSING
 from imgnn.errors import DownloadError, InputError
-from imgnn.options import FetchOptions
+from imgnn.options import FetchOptions, FileFormat, ResizeMode
 
 if TYPE_CHECKING:
     from imgnn.data.crawl import Progress
@@ -61,6 +61,7 @@ def parse_bytes(text: str) -> int:
 
 
 def fetch(
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -187,10 +188,10 @@ def fetch(
         ),
     ] = FetchOptions.resize,
     resize_mode: Annotated[
-        Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"],
+        ResizeMode,
         typer.Option(
             metavar="MODE",
-            help="border (whole, on white), keep_ratio, keep_ratio_largest, center_crop, no.",
+            help="border (whole, on white), keep_ratio, keep_ratio_largest, center_crop.",
             rich_help_panel=KEPT,
         ),
     ] = FetchOptions.resize_mode,
@@ -198,7 +199,7 @@ def fetch(
         bool, typer.Option("--only-if-bigger", help="Do not enlarge small ones.", rich_help_panel=KEPT)
     ] = FetchOptions.only_if_bigger,
     format: Annotated[
-        Literal["jpg", "png", "webp"] | None,
+        FileFormat | None,
         typer.Option(
             help="What pictures are written as.", show_default="as they came; resized, jpg", rich_help_panel=KEPT
         ),
@@ -268,6 +269,13 @@ def fetch(
     modes = [name for name, given in (("--status", status), ("--why", why), ("--export", export)) if given]
     if len(modes) > 1 or (modes and (sources or retry_failed)):
         raise typer.BadParameter(f"{modes[0]} goes alone, without a list", param_hint=modes[0])
+    if merge and (retry_failed or limit or dask or shard):
+        raise typer.BadParameter("it goes without --retry-failed, --limit, --shard and --dask", param_hint="--merge")
+    for name in ("resize_mode", "only_if_bigger") if resize is None else ():
+        if was_given(context, name):
+            raise typer.BadParameter("it goes with --resize", param_hint=f"--{name.replace('_', '-')}")
+    if was_given(context, "quality") and (format == "png" or (resize is None and format is None)):
+        raise typer.BadParameter("it goes with --resize or --format, and is of JPEG and WebP", param_hint="--quality")
     if only and not retry_failed:
         raise typer.BadParameter("it goes with --retry-failed", param_hint="--only")
     if status:
@@ -278,11 +286,39 @@ def fetch(
         write_export(output, export)
     else:
         options = FetchOptions(
-            url_column, label_column, label, words, wnid, is_a, limit, shard, dask, concurrency, per_host, retries,
-            timeout, deadline, longest_wait, max_time, robots, allow_private, contact, max_bytes, max_pixels, min_side,
-            max_aspect, placeholder_after, tuple(placeholder or ()), allow_renames, resize, resize_mode,
-            only_if_bigger, format, quality, min_success,
-        )  # fmt: skip
+            url_column=url_column,
+            label_column=label_column,
+            label=label,
+            words=words,
+            wnid=wnid,
+            is_a=is_a,
+            limit=limit,
+            shard=shard,
+            dask=dask,
+            concurrency=concurrency,
+            per_host=per_host,
+            retries=retries,
+            timeout=timeout,
+            deadline=deadline,
+            longest_wait=longest_wait,
+            max_time=max_time,
+            robots=robots,
+            allow_private=allow_private,
+            contact=contact,
+            max_bytes=max_bytes,
+            max_pixels=max_pixels,
+            min_side=min_side,
+            max_aspect=max_aspect,
+            placeholder_after=placeholder_after,
+            placeholders=tuple(placeholder or ()),
+            allow_renames=allow_renames,
+            resize=resize,
+            resize_mode=resize_mode,
+            only_if_bigger=only_if_bigger,
+            format=format,
+            quality=quality,
+            min_success=min_success,
+        )
         again = (only or PASSING) if retry_failed else ()
         run(sources or [], output, options, again, merge, json)
 

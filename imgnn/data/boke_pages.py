@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from imgnn.data.journal import Boke, Listed
+from imgnn.data.items import Boke, Listed
 from imgnn.errors import InputError
 
 if TYPE_CHECKING:

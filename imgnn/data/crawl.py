@@ -18,11 +18,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from imgnn.data.download import Downloader, Failed
-from imgnn.data.journal import Result, Waiting
+from imgnn.data.items import Result, Waiting
 from imgnn.data.keeping import Keeping, Kept, keep_all
 from imgnn.data.outcomes import OUTCOMES
 from imgnn.data.spread import cores
-from imgnn.errors import DownloadError, ImgnnError, InputError
+from imgnn.errors import DownloadError, InputError
 
 BUNDLE = 16  # answers that a thread looks at in one go, at most
 WINDOW = 10_000  # addresses that wait in memory: enough that no single host fills it in most lists
@@ -146,11 +146,11 @@ class Crawl:
         try:
             while await self.turn():
                 pass
-            self.reached = True  # too few hosts are lost to say that it is this machine
         finally:
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(*self.tasks, return_exceptions=True)
+            self.raw.clear()
             self.pool.shutdown(cancel_futures=True)
             self.flush()
 
@@ -158,7 +158,7 @@ class Crawl:
         """One round of the loop; whether there is another."""
         if self.fatal is not None:
             raise self.fatal
-        if self.lost >= OFFLINE and self.held and not self.reached:
+        if self.held and not self.reached and (self.lost >= OFFLINE or not self.tasks):
             await self.look_offline()
         if not self.over():
             self.refill()
@@ -199,7 +199,7 @@ class Crawl:
             # One request, and with it robots.txt, comes first: it may ask for a pause.
             host = self.hosts[name] = Host(name, 1)
         if host.closed is not None:
-            self.finish(Result(row.id, *host.closed, tries=0), None)
+            self.finish(Result(row.id, *host.closed, tries=row.tries))
             return
         host.queue.append(row)
         self.waiting += 1
@@ -280,17 +280,19 @@ class Crawl:
                     kept.suffix,
                     tries=row.tries + 1,
                     seconds=seconds,
-                ),
-                host,
+                )
             )
         except Failed as failed:
             self.failed(row, host, failed, seconds)
         except OSError as error:  # what is written here: the network's errors are `Failed`
             self.fatal = InputError(f"cannot write {self.keeping.parts}: {error.strerror or error}")
-        except ImgnnError as error:
+        except Exception as error:
             self.fatal = error
         finally:
             self.enlist(host)
+            idle = not host.queue and not host.active and not host.listed
+            if idle and host.closed is None and host.limit == self.pace.per_host:
+                self.hosts.pop(host.name, None)  # nothing is known of it that is worth the room
 
     async def kept(self, data: bytes | Path, row: Waiting) -> Kept:
         """What is found in an answer, by one of the threads."""
@@ -308,19 +310,18 @@ class Crawl:
             work = self.loop.run_in_executor(self.pool, keep_all, [each[:3] for each in bundle], self.keeping)
             work.add_done_callback(partial(self.judged, bundle=bundle))
 
-    def judged(self, work: asyncio.Future[list[Kept]], bundle: list[Any]) -> None:
+    def judged(self, work: asyncio.Future[list[Kept | Exception]], bundle: list[Any]) -> None:
         """A thread is ready with a bundle."""
         self.judging -= 1
         if work.cancelled():
             return
-        error = work.exception()
-        for index, (*_, future) in enumerate(bundle):
+        for (*_, future), found in zip(bundle, work.result(), strict=True):
             if future.cancelled():
                 continue
-            if error is not None:
-                future.set_exception(error)
+            if isinstance(found, Exception):
+                future.set_exception(found)
             else:
-                future.set_result(work.result()[index])
+                future.set_result(found)
         self.hand_out()
 
     def done(self, task: asyncio.Task[None]) -> None:
@@ -330,47 +331,49 @@ class Crawl:
 
     def failed(self, row: Waiting, host: Host, failed: Failed, seconds: float) -> None:
         """Try again, later, or not at all."""
-        now, outcome = self.loop.time(), failed.outcome
-        if outcome == "dns":
-            self.lost += 1
-        else:
-            self.reached = True
-        if failed.status is not None:
-            self.heard(host)
-        elif outcome in ("timeout", "connection", "tls"):
-            host.streak += 1
-        wait = self.pace.backoff * 2**row.tries
-        if outcome == "rate_limited":
-            wait = wait if failed.wait is None else failed.wait
-            host.limit = max(1, host.limit // 2)
-            host.not_before = max(host.not_before, now + min(wait, self.pace.longest_wait))
-        result = Result(
-            row.id,
-            outcome,
-            failed.detail,
-            failed.status,
-            failed.final if failed.final != row.url else None,
-            tries=row.tries + 1,
-            seconds=seconds,
-        )
-        if outcome == "dns":
-            self.close(host, outcome, failed.detail)
-        elif host.streak >= GIVEN_UP:
-            self.close(host, outcome, f"{failed.detail}; {GIVEN_UP} requests to {host.name} in a row had no answer")
-        elif wait > self.pace.longest_wait and outcome == "rate_limited":
-            self.close(host, outcome, f"{failed.detail}: {host.name} asks to wait {wait:.0f} s")
-        elif OUTCOMES[outcome].repeated and row.tries < self.pace.retries:
+        outcome, detail, now = failed.outcome, failed.detail, self.loop.time()
+        wait = self.pace.backoff * 2**row.tries if failed.wait is None else failed.wait
+        if urlsplit(failed.place).netloc == host.name:  # else it is the fault of a host that it redirected to
+            self.blame(host, failed, wait)
+        self.reached = self.reached or outcome != "dns"
+        if host.closed is not None:
+            outcome, detail = host.closed
+        elif (
+            failed.again
+            and OUTCOMES[outcome].repeated
+            and row.tries < self.pace.retries
+            and wait <= self.pace.longest_wait
+        ):
             self.waiting += 1
             heapq.heappush(self.later, (now + wait, next(self.ticket), replace(row, tries=row.tries + 1)))
             return
-        self.finish(result, host)
+        place = failed.place if failed.place != row.url else None
+        self.finish(Result(row.id, outcome, detail, failed.status, place, tries=row.tries + 1, seconds=seconds))
+
+    def blame(self, host: Host, failed: Failed, wait: float) -> None:
+        """What a failure says of its host: it is to rest, or not to be asked any more."""
+        if failed.status is not None:
+            self.heard(host)
+        elif failed.outcome in ("timeout", "connection", "tls"):
+            host.streak += 1
+        if failed.outcome == "rate_limited":
+            host.limit = max(1, host.limit // 2)
+            host.not_before = max(host.not_before, self.loop.time() + min(wait, self.pace.longest_wait))
+            if wait > self.pace.longest_wait:
+                self.close(host, "rate_limited", f"{failed.detail}: {host.name} asks to wait {wait:.0f} s")
+        elif failed.outcome == "dns":
+            self.lost += 1
+            self.close(host, "dns", failed.detail)
+        elif host.streak >= GIVEN_UP:
+            words = f"{failed.detail}; {GIVEN_UP} requests to {host.name} in a row had no answer"
+            self.close(host, failed.outcome, words)
 
     def close(self, host: Host, outcome: str, detail: str) -> None:
         """Ask a host no more in this run."""
         host.closed = (outcome, detail)
         self.waiting -= len(host.queue)
         for row in host.queue:
-            self.finish(Result(row.id, outcome, detail, tries=row.tries), None)
+            self.finish(Result(row.id, outcome, detail, tries=row.tries))
         host.queue.clear()
 
     def heard(self, host: Host) -> None:
@@ -379,7 +382,7 @@ class Crawl:
         if host.limit < self.pace.per_host and host.answers % RECOVERY == 0:
             host.limit += 1
 
-    def finish(self, result: Result, host: Host | None) -> None:
+    def finish(self, result: Result) -> None:
         """A result on its way into the journal."""
         result = replace(result, finished=time.time())
         self.bytes += result.bytes or 0
@@ -397,7 +400,7 @@ class Crawl:
         if not await self.downloader.resolver.is_online():
             self.held.clear()
             raise Offline(
-                f"none of {self.lost} host names leads to an address: this machine seems to be offline",
+                f"no host name leads to an address ({self.lost} were tried): this machine seems to be offline",
                 hint="the same command again, when it is online",
             )
         self.reached = True

@@ -22,6 +22,7 @@ from yarl import URL
 from imgnn import __version__
 from imgnn.data.addresses import BadUrl, BlockedAddress, Proxies, Resolver, parse_url
 from imgnn.data.robots import LONGEST, Robots, refused_by_tag
+from imgnn.errors import InputError
 from imgnn.images.files import describe
 
 IN_MEMORY = 1 << 20  # bytes of one answer that are kept in memory; more goes to a file
@@ -65,6 +66,10 @@ class Failed(Exception):
     Args:
         outcome: a name of `OUTCOMES`.
         wait: seconds that the server asks to wait; None if it does not.
+        again: whether another try in the same run may help.
+
+    Attributes:
+        place: the address that failed: the one that was asked, or where it redirected to.
     """
 
     def __init__(
@@ -73,11 +78,12 @@ class Failed(Exception):
         detail: str,
         *,
         status: int | None = None,
-        final: str | None = None,
         wait: float | None = None,
+        again: bool = True,
     ) -> None:
         super().__init__(detail)
-        self.outcome, self.detail, self.status, self.final, self.wait = outcome, detail, status, final, wait
+        self.outcome, self.detail, self.status, self.wait, self.again = outcome, detail, status, wait, again
+        self.place = ""
 
 
 @dataclass(frozen=True)
@@ -133,35 +139,45 @@ class Downloader:
         Raises:
             Failed: with the outcome.
         """
+        places = [address]  # and where it redirects to
         try:
             async with asyncio.timeout(self.manners.deadline):
-                return await self.follow(parse_url(address), pictures)
-        except TimeoutError as error:  # of aiohttp too
-            told = str(error) or f"not done within {self.manners.deadline:g} s"
-            raise Failed("timeout", told) from error
-        except BadUrl as error:
-            raise Failed("bad_url", str(error)) from error
-        except BlockedAddress as error:
-            raise Failed("blocked_address", f"{error}: a private address (--allow-private)") from error
-        except aiohttp.ClientConnectorDNSError as error:
-            raise Failed("dns", f"{error.host}: {error.os_error.strerror or error.os_error}") from error
-        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-            inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-            raise Failed(
-                "tls", str(getattr(inner, "verify_message", None) or getattr(inner, "reason", None) or inner)
-            ) from error
-        except aiohttp.ClientPayloadError as error:
-            raise Failed("truncated", f"the connection ended before the answer did ({short(error)})") from error
-        except zlib.error as error:
-            raise Failed("damaged", f"the gzip around it is damaged: {error}") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Failed("connection", short(error)) from error
+                return await self.follow(parse_url(address), pictures, places)
+        except Exception as error:
+            failed = self.as_failure(error)
+            if failed is None:
+                raise
+            failed.place = places[-1]
+            raise failed from None
 
-    async def follow(self, url: URL, pictures: bool) -> Answer:
-        """Ask, and go where redirects lead; each place is looked at as the first was."""
+    def as_failure(self, error: Exception) -> Failed | None:
+        """What an exception says of an address; None if it says something of this program."""
+        if isinstance(error, Failed):
+            return error
+        if isinstance(error, TimeoutError):  # of aiohttp too
+            return Failed("timeout", str(error) or f"not done within {self.manners.deadline:g} s")
+        if isinstance(error, BadUrl):
+            return Failed("bad_url", str(error))
+        if isinstance(error, BlockedAddress):
+            return Failed("blocked_address", f"{error}: a private address (--allow-private)")
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return Failed("dns", f"{error.host}: {error.os_error.strerror or error.os_error}")
+        if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
+            inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+            return Failed("tls", str(getattr(inner, "verify_message", None) or getattr(inner, "reason", None) or inner))
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return Failed("truncated", f"the connection ended before the answer did ({short(error)})")
+        if isinstance(error, zlib.error):
+            return Failed("damaged", f"the gzip around it is damaged: {error}")
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            return Failed("connection", short(error))
+        return None
+
+    async def follow(self, url: URL, pictures: bool, places: list[str]) -> Answer:
+        """Ask, and go where redirects lead; each place is looked at as the first was, and noted in `places`."""
         first, seen = url, {url}
         for _ in range(HOPS + 1):
-            self.resolver.check_literal(url)
+            self.check_host(url)
             await self.check_robots(url)
             async with self.get(url) as response:
                 where = response.headers.get("Location")
@@ -171,9 +187,20 @@ class Downloader:
                     return Answer(await self.read(response, pictures), response.status, str(url))
             url = parse_url(str(url.join(parse_location(where))))
             if url in seen:
-                raise Failed("redirects", f"redirects lead round in a circle, back to {url}", final=str(url))
+                raise Failed("redirects", f"redirects lead round in a circle, back to {url}")
             seen.add(url)
-        raise Failed("redirects", f"more than {HOPS} redirects", final=str(url))
+            places.append(str(url))
+        raise Failed("redirects", f"more than {HOPS} redirects")
+
+    def check_host(self, url: URL) -> None:
+        """See to it that a host may be asked, as far as its name tells.
+
+        Raises:
+            BlockedAddress: it is a number within a private network, or our own proxy.
+        """
+        self.resolver.check_literal(url)
+        if (url.host, url.port) in self.resolver.trusted and not self.manners.allow_private:
+            raise BlockedAddress(f"{url.host}, the proxy of the environment,")
 
     def get(self, url: URL) -> Any:
         """One request, redirects not followed; a context manager of the answer."""
@@ -184,16 +211,21 @@ class Downloader:
         """See to it that the site lets us.
 
         Raises:
-            Failed: it does not.
+            Failed: it does not, or it cannot be asked whether it does.
         """
-        if self.manners.robots and (why := (await self.robots_of(url)).why_not(str(url))):
-            raise Failed("opted_out", why, final=str(url))
+        if not self.manners.robots:
+            return
+        robots = await self.robots_of(url)
+        if robots.failure:
+            raise Failed(robots.failure, robots.words, again=False)
+        if not robots.allows(str(url)):
+            raise Failed("opted_out", "robots.txt disallows it")
 
     def pause_of(self, address: str) -> float:
         """Seconds between two requests that a site asks for, as far as it was heard; 0 if it does not."""
-        if not self.manners.robots or "://" not in address:
+        if not self.manners.robots or not address.startswith("http"):
             return 0.0
-        task = self.robots.get("/".join(address.split("/", 3)[:3]))
+        task = self.robots.get(str(parse_url(address).origin()))
         return task.result().pause if task and task.done() and not task.cancelled() and not task.exception() else 0.0
 
     async def robots_of(self, url: URL) -> Robots:
@@ -211,24 +243,18 @@ class Downloader:
         try:
             async with asyncio.timeout(self.manners.timeout):
                 for _ in range(6):  # RFC 9309 asks to follow five redirects
-                    self.resolver.check_literal(url)
+                    self.check_host(url)
                     async with self.get(url) as response:
                         where = response.headers.get("Location")
-                        if response.status in (301, 302, 303, 307, 308) and where:
-                            url = parse_url(str(url.join(parse_location(where))))
-                            continue
-                        data = b""
-                        async for chunk in unpacked(response, LONGEST):
-                            data += chunk
-                            if len(data) >= LONGEST:
-                                break
-                        return Robots(response.status, data[:LONGEST].decode("utf-8", "replace"))
-                return Robots(404)  # round in a circle is as good as nothing
-        except (BlockedAddress, BadUrl, Failed, zlib.error, aiohttp.ClientPayloadError):
-            return Robots(404)
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            # Whoever does not answer for robots.txt will not for the picture: that is asked, and tells how it fails.
-            return Robots(0)
+                        if response.status not in (301, 302, 303, 307, 308) or where is None:
+                            return Robots(response.status, await beginning(response))
+                    url = parse_url(str(url.join(parse_location(where))))
+        except TimeoutError:
+            return Robots(None)
+        except (BlockedAddress, BadUrl, Failed, aiohttp.ClientError, OSError, zlib.error):
+            # The same fault will meet the picture, and then it has the right name.
+            pass
+        return Robots(404)  # also of redirects round in a circle
 
     async def read(self, response: aiohttp.ClientResponse, pictures: bool) -> bytes | Path:
         """The answer's body, if it is worth reading.
@@ -236,9 +262,9 @@ class Downloader:
         Raises:
             Failed: its status or its headers tell otherwise, or its first bytes, or it is too long.
         """
-        check_status(response.status, response.reason, response.headers, final=str(response.url))
+        check_status(response.status, response.reason, response.headers)
         if self.manners.robots and (tag := refused_by_tag(response.headers.getall("X-Robots-Tag", []))):
-            raise Failed("opted_out", f"X-Robots-Tag: {tag}", status=response.status, final=str(response.url))
+            raise Failed("opted_out", f"X-Robots-Tag: {tag}", status=response.status)
         if (response.content_length or 0) > self.manners.max_bytes:
             raise Failed("too_large", f"{response.content_length:,} bytes", status=response.status)
         data, spilled, looked = bytearray(), None, not pictures
@@ -266,8 +292,27 @@ class Downloader:
 
 
 def append(path: Path, data: bytearray) -> None:
-    with path.open("ab") as file:
-        file.write(data)
+    """Put an answer away.
+
+    Raises:
+        InputError: the disk is full. Not an OSError: those are the network's.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+async def beginning(response: aiohttp.ClientResponse) -> str:
+    """As much of a robots.txt as is read."""
+    data = b""
+    try:
+        async for chunk in unpacked(response, LONGEST):
+            data += chunk
+    except Failed:  # longer than that
+        pass
+    return data.decode("utf-8", "replace")
 
 
 async def unpacked(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
@@ -291,7 +336,7 @@ async def unpacked(response: aiohttp.ClientResponse, most: int) -> AsyncIterator
             yield piece
 
 
-def check_status(status: int, reason: str | None, headers: Mapping[str, Any], *, final: str) -> None:
+def check_status(status: int, reason: str | None, headers: Mapping[str, Any]) -> None:
     """Tell answers apart that bring nothing.
 
     Raises:
@@ -311,7 +356,7 @@ def check_status(status: int, reason: str | None, headers: Mapping[str, Any], *,
         outcome = "redirects"
     else:
         outcome = "forbidden"
-    raise Failed(outcome, words, status=status, final=final, wait=wait)
+    raise Failed(outcome, words, status=status, wait=wait)
 
 
 def check_start(start: bytes, response: aiohttp.ClientResponse) -> None:
@@ -322,7 +367,7 @@ def check_start(start: bytes, response: aiohttp.ClientResponse) -> None:
     """
     found = describe(start)
     if not found.endswith(" picture") and found != "of no format known here":
-        raise Failed("not_image", f"it is {found}", status=response.status, final=str(response.url))
+        raise Failed("not_image", f"it is {found}", status=response.status)
 
 
 def check_name(asked: URL, final: URL) -> None:
@@ -333,7 +378,7 @@ def check_name(asked: URL, final: URL) -> None:
     """
     wanted, found = PurePosixPath(asked.path).name, PurePosixPath(final.path).name
     if wanted != found and PICTURE_NAME.search(wanted):
-        raise Failed("placeholder", f"a redirect to another name, {found or final}", final=str(final))
+        raise Failed("placeholder", f"a redirect to another name, {found or final}")
 
 
 def parse_location(where: str) -> URL:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from imgnn.data.gather import class_order
 from imgnn.data.journal import COLUMNS, Journal
 from imgnn.data.outcomes import OK
 from imgnn.errors import InputError
@@ -84,8 +85,9 @@ def pieces(rows: Iterator[Mapping[str, Any]], size: int) -> Iterator[list[Mappin
 def export_tar(journal: Journal, path: Path, reporter: Reporter, per_tar: int) -> list[Path]:
     """The pictures as tar files."""
     counts = journal.counts()
-    folders = journal.class_folders()
-    classes = {label: index for index, label in enumerate(sorted(folders, key=lambda each: folders[each].casefold()))}
+    filled = {label for label, found in journal.counts_by_class().items() if OK in found}
+    labels = {folder: label for label, folder in journal.class_folders().items() if label in filled}
+    classes = {labels[folder]: index for index, folder in enumerate(class_order(labels))}
     reporter.begin("packing", counts.get(OK, 0), "images")
     written: list[Path] = []
     several = counts.get(OK, 0) > per_tar

@@ -12,15 +12,13 @@ place, and drops the others, whose addresses are simply asked again.
 import contextlib
 import hashlib
 import re
-import shutil
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
+from imgnn.data.items import Listed, Result, Waiting, file_stem, part_name, safe_name
 from imgnn.data.outcomes import OK
 from imgnn.errors import InputError
 from imgnn.runs import is_file, is_folder
@@ -28,7 +26,6 @@ from imgnn.runs import is_file, is_folder
 VERSION = 1
 NAME = "fetch.sqlite"
 PARTS = ".fetch-parts"
-HASH = 12  # hex digits of the address's hash in a file's name: 48 bits
 
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -63,80 +60,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Boke:
-    """A funny line that somebody wrote under a picture.
-
-    Attributes:
-        number: the site's own, "" if it tells none.
-        star: how many stars it got; None if the page does not tell.
-    """
-
-    text: str
-    number: str = ""
-    star: int | None = None
-    category: str | None = None
-    credit: str | None = None  # who took the picture
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One line of a source.
-
-    Attributes:
-        url: the address; `file:` only from a source that brings its pictures along.
-        line: where it stands, from 1 on.
-        label: the class, "" without one.
-        refusal: why it cannot be asked (it is no address).
-        boke: the line under the picture, if the source is one of boke.
-    """
-
-    url: str
-    line: int
-    label: str = ""
-    split: str | None = None
-    refusal: str | None = None
-    boke: Boke | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An address that is to be asked."""
-
-    id: int
-    url: str
-    label: str
-    tries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of an address.
-
-    Attributes:
-        outcome: a name of `OUTCOMES`.
-        part: the file among the parts, if there is a picture: `part_name` of its name to be.
-        suffix: of the file to be.
-        seconds: how long the last try took.
-    """
-
-    id: int
-    outcome: str
-    detail: str = ""
-    status: int | None = None
-    final_url: str | None = None
-    sha256: str | None = None
-    bytes: int | None = None
-    height: int | None = None
-    width: int | None = None
-    format: str | None = None
-    part: str | None = None
-    suffix: str = ""
-    tries: int = 1
-    seconds: float = 0.0
-    finished: float = 0.0  # seconds since 1970
-
-
 class Journal:
     """A journal that is open.
 
@@ -152,12 +75,22 @@ class Journal:
         self.path, self.folder, self.read_only = path, path.parent, read_only
         self.parts = self.folder / (PARTS + path.stem.removeprefix("fetch"))
         try:
-            name = f"file:{quote(str(path))}{'?mode=ro' if read_only else ''}"
-            self.db = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
-            self.db.row_factory = sqlite3.Row
+            try:
+                self.connect("?mode=ro" if read_only else "")
+            except sqlite3.OperationalError:
+                if not read_only:
+                    raise
+                self.connect("?immutable=1")  # a folder that one may not write, after a fetch that was killed
             self.prepare(read_only)
         except sqlite3.Error as error:
             raise InputError(f"{path} is no journal of imgnn fetch, or is damaged: {error}") from error
+
+    def connect(self, how: str) -> None:
+        self.db = sqlite3.connect(
+            f"file:{quote(str(self.path))}{how}", uri=True, isolation_level=None, check_same_thread=False
+        )
+        self.db.row_factory = sqlite3.Row
+        self.db.execute("SELECT count(*) FROM sqlite_master")
 
     def prepare(self, read_only: bool) -> None:
         if not read_only:
@@ -180,20 +113,22 @@ class Journal:
     def mend(self) -> None:
         """Finish what a killed process had begun: see the module."""
         for part in self.parts.iterdir():
-            id = re.match(r"[0-9]+", part.name)
-            row = (
-                id
-                and self.db.execute("SELECT file FROM urls WHERE id = ? AND outcome = ?", (int(id[0]), OK)).fetchone()
-            )
-            if row and not (self.folder / row["file"]).exists() and part.name == part_name(int(id[0]), row["file"]):  # type: ignore[index]
+            number = part.name.partition("-")[0]
+            row = self.db.execute("SELECT file FROM urls WHERE id = ? AND outcome = ?", (number, OK)).fetchone()
+            known = row is not None and part.name == part_name(int(number), row["file"])
+            if known and not (self.folder / row["file"]).exists():
                 self.move(part, row["file"])
             else:
                 part.unlink()
         self.remove_files()
 
     def close(self) -> None:
-        if self.parts.is_dir() and not self.read_only:
-            shutil.rmtree(self.parts, ignore_errors=True)  # what the journal knows of was moved
+        if not self.read_only:
+            with contextlib.suppress(OSError, InputError):
+                self.mend()  # what cannot be done now is done when it is opened again
+                self.parts.rmdir()
+            with contextlib.suppress(sqlite3.Error):
+                self.db.execute("PRAGMA journal_mode = DELETE")  # so that it can be read where one may not write
         self.db.close()
 
     def __enter__(self) -> "Journal":
@@ -275,11 +210,9 @@ class Journal:
         ).rowcount
         if not made:
             (id, same) = self.db.execute(
-                "SELECT u.id, u.line = ? AND s.digest = (SELECT digest FROM sources WHERE id = ?) "
-                "FROM urls u JOIN sources s ON s.id = u.source WHERE url = ?",
-                (listed.line, source, listed.url),
+                "SELECT id, source != ? AND label = ? FROM urls WHERE url = ?", (source, listed.label, listed.url)
             ).fetchone()
-            # Many lines under one picture are the rule; and after a merge the very same line may come again.
+            # Many lines under one picture are the rule; and a list that has grown brings its old lines again.
             if listed.boke is None and not same:
                 self.db.execute("INSERT INTO repeats VALUES (?, ?, ?, ?)", (id, source, listed.line, listed.label))
         if (boke := listed.boke) is not None:
@@ -305,9 +238,10 @@ class Journal:
             after: an id; 0 for the first.
             label: of this class only.
         """
-        where = "" if label is None else " AND label = :label"
+        # Of all classes by their ids: the index has those of each class in order, and would be sorted every time.
+        which = "NOT INDEXED WHERE" if label is None else "WHERE label = :label AND"
         found = self.db.execute(
-            f"SELECT id, url, label FROM urls WHERE outcome IS NULL AND id > :after{where} ORDER BY id LIMIT :count",
+            f"SELECT id, url, label FROM urls {which} outcome IS NULL AND id > :after ORDER BY id LIMIT :count",
             {"after": after, "count": count, "label": label},
         )
         return [Waiting(*row) for row in found]
@@ -330,10 +264,13 @@ class Journal:
         with self.transaction():
             for result in results:
                 changes += self.write(result, many, moves)
-        for part, file in moves:
-            if part.exists():  # else it was replaced, in the same breath, by an address before it
-                self.move(part, file)
-        self.remove_files()
+        try:
+            for part, file in moves:
+                if part.exists():  # else it was replaced, in the same breath, by an address before it
+                    self.move(part, file)
+            self.remove_files()
+        except OSError as error:  # what is not moved is moved when the journal is opened again
+            raise InputError(f"cannot write {error.filename2 or error.filename}: {error.strerror}") from error
         return changes
 
     def write(self, result: Result, many: int, moves: list[tuple[Path, str]]) -> list[tuple[str, str, int]]:
@@ -411,6 +348,7 @@ class Journal:
         if row:
             return f"{row[0]}/"
         safe = safe_name(label, 80) or "class"
+        safe = f"_{safe}" if re.fullmatch(r"(?i)fetch.*\.sqlite.*|boke\.jsonl", safe) else safe  # our own files
         folder, count = safe, 1
         while self.db.execute("SELECT 1 FROM classes WHERE folder = ?", (folder,)).fetchone():
             count += 1
@@ -482,11 +420,6 @@ class Journal:
             yield {**dict(row), "outcome": row["outcome"] or "waiting"}
 
 
-def part_name(id: int, file: str) -> str:
-    """What a picture is called among the parts once the journal knows of it."""
-    return f"{id}-{PurePosixPath(file).name}"
-
-
 def part_words(shard: tuple[int, int]) -> str:
     """`2/4`."""
     return f"{shard[0]}/{shard[1]}"
@@ -496,26 +429,6 @@ def is_turn_of(shard: tuple[int, int], url: str) -> bool:
     """Whether an address is one of part i of n."""
     index, parts = shard
     return int(hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()[:8], 16) % parts == index - 1
-
-
-def file_stem(url: str) -> str:
-    """The name of an address's file, without suffix: what it is called there, and a hash by which it is no other's."""
-    base = PurePosixPath(unquote(urlsplit(url).path)).name
-    stem = safe_name(re.sub(r"(?i)\.(jpe?g|png|gif|webp|bmp|tiff?|php|aspx?|cgi)$", "", base), 60)
-    short = hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()[:HASH]
-    return f"{stem}-{short}" if stem else short
-
-
-def safe_name(text: str, longest: int) -> str:
-    """A name that every file system takes: letters of any script, digits, `-`, `_`, `.` and spaces within.
-
-    Args:
-        longest: bytes in UTF-8.
-    """
-    text = unicodedata.normalize("NFC", text)
-    text = "".join(each if each.isalnum() or each in "-_. " else "_" for each in text)
-    text = text.encode()[:longest].decode("utf-8", "ignore").strip(" .")
-    return f"_{text}" if re.fullmatch(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", text) else text
 
 
 def find_journal(folder: Path) -> Path:

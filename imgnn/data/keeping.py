@@ -5,19 +5,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 from PIL import Image
 
-from imgnn.data.journal import file_stem, part_name
+from imgnn.data.items import file_stem, part_name
 from imgnn.data.outcomes import OK
 from imgnn.data.placeholders import placeholder_of
 from imgnn.errors import InputError
 from imgnn.images.files import MAX_PIXELS, quiet_pillow, srgb, upright
 from imgnn.images.inspection import inspect_bytes
+from imgnn.options import FileFormat, ResizeMode
 
-ResizeMode = Literal["border", "keep_ratio", "keep_ratio_largest", "center_crop", "no"]
-FileFormat = Literal["jpg", "png", "webp"]
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".ppm"}  # the others are called as their format
 WHITE = (255, 255, 255)
@@ -34,7 +32,7 @@ class Keeping:
         max_aspect: long side by short side; more is too small a strip to be of use. 0: any.
         size: pixels, the side that pictures are scaled to; None: the bytes are kept as they came.
         mode: how, in img2dataset's words: "border" (whole, on white, square), "keep_ratio" (the shorter side is
-            `size`), "keep_ratio_largest" (the longer one), "center_crop" (the middle of the first, square), "no".
+            `size`), "keep_ratio_largest" (the longer one), "center_crop" (the middle, square).
         only_if_bigger: smaller pictures are not enlarged.
         format: what scaled pictures are written as; None with `size` None: as they came.
         quality: 1..100, of JPEG and WebP.
@@ -57,10 +55,6 @@ class Keeping:
         """Whether pictures are written anew."""
         return self.size is not None or self.format is not None
 
-    def __post_init__(self) -> None:
-        if self.mode not in get_args(ResizeMode):
-            raise InputError(f"a mode is one of {', '.join(get_args(ResizeMode))}, not {self.mode!r}")
-
 
 @dataclass(frozen=True)
 class Kept:
@@ -77,9 +71,15 @@ class Kept:
     suffix: str = ""
 
 
-def keep_all(answers: Sequence[tuple[bytes | Path, int, str]], keeping: Keeping) -> list[Kept]:
-    """`keep` for several: their data, ids and addresses."""
-    return [keep(data, id, url, keeping) for data, id, url in answers]
+def keep_all(answers: Sequence[tuple[bytes | Path, int, str]], keeping: Keeping) -> list[Kept | Exception]:
+    """`keep` for several, given as data, id and address; of one that raises, what it raises."""
+    found: list[Kept | Exception] = []
+    for data, id, url in answers:
+        try:
+            found.append(keep(data, id, url, keeping))
+        except Exception as error:
+            found.append(error)
+    return found
 
 
 def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
@@ -117,13 +117,18 @@ def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
         return replace(kept, part=part.name, suffix=suffix)
     try:
         with quiet_pillow:
-            picture = scaled(srgb(upright(opened[0])), keeping)
+            picture = srgb(upright(opened[0]))
+            if (target := scaled_size(picture.size, keeping)) and target[0] * target[1] > keeping.max_pixels:
+                detail = f"a strip, {seen.width} x {seen.height} pixels: scaled, {target[0]:,} x {target[1]:,}"
+                return replace(kept, outcome="too_small", detail=detail, sha256=None)
+            picture = scaled(picture, target, keeping)
             # Into a file, not into memory: so Pillow lets the other threads go on.
             picture.save(part, format, **({} if form == "png" else {"quality": keeping.quality}))
-    except OSError as error:
-        if error.errno is not None:  # the disk's, not the picture's
+    except Exception as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the picture's
             raise
-        return Kept("damaged", str(error), bytes=seen.bytes)
+        return Kept("damaged", f"it cannot be written as {format}: {error}", bytes=seen.bytes)
     return replace(kept, height=picture.height, width=picture.width, format=format, part=part.name, suffix=suffix)
 
 
@@ -137,23 +142,32 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.close(file)
 
 
-def scaled(picture: Image.Image, keeping: Keeping) -> Image.Image:
+def scaled_size(size: tuple[int, int], keeping: Keeping) -> tuple[int, int] | None:
+    """Width and height that a picture is scaled to, before a square is made of it; None: it is not scaled."""
+    side = min(size) if keeping.mode in ("keep_ratio", "center_crop") else max(size)
+    if keeping.size is None or (keeping.only_if_bigger and side <= keeping.size):
+        return None
+    if keeping.mode == "center_crop":
+        return keeping.size, keeping.size
+    factor = keeping.size / side
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def scaled(picture: Image.Image, target: tuple[int, int] | None, keeping: Keeping) -> Image.Image:
     """A picture in one of img2dataset's modes: smaller by the mean over areas, larger by Lanczos."""
-    size, mode, (width, height) = keeping.size, keeping.mode, picture.size
-    reference = min(width, height) if mode in ("keep_ratio", "center_crop") else max(width, height)
-    if size is None or mode == "no" or (keeping.only_if_bigger and reference <= size):
+    if target is None:
         return picture
-    factor = size / reference
-    target = (max(1, round(width * factor)), max(1, round(height * factor)))
-    filter = Image.Resampling.BOX if factor < 1 else Image.Resampling.LANCZOS
-    picture = picture.resize(target, filter)
-    if mode == "border":
-        paper = Image.new("RGB", (size, size), WHITE)
-        paper.paste(picture, ((size - target[0]) // 2, (size - target[1]) // 2))
+    box = (0.0, 0.0, float(picture.width), float(picture.height))
+    if keeping.mode == "center_crop":
+        side = min(picture.size)
+        left, top = (picture.width - side) / 2, (picture.height - side) / 2
+        box = (left, top, left + side, top + side)
+    smaller = target[0] < box[2] - box[0]
+    picture = picture.resize(target, Image.Resampling.BOX if smaller else Image.Resampling.LANCZOS, box)
+    if keeping.mode == "border" and keeping.size is not None:
+        paper = Image.new("RGB", (keeping.size, keeping.size), WHITE)
+        paper.paste(picture, ((keeping.size - target[0]) // 2, (keeping.size - target[1]) // 2))
         return paper
-    if mode == "center_crop":
-        left, top = (target[0] - size) // 2, (target[1] - size) // 2
-        return picture.crop((left, top, left + size, top + size))
     return picture
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,21 @@ def is_listable(path: str) -> bool:
 
 def write_list(path: Path, entries: Iterable[Entry]) -> None:
     """Write a list; the file appears whole or not at all."""
-    with write_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{entry.path} {entry.label}\n" for entry in entries)
+    with write_aside(path) as aside, aside.open("wb") as file:
+        file.writelines(map(line_of, entries))
+
+
+def line_of(entry: Entry) -> bytes:
+    """As a list has it."""
+    return f"{entry.path} {entry.label}\n".encode()
+
+
+def list_digest(entries: Iterable[Entry]) -> str:
+    """SHA-256 of the list that these would make."""
+    result = hashlib.sha256()
+    for entry in entries:
+        result.update(line_of(entry))
+    return result.hexdigest()
 
 
 def read_words(path: Path) -> dict[int, str]:
@@ -189,27 +202,49 @@ def family_file(path: Path, suffix: str) -> Path | None:
     return next((each for each in found if is_file(each)), None)
 
 
+@dataclass(frozen=True)
+class Watched:
+    """Pictures by which a list is found to be stale, as they are at one moment: to be taken before they are read.
+
+    Attributes:
+        folders: from the root; pictures that come, go or change in one of them make the list stale, those in folders
+            within them do not. None: the whole root, at any depth.
+        pictures, tree: how many there are, and a hash of their paths and sizes.
+    """
+
+    folders: Sequence[str] | None
+    pictures: int
+    tree: str
+
+    @classmethod
+    def now(cls, root: Path, folders: Sequence[str] | None) -> "Watched":
+        return cls(folders, *tree_digest(root, folders))
+
+
 def write_record(
-    path: Path, lists: Sequence[Path], root: Path, folders: Sequence[str] | None, facts: Mapping[str, Any]
+    path: Path,
+    lists: Mapping[str, str],
+    root: Path,
+    watched: Watched,
+    facts: Mapping[str, Any],
+    replaces: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the record of lists that were written: their hashes, and what is known of the pictures.
+    """Write the record of lists: their hashes, and what is known of the pictures.
 
     Args:
         path: `flowers.json`; the lists lie beside it, and are called `flowers.txt` or `flowers_....txt`.
+        lists: name -> SHA-256 of each.
         root: the folder that paths start from.
-        folders: what of it is watched: pictures that come, go or change in one of them make the list stale, those
-            in folders within them do not. None: the whole root, at any depth.
         facts: whatever else is worth keeping.
+        replaces: the lists as they are until these are written; None: they are.
     """
-    count, tree = tree_digest(root, folders)
     record = {
         "format": FORMAT,
         "version": VERSION,
         "root": os.path.relpath(root, path.parent).replace(os.sep, "/"),
-        "lists": {each.name: file_digest(each) for each in lists},
-        "folders": folders,
-        "pictures": count,
-        "tree": tree,
+        "lists": lists,
+        **({"replaces": replaces} if replaces is not None else {}),
+        **asdict(watched),
         **facts,
     }
     with write_aside(path) as aside:

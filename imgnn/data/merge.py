@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgnn.data.journal import Journal, Result, part_name
+from imgnn.data.items import Result, part_name
+from imgnn.data.journal import Journal
 from imgnn.data.outcomes import OK
 from imgnn.errors import InputError
 from imgnn.runs import Reporter, is_folder
@@ -89,7 +90,19 @@ def take_over(target: Journal, other: Journal, reporter: Reporter, many: int) ->
             batch.clear()
         reporter.advance(number)
     target.settle(batch, many=many)
+    if other.folder.resolve() == target.folder.resolve():
+        remove_others(target, other)
     reporter.end()
+
+
+def remove_others(target: Journal, other: Journal) -> None:
+    """Of a part in the same folder: take away the pictures that are kept no more, or under another name now."""
+    kept = {row["file"] for row in target.rows(only=OK)}
+    with target.transaction():
+        for row in other.db.execute("SELECT id, file FROM urls WHERE outcome = ?", (OK,)):
+            if row["file"] not in kept:
+                target.db.execute("INSERT OR IGNORE INTO removals VALUES (?)", (row["file"],))
+    target.remove_files()
 
 
 def take_over_lists(target: Journal, other: Journal) -> dict[int, int]:

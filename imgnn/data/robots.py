@@ -14,21 +14,31 @@ REFUSALS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 class Robots:
     """The rules of one site.
 
+    RFC 9309, section 2.3.1: what is not there (4xx) forbids nothing; while it fails (5xx) or does not answer, nothing
+    may be fetched.
+
     Args:
-        status: of the answer to /robots.txt; 0 if there was none.
+        status: of the answer to /robots.txt; None if there was none in time.
         text: what it said.
+
+    Attributes:
+        failure: the outcome of every address of the site, while nothing may be fetched; else None.
+        words: why.
     """
 
-    def __init__(self, status: int, text: str = "") -> None:
-        # RFC 9309, section 2.3.1: what is not there (4xx) forbids nothing, what fails (5xx) forbids everything.
-        self.refusal = f"robots.txt answers {status}: nothing may be fetched then (RFC 9309)" if status >= 500 else None
-        self.rules = Protego.parse(text) if 200 <= status < 300 else None
+    def __init__(self, status: int | None, text: str = "") -> None:
+        self.failure: str | None = None
+        self.words = ""
+        if status is None:
+            self.failure, self.words = "timeout", "robots.txt does not answer: nothing may be fetched then (RFC 9309)"
+        elif status >= 500:
+            self.failure = "server_error"
+            self.words = f"robots.txt answers {status}: nothing may be fetched then (RFC 9309)"
+        self.rules = Protego.parse(text) if status is not None and 200 <= status < 300 else None
 
-    def why_not(self, url: str) -> str | None:
-        """Why an address may not be fetched, in words; None if it may."""
-        if self.refusal or self.rules is None:
-            return self.refusal
-        return None if self.rules.can_fetch(url, TOKEN) else "robots.txt disallows it"
+    def allows(self, url: str) -> bool:
+        """Whether an address may be fetched."""
+        return self.failure is None and (self.rules is None or self.rules.can_fetch(url, TOKEN))
 
     @property
     def pause(self) -> float:

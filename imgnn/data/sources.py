@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 from imgnn.data.addresses import BadUrl, parse_url
 from imgnn.data.boke_pages import CAN, read_can, read_page
-from imgnn.data.journal import Listed
+from imgnn.data.items import Listed
 from imgnn.data.lists import file_digest
 from imgnn.data.synsets import WNID
 from imgnn.errors import InputError
@@ -100,7 +101,7 @@ class Source:
                 if listed.boke is None and reading.synsets and listed.label not in reading.synsets:
                     continue
                 yield settled(listed, reading)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
             raise InputError(f"cannot read {self.path}: {getattr(error, 'strerror', None) or error}") from error
 
     def raw(self, reading: Reading) -> Iterator[Listed]:
@@ -160,7 +161,8 @@ def settled(listed: Listed, reading: Reading) -> Listed:
         except BadUrl as error:
             refusal = refusal or str(error)
             url = url.strip() or f"(empty, line {listed.line})"
-    label = reading.name(listed.label)
+    # JSON can hold half a letter, which no file system and no database takes.
+    url, label = (each.encode("utf-8", "replace").decode() for each in (url, reading.name(listed.label)))
     if not refusal and (url, label) == (listed.url, listed.label):
         return listed
     return Listed(url, listed.line, label, listed.split, refusal, listed.boke)

@@ -12,7 +12,8 @@ from typing import Any
 
 from imgnn.data.crawl import Crawl, Offline, Pace, Progress
 from imgnn.data.download import Downloader, Failed, Manners
-from imgnn.data.journal import NAME, Journal, Listed, Result, Waiting, find_journal
+from imgnn.data.items import Listed, Result, Waiting, safe_name
+from imgnn.data.journal import NAME, Journal, find_journal
 from imgnn.data.keeping import Keeping, sha256_of
 from imgnn.data.merge import merge
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES
@@ -105,6 +106,10 @@ def check(options: FetchOptions, again: Sequence[str]) -> None:
     for name in again:
         if name not in FAILURES:
             raise UnknownNameError("outcome that can be asked again", name, FAILURES)
+    if options.limit is not None and options.shard is not None:
+        raise InputError(
+            "--limit counts the pictures of a class in all parts, and --shard knows but one", hint="either"
+        )
     if options.is_a and not options.wnid:
         raise InputError("--is-a tells what is a kind of --wnid, which is missing", hint="--wnid n02121808")
 
@@ -138,8 +143,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(f"another imgnn fetch is at work in {folder}", hint="imgnn fetch --status") from None
-        yield
-        path.unlink(missing_ok=True)
+        yield  # the file stays: a lock on one that is removed is none
 
 
 def keep_settings(journal: Journal, options: FetchOptions) -> None:
@@ -254,7 +258,8 @@ def fetched_source(address: str, scratch: Path, number: int, options: FetchOptio
     name = Path(final.partition("?")[0]).name
     if describe(data[:512]).endswith(" picture"):
         data, name = address.encode() + b"\n", ""
-    path = scratch / f"{number}-{name or 'page'}"
+    path = scratch / str(number) / (safe_name(name, 100) or "page")  # its class is called as it is
+    path.parent.mkdir()
     path.write_bytes(data)
     return Source(path, address, final, "" if not name else None)
 
@@ -271,32 +276,37 @@ def check_online(what: str) -> None:
 
 def manners_of(options: FetchOptions) -> Manners:
     return Manners(
-        options.timeout,
-        options.deadline,
-        options.max_bytes,
-        options.robots,
-        options.allow_private,
-        options.allow_renames,
-        options.contact,
+        timeout=options.timeout,
+        deadline=options.deadline,
+        max_bytes=options.max_bytes,
+        robots=options.robots,
+        allow_private=options.allow_private,
+        allow_renames=options.allow_renames,
+        contact=options.contact,
     )
 
 
 def pace_of(options: FetchOptions) -> Pace:
-    return Pace(options.concurrency, options.per_host, options.retries, longest_wait=options.longest_wait)
+    return Pace(
+        concurrency=options.concurrency,
+        per_host=options.per_host,
+        retries=options.retries,
+        longest_wait=options.longest_wait,
+    )
 
 
 def keeping_of(options: FetchOptions, parts: Path) -> Keeping:
     return Keeping(
         parts,
-        options.min_side,
-        options.max_pixels,
-        options.max_aspect,
-        options.resize,
-        options.resize_mode,
-        options.only_if_bigger,
-        options.format,
-        options.quality,
-        frozenset(map(sha256_of, options.placeholders)),
+        min_side=options.min_side,
+        max_pixels=options.max_pixels,
+        max_aspect=options.max_aspect,
+        size=options.resize,
+        mode=options.resize_mode,
+        only_if_bigger=options.only_if_bigger,
+        format=options.format,
+        quality=options.quality,
+        known=frozenset(map(sha256_of, options.placeholders)),
     )
 
 

@@ -14,10 +14,12 @@ from imgnn.data.journal import journal_digest
 from imgnn.data.lists import (
     WORDS_SUFFIX,
     Entry,
+    Watched,
     contents_digest,
     file_digest,
     folders_of,
     is_listable,
+    list_digest,
     load_record,
     write_list,
     write_record,
@@ -106,6 +108,10 @@ def label_pictures(
     if output:
         check_output(output, files, sources, options)
 
+    # Before they are read: what comes meanwhile makes the list stale.
+    folders = None if source.whole else folders_of(Entry(each.path, each.label) for each in source.pictures)
+    watched = Watched.now(source.root, folders) if output else None
+    journal = journal_digest(source.root)
     if options.split and not options.add:  # all is distributed anew
         source.pictures = [replace(picture, part=None) for picture in source.pictures]
     inspections = inspect(source, options, reporter) if options.check else None
@@ -128,11 +134,11 @@ def label_pictures(
     if options.label is None:
         findings += check_labels([each.label for each in classes])
     others: list[Path] = []
-    if output:
+    if output and watched:
         hashes = None
         if inspections is not None:
             hashes = {each.path: known.sha256 for each, known in zip(source.pictures, inspections, strict=True)}
-        others = write_files(output, lists, source, findings, classes, hashes, options)
+        others = write_files(output, lists, source, findings, classes, hashes, options, watched, journal)
     return Labelled(
         pictures=len(source.pictures),
         lists={file: len(entries) for file, entries in lists.items()},
@@ -208,12 +214,13 @@ def check_output(output: Path, files: Sequence[Path], sources: Sequence[Path], o
     if record is None and is_file(record_file):
         raise InputError(f"{record_file} would be replaced, and is no record of a list", hint="another name with -o")
     known = record["lists"] if record else {}
+    before = (record or {}).get("replaces", {})  # of a label that was stopped while it wrote
     going = [*files, *(output.with_name(name) for name in known)]  # an older split is taken away
     for source in sources:
         if any(is_file(source) and is_file(file) and file.samefile(source) for file in going):
             raise InputError(f"{source} would be replaced by what is made of it", hint="another name with -o")
     for file in files if not options.add else ():
-        if is_file(file) and known.get(file.name) != file_digest(file):
+        if is_file(file) and file_digest(file) not in (known.get(file.name), before.get(file.name)):
             what = "was changed since imgnn label wrote it" if file.name in known else "is none of imgnn label's"
             raise InputError(
                 f"{file} would be replaced, and {what}", hint="another name with -o, or --add to keep its entries"
@@ -296,8 +303,12 @@ def write_files(
     classes: Sequence[ClassCount],
     hashes: Mapping[str, str] | None,
     options: LabelOptions,
+    watched: Watched,
+    journal: str | None,
 ) -> list[Path]:
-    """Write the lists and what lies beside them; the record last. Lists of an earlier split go.
+    """Write the lists and what lies beside them. Lists of an earlier split go.
+
+    The record comes first, and knows of the older lists too: whoever is stopped in between can begin again.
 
     Args:
         hashes: path -> SHA-256 of the picture; None if they were not looked into.
@@ -309,14 +320,13 @@ def write_files(
         ending: output.with_name(output.stem + ending) for ending in (WORDS_SUFFIX, QUARANTINE_SUFFIX, NOTES_SUFFIX)
     }
     record = output.with_suffix(".json")
-    older = (load_record(record) or {"lists": {}})["lists"]
+    written = load_record(record) or {}
+    older = {**written.get("lists", {}), **written.get("replaces", {})}
     words = {label: name for label, name in source.words.items() if is_listable(name)}
     if words:
         write_words(beside[WORDS_SUFFIX], words)
     write_findings(beside[QUARANTINE_SUFFIX], (each for each in findings if each.left_out))
     write_findings(beside[NOTES_SUFFIX], (each for each in findings if not each.left_out))
-    for path, entries in lists.items():
-        write_list(path, entries)
     facts: dict[str, Any] = {
         "options": {
             "label": options.label,
@@ -332,14 +342,18 @@ def write_files(
         "findings": dict(sorted(Counter(each.kind for each in findings).items())),
         "left_out": sum(each.left_out for each in findings),
         "contents": None,
-        "journal": journal_digest(source.root),
+        "journal": journal,
     }
     if hashes is not None:
-        facts["contents"] = contents_digest(
-            (entry.path, hashes[entry.path]) for entries in lists.values() for entry in entries
-        )
-    folders = None if source.whole else folders_of(entry for entries in lists.values() for entry in entries)
-    write_record(record, list(lists), source.root, folders, facts)
+        facts["contents"] = {
+            path.name: contents_digest((entry.path, hashes[entry.path]) for entry in entries)
+            for path, entries in lists.items()
+        }
+    digests = {path.name: list_digest(entries) for path, entries in lists.items()}
+    write_record(record, digests, source.root, watched, facts, replaces=older)
+    for path, entries in lists.items():
+        write_list(path, entries)
+    write_record(record, digests, source.root, watched, facts)
     for name in set(older) - {path.name for path in lists}:
         output.with_name(name).unlink(missing_ok=True)
     return [*([beside[WORDS_SUFFIX]] if words else []), beside[QUARANTINE_SUFFIX], beside[NOTES_SUFFIX], record]

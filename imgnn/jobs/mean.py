@@ -58,6 +58,7 @@ class Source:
         entries: all of them, also of a shard.
         words: label -> class.
         stale: why the list does not fit its pictures any more; None if it does.
+        labelled: the hash of the pictures as `imgnn label` saw them; None if it did not look into them.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Source:
     entries: tuple[Entry, ...]
     words: Mapping[int, str]
     stale: str | None = None
+    labelled: str | None = None
 
     def class_name(self, label: int) -> str:
         return self.words.get(label, str(label))
@@ -186,6 +188,7 @@ def merge_means(
         tuple(each for each in entries if each is not None),
         {int(label): name for label, name in first["words"].items()},
         first["stale"],
+        first["labelled"],
     )
     return write_results(pictures, measured, prefix, reporter)
 
@@ -213,7 +216,8 @@ def open_list(path: Path, root: Path | None) -> Source:
     """A list file."""
     listed = read_list(path, root)
     stale = lists.staleness(listed) if is_folder(listed.root) else None
-    return Source(path.name, lists.file_digest(path), listed.root, listed.entries, listed.words, stale)
+    labelled = ((listed.record or {}).get("contents") or {}).get(path.name)
+    return Source(path.name, lists.file_digest(path), listed.root, listed.entries, listed.words, stale, labelled)
 
 
 def open_folder(folder: Path, reporter: Reporter) -> Source:
@@ -318,6 +322,7 @@ def head_of(pictures: Source, options: MeanOptions) -> dict[str, Any]:
         "root": str(pictures.root.resolve()),
         "words": {str(label): name for label, name in pictures.words.items()},
         "stale": pictures.stale,
+        "labelled": pictures.labelled,
         "shard": list(options.shard) if options.shard else None,
         "entries": [[entry.path, entry.label] for entry in pictures.entries[number - 1 :: count]],
     }
@@ -379,6 +384,11 @@ def write_results(pictures: Source, measured: Measured, prefix: Path, reporter: 
     entries, sums = pictures.entries, measured.moments
     used = [place for place in range(len(entries)) if place not in measured.problems]
     contents = lists.contents_digest((entries[place].path, measured.hashes[place].tobytes().hex()) for place in used)
+    stale = pictures.stale
+    if stale is None and not measured.problems and pictures.labelled not in (None, contents):
+        # Of the same names and sizes: only who has read them all can tell.
+        stale = f"some pictures of {pictures.name} have other contents than imgnn label saw"
+        reporter.note(f"{stale}; the mean is of those that are there now")
     mean = sums.mean()
     structure = find_structure(sums.count, *sums.detail())
     classes = {label: find_structure(each.count, each.detail, each.squares) for label, each in sums.classes.items()}
@@ -424,8 +434,9 @@ def write_results(pictures: Source, measured: Measured, prefix: Path, reporter: 
     record_path = named(prefix, ".json")
     if is_folder(pictures.root):
         files.append(used_list.with_suffix(".json"))
-        facts = {"mean": record_path.name, "contents": contents}
-        write_record(files[-1], [used_list], pictures.root, folders_of(entries), facts)
+        facts = {"mean": record_path.name, "contents": {used_list.name: contents}}
+        watched = lists.Watched.now(pictures.root, folders_of(entries))
+        write_record(files[-1], {used_list.name: lists.file_digest(used_list)}, pictures.root, watched, facts)
 
     rgb, deviation = sums.channels()
     record = {
@@ -437,7 +448,7 @@ def write_results(pictures: Source, measured: Measured, prefix: Path, reporter: 
             "sha256": pictures.sha256,
             "pictures": len(entries),
             "files": digest_of(pictures, measured, range(len(entries))),
-            "stale": pictures.stale,
+            "stale": stale,
         },
         "root": os.path.relpath(pictures.root, prefix.parent).replace(os.sep, "/"),
         "size": list(sums.view.size),

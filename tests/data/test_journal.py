@@ -6,7 +6,8 @@ import tarfile
 import pytest
 
 from imgnn.data.export import export
-from imgnn.data.journal import Journal, Listed, Result, file_stem, find_journal, is_turn_of, part_name, safe_name
+from imgnn.data.items import Listed, Result, file_stem, part_name, safe_name
+from imgnn.data.journal import Journal, find_journal, is_turn_of
 from imgnn.errors import InputError
 
 

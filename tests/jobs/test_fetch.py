@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from imgnn.data.journal import Journal
+from imgnn.data.outcomes import PASSING
 from imgnn.data.sources import Source
 from imgnn.errors import InputError
 from imgnn.jobs.fetch import fetch_pictures, merge_journals
@@ -219,8 +220,10 @@ def test_a_site_that_asks_for_a_pause_gets_it(tmp_path, server):
 
 def test_a_site_whose_robots_txt_fails_is_not_asked(tmp_path, server):
     server.answers = {"/a.jpg": web.sends(picture()), "/robots.txt": web.says(503)}
-    assert fetched(tmp_path, f"{server.url}/a.jpg").counts == {"opted_out": 1}
+    assert fetched(tmp_path, f"{server.url}/a.jpg").counts == {"server_error": 1}
     assert server.asked["/a.jpg"] == 0
+    server.answers["/robots.txt"] = web.says(404)
+    assert fetch_pictures([], tmp_path / "out", FetchOptions(**QUICK), again=PASSING).counts == {"ok": 1}
 
 
 def test_robots_are_not_asked_when_told_so(tmp_path, server):

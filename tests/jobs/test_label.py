@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgnn.data.journal import Journal, Listed, Result, file_stem, part_name
+from imgnn.data.items import Listed, Result, file_stem, part_name
+from imgnn.data.journal import Journal
 from imgnn.data.lists import contents_digest, file_digest, read_list, read_words, staleness
 from imgnn.errors import InputError, InterruptedRun
 from imgnn.images.files import load_image
+from imgnn.jobs import label
 from imgnn.jobs.label import label_pictures
 from imgnn.jobs.label_sheets import draw_sheets
 from imgnn.options import LabelOptions
@@ -176,9 +178,8 @@ def test_the_record_tells_what_the_lists_were_made_of(tmp_path):
         {"label": 1, "name": "dogs", "counts": [4, 2, 2]},
     ]
     assert (record["options"]["seed"], record["options"]["split"]) == (3, [0.5, 0.25, 0.25])
-    assert record["contents"] == contents_digest(
-        (str(each.relative_to(pets)), file_digest(each)) for each in pets.rglob("*.png")
-    )
+    paths = [line.rpartition(" ")[0] for line in lines(tmp_path / "pets_val.txt")]
+    assert record["contents"]["pets_val.txt"] == contents_digest((each, file_digest(pets / each)) for each in paths)
 
 
 def test_a_list_whose_folder_was_changed_is_stale(tmp_path):
@@ -564,3 +565,35 @@ def test_a_list_of_a_few_pictures_watches_their_folders_alone(tmp_path):
     assert staleness(read_list(tmp_path / "new.txt")) is None
     noise(root / "dogs/9.png", 9)
     assert "4 pictures then, 5 now" in staleness(read_list(tmp_path / "new.txt"))
+
+
+def test_a_picture_that_comes_while_the_others_are_read_makes_the_list_stale(tmp_path, monkeypatch):
+    pets = fill(tmp_path / "pets", cats=3)
+    inspect = label.inspect
+
+    def meanwhile(*words):
+        noise(pets / "cats/late.png", 99)
+        return inspect(*words)
+
+    monkeypatch.setattr(label, "inspect", meanwhile)
+    label_pictures([pets])
+    assert "3 pictures then, 4 now" in staleness(read_list(tmp_path / "pets.txt"))
+
+
+@pytest.mark.parametrize("stopped_at", [1, 2])
+def test_label_that_was_killed_while_it_wrote_can_be_run_again(tmp_path, monkeypatch, stopped_at):
+    pets = fill(tmp_path / "pets", cats=4, dogs=4)
+    label_pictures([pets], options=LabelOptions(split=(0.5, 0.5)))
+    write, count = label.write_list, iter(range(9))
+
+    def stops(path, entries):
+        if next(count) == stopped_at:
+            raise KeyboardInterrupt
+        write(path, entries)
+
+    monkeypatch.setattr(label, "write_list", stops)
+    with pytest.raises(KeyboardInterrupt):
+        label_pictures([pets], options=LabelOptions(split=THIRDS, seed=5))
+    monkeypatch.undo()
+    label_pictures([pets], options=LabelOptions(split=THIRDS, seed=5))
+    assert sum(len(lines(tmp_path / f"pets_{part}.txt")) for part in ("train", "val", "test")) == 8

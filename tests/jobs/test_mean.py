@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from imgnn.caffe.wire import read_binaryproto
-from imgnn.data.lists import read_list, write_record
+from imgnn.data.lists import Watched, file_digest, read_list, write_record
 from imgnn.data.mean_record import check_mean
 from imgnn.data.moments import View
 from imgnn.errors import InputError, InterruptedRun
@@ -261,7 +261,8 @@ def test_a_stale_list_is_said_and_recorded(listed, tmp_path):
     moved = tmp_path / "lists" / "pets.txt"
     moved.parent.mkdir()
     moved.write_text(listed.read_text().replace("photos/", ""))
-    write_record(tmp_path / "lists" / "pets.json", [moved], tmp_path / "photos", None, {})
+    watched = Watched.now(tmp_path / "photos", None)
+    write_record(tmp_path / "lists" / "pets.json", {moved.name: file_digest(moved)}, tmp_path / "photos", watched, {})
     assert compute_mean(moved, options=SMALL).record["list"]["stale"] is None
     Image.new("RGB", (9, 9)).save(tmp_path / "photos" / "new.png")
     listener = Listener()
