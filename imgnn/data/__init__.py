@@ -1,7 +1,8 @@
 """Data sets: where pictures come from, which class they belong to, and what was done with them.
 
 sources.py, synsets.py, boke_pages.py   lists of addresses in the forms that are met
-journal.py    what became of every address; outcomes.py: what can; merge.py, export.py: journals into one, and elsewhere
+journal.py    what became of every address; items.py: what goes in and out; outcomes.py: how an address can end;
+              merge.py, export.py: journals into one, and elsewhere
 addresses.py, robots.py   which addresses may be asked
 download.py   one address; crawl.py: many, with what each host can bear; keeping.py: from bytes to a picture file
 lists.py      list files (`path label`), class words, and the record that tells a stale list

@@ -47,7 +47,8 @@ def test_addresses_are_read_from_standard_input(cli, pets):
 def test_a_list_or_a_picture_may_be_on_the_web(cli, pets):
     pets.answers["/list.txt"] = web.sends((pets.folder / "cats.txt").read_bytes())
     assert cli("fetch", f"{pets.url}/list.txt", "-o", "a", "--allow-private").exit_code == 0
-    assert len(list((pets.folder / "a").rglob("*.jpg"))) == 3
+    assert [path.name for path in (pets.folder / "a").iterdir() if path.is_dir()] == ["list"]
+    assert len(list((pets.folder / "a/list").iterdir())) == 3
     assert cli("fetch", f"{pets.url}/2.jpg", "-o", "b", "--allow-private").exit_code == 0
     assert [path.parent.name for path in (pets.folder / "b").rglob("*.jpg")] == ["b"]
 
@@ -131,6 +132,9 @@ def test_a_proxy_of_the_environment_is_asked(cli, pets, monkeypatch):
         (["cats.txt", "--min-success", "1.5"], "a share from 0 to 1"),
         (["cats.txt", "--shard", "4/3"], "a part is written"),
         (["cats.txt", "--max-bytes", "many"], "a number above 0"),
+        (["--merge", "a", "--limit", "3"], "it goes without --retry-failed"),
+        (["cats.txt", "--resize-mode", "border"], "it goes with --resize"),
+        (["cats.txt", "--quality", "50"], "it goes with --resize or --format"),
     ],
 )
 def test_words_that_do_not_fit_are_a_usage_error(cli, pets, words, told):
@@ -166,13 +170,14 @@ def test_offline_the_lists_are_read_and_wait(cli, pets, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_there_is(pets):
-    pets.answers = {f"/{n}.jpg": web.slow(0.1, web.sends(picture(n))) for n in range(200)}
+    large = [picture(n, (700, 900)) for n in range(10)]  # so that some wait for a decoder
+    pets.answers = {f"/{n}.jpg": web.slow(0.05, web.sends(large[n % 10] + bytes([n]))) for n in range(200)}
     (pets.folder / "many.txt").write_text("".join(f"{pets.url}/{n}.jpg\n" for n in range(200)))
     process = subprocess.Popen(
         [sys.executable, "-m", "imgnn", "fetch", "many.txt", "-o", "many", "--allow-private"],
         env={**os.environ, "IMGNN_OFFLINE": ""}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not list(pets.folder.glob("many/many/*")):
+    while not list(pets.folder.glob("many/many/*")) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)

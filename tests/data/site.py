@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -182,9 +183,14 @@ def zipped(body: bytes) -> Answer:
     return sends(gzip.compress(body), Content_Encoding="gzip")
 
 
-def gzip_bomb(handler: Handler) -> None:
+@cache
+def bomb() -> bytes:
     """A picture, and zeros that are a few kilobytes packed and 64 megabytes unpacked."""
-    handler.send(gzip.compress(picture() + bytes(1 << 26), 1), Content_Encoding="gzip")
+    return gzip.compress(picture() + bytes(1 << 26), 1)
+
+
+def gzip_bomb(handler: Handler) -> None:
+    handler.send(bomb(), Content_Encoding="gzip")
 
 
 def slow(seconds: float, answer: Answer) -> Answer:

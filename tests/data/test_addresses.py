@@ -27,6 +27,9 @@ from imgnn.data.addresses import BlockedAddress, Proxies, Resolver, is_public, p
         ("::ffff:8.8.8.8", True),
         ("64:ff9b::7f00:1", False),  # NAT64 of 127.0.0.1
         ("2002:7f00:1::", False),  # 6to4 of 127.0.0.1
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("64:ff9b:1::7f00:1", False),
     ],
 )
 def test_private_networks_are_known(address, public):

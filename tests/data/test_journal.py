@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import sqlite3
 import tarfile
 
@@ -121,6 +122,49 @@ def test_a_process_that_dies_before_it_moves_its_pictures_loses_none(journal, mo
         assert not list(again.parts.iterdir())
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device", "x")])
+def test_an_interruption_between_writing_down_and_moving_loses_no_picture(tmp_path, monkeypatch, error):
+    def stops(*_):
+        raise error
+
+    with pytest.raises((KeyboardInterrupt, InputError)), Journal(tmp_path / "fetch.sqlite") as journal:
+        journal.add_source("x", "1", listed("http://a/1.jpg"))
+        with monkeypatch.context() as patched:
+            patched.setattr(Journal, "move", stops)
+            journal.settle([ok(journal, 1, b"one")], many=0)
+    (file,) = (tmp_path / "cats").iterdir()
+    assert file.read_bytes() == b"one"
+
+
+def test_a_class_that_is_called_as_our_own_files_has_another_folder(journal):
+    assert journal.class_folder("fetch.sqlite") == "_fetch.sqlite/"
+    assert journal.class_folder("Boke.jsonl") == "_Boke.jsonl/"
+
+
+def test_a_list_that_has_grown_tells_no_repeats(journal):
+    journal.add_source("x", "1", listed("http://a/1.jpg", "http://a/2.jpg"))
+    journal.add_source("x", "2", listed("http://a/1.jpg", "http://a/2.jpg", "http://a/3.jpg"))
+    assert journal.repeats() == (0, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_journal_can_be_looked_at_in_a_folder_that_may_not_be_written(journal):
+    journal.add_source("x", "1", listed("http://a/1.jpg"))
+    journal.close()
+    journal.folder.chmod(0o500)
+    try:
+        with Journal(journal.path, read_only=True) as again:
+            assert again.counts() == {"waiting": 1}
+    finally:
+        journal.folder.chmod(0o700)
+
+
+def test_a_journal_that_was_closed_is_one_file(tmp_path):
+    with Journal(tmp_path / "fetch.sqlite") as journal:
+        journal.add_source("x", "1", listed("http://a/1.jpg"))
+    assert [path.name for path in tmp_path.iterdir()] == ["fetch.sqlite"]
+
+
 def test_a_file_that_is_no_journal_is_told(tmp_path):
     path = tmp_path / "fetch.sqlite"
     path.write_bytes(b"hello" * 1000)
@@ -201,6 +245,16 @@ def test_a_tar_is_what_webdataset_reads(filled, tmp_path):
         "000000001.cls": b"0",
     }
     assert json.loads(members["000000001.json"])["url"] == "http://a/2,3.jpg"
+
+
+def test_classes_in_a_tar_have_the_numbers_that_label_gives_them(journal, tmp_path):
+    lines = [Listed(f"http://a/{name}.jpg", number, name) for number, name in enumerate(("10", "2", "0", "7"), 1)]
+    journal.add_source("x", "1", lines)
+    journal.settle([*(ok(journal, id, bytes([id])) for id in (1, 2, 3)), Result(4, "gone")], many=0)
+    (path,) = export(journal, tmp_path / "data.tar")
+    with tarfile.open(path) as tar:
+        numbers = [tar.extractfile(f"{index:09d}.cls").read() for index in range(3)]
+    assert numbers == [b"2", b"1", b"0"]
 
 
 def test_many_pictures_become_several_tars_with_the_same_bytes_every_time(filled, tmp_path):

@@ -117,6 +117,18 @@ def test_a_packed_list_that_ends_too_early_is_told(tmp_path):
         lines(tmp_path / "x.txt.gz", packed[: len(packed) // 2])
 
 
+def test_a_packed_list_that_is_damaged_is_told(tmp_path):
+    packed = bytearray(gzip.compress("".join(f"http://a/{n}.jpg\n" for n in range(9999)).encode()))
+    packed[2000:2100] = bytes(100)
+    with pytest.raises(InputError, match=r"cannot read .*x\.txt\.gz"):
+        lines(tmp_path / "x.txt.gz", bytes(packed))
+
+
+def test_half_a_letter_of_json_is_no_reason_to_stop(tmp_path):
+    found = lines(tmp_path / "x.jsonl", r'{"url": "http://a/\ud800.jpg", "label": "\udfff"}')
+    assert [label for _, label in found] == ["?"]
+
+
 def test_words_name_the_folders(tmp_path):
     (tmp_path / "words.txt").write_text("n02123045 tabby, tabby cat\nn02084071\tdog, domestic dog\n")
     (tmp_path / "styles.txt").write_text("\n".join(["Detailed", "Pastel", *map(str, range(9))]))

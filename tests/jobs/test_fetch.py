@@ -1,4 +1,5 @@
 import contextlib
+import io
 import os
 import random
 import signal
@@ -11,12 +12,17 @@ import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from imgnn.data import addresses, download, keeping
+from imgnn.data.items import Waiting
 from imgnn.data.journal import Journal
 from imgnn.data.outcomes import PASSING
 from imgnn.data.sources import Source
 from imgnn.errors import InputError
-from imgnn.jobs.fetch import fetch_pictures, merge_journals
+from imgnn.images.files import load_image
+from imgnn.jobs.fetch import fetch_pictures, keeping_of, manners_of, merge_journals, pace_of
+from imgnn.jobs.fetch_dask import Asked, Pieces, ask_piece
 from imgnn.options import FetchOptions
 from tests.data import site as web
 from tests.data.site import picture, site
@@ -109,6 +115,7 @@ def test_every_way_in_which_the_web_fails_has_its_name(tmp_path, server):
         "film.jpg": (web.sends(b"\0\0\0\x18ftypmp42" + bytes(600)), "not_image"),
     }  # fmt: skip
     server.answers = {f"/{path}": answer for path, (answer, _) in ways.items()}
+    web.bomb()  # which takes a moment
     server.answers["/elsewhere/same-name.jpg"] = web.sends(picture(8))
     server.answers["/robots.txt"] = web.sends(b"User-agent: *\nDisallow: /private/\n")
     with site(CERTIFICATE) as secure:
@@ -473,3 +480,193 @@ def test_a_limit_is_kept_for_each_class_and_made_up_for_failures_and_copies(tmp_
 
 def hash_of(name: str, n: int) -> int:
     return zlib.crc32(f"{name}{n % 2 if n < 9 else n}".encode())
+
+
+# What redirects lead to is another host's affair
+
+
+def test_a_dead_end_of_one_redirect_is_not_the_fault_of_the_host(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(30)}
+    server.answers["/0.jpg"] = web.redirects("http://nowhere.invalid/0.jpg")
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(30)), per_host=2)
+    assert ended.counts == {"dns": 1, "ok": 29}
+
+
+def test_many_redirects_to_a_dead_host_do_not_close_the_one_that_redirects(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.redirects(f"http://127.0.0.1:9/{n}.jpg") for n in range(15)}
+    server.answers |= {f"/{n}.jpg": web.sends(picture(n)) for n in range(15, 25)}
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(25)), per_host=2, retries=0)
+    assert ended.counts == {"connection": 15, "ok": 10}
+
+
+def test_a_redirect_to_a_host_that_wants_peace_leaves_the_first_one_open(tmp_path, server):
+    with site() as busy:
+        busy.answers["/0.jpg"] = web.says(429, Retry_After=3600)
+        server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(20)}
+        server.answers["/0.jpg"] = web.redirects(f"{busy.url}/0.jpg")
+        ended = fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(20)), per_host=1)
+    assert ended.counts == {"rate_limited": 1, "ok": 19}
+
+
+# Names
+
+
+def test_slow_dead_names_do_not_keep_living_ones_from_being_looked_up(tmp_path, server, monkeypatch):
+    ask = socket.getaddrinfo
+
+    def slow(host, *rest, **more):
+        if str(host).endswith(".invalid"):
+            time.sleep(1.5)
+        return ask("127.0.0.1" if host == "good.example" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(5)}
+    port = server.url.rpartition(":")[2]
+    lines = [f"http://dead{n}.invalid/a.jpg" for n in range(30)] + [
+        f"http://good.example:{port}/{n}.jpg" for n in range(5)
+    ]
+    assert fetched(tmp_path, *lines, deadline=6.0, timeout=4.0).counts == {"dns": 30, "ok": 5}
+
+
+@pytest.mark.parametrize("hosts", [1, 4])
+def test_also_a_list_of_few_hosts_waits_when_the_machine_is_offline(tmp_path, hosts):
+    ended = fetched(tmp_path, *(f"http://host{n % hosts}.invalid/{n}.jpg" for n in range(20)))
+    assert ended.counts == {"waiting": 20}
+    assert "seems to be offline" in str(ended.stopped)
+
+
+def test_dead_names_before_living_ones_do_not_end_a_limit(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(addresses, "CANARY", "localhost")  # this machine is online
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(5)}
+    lines = [f"http://dead{n}.invalid/a.jpg" for n in range(3)] + [f"{server.url}/{n}.jpg" for n in range(5)]
+    assert fetched(tmp_path, *lines, limit=3).counts == {"dns": 3, "ok": 3, "waiting": 2}
+
+
+# What is kept
+
+
+@pytest.mark.parametrize(("mode", "size"), [("border", (64, 64)), ("keep_ratio", (64, 128)), ("center_crop", (64, 64)),
+                                            ("keep_ratio_largest", (32, 64))])  # fmt: skip
+def test_pictures_are_scaled_in_the_modes_of_img2dataset(tmp_path, server, mode, size):
+    server.answers = {"/a.png": web.sends(picture(1, (200, 400), "PNG"))}
+    fetched(tmp_path, f"{server.url}/a.png", resize=64, resize_mode=mode)
+    (path,) = (tmp_path / "out/cats").iterdir()
+    assert (load_image(path).shape[:2], path.suffix) == (size, ".jpg")
+
+
+def test_the_border_is_white_and_the_picture_in_its_middle(tmp_path, server):
+    server.answers = {"/a.png": web.sends(plain((100, 200), (200, 30, 30)))}
+    fetched(tmp_path, f"{server.url}/a.png", resize=64, format="png")
+    (path,) = (tmp_path / "out/cats").iterdir()
+    image = load_image(path)
+    assert {tuple(pixel) for pixel in image[:16].reshape(-1, 3)} == {(255, 255, 255)}
+    assert {tuple(pixel) for pixel in image[16:48].reshape(-1, 3)} == {(200, 30, 30)}
+
+
+def test_the_middle_is_cut_before_it_is_scaled(tmp_path, server):
+    # Scaled first, this would be 64 x 640,000 pixels.
+    server.answers = {"/a.png": web.sends(plain((2, 20_000), (9, 9, 9)))}
+    assert fetched(tmp_path, f"{server.url}/a.png", resize=64, resize_mode="center_crop").counts == {"ok": 1}
+
+
+def test_a_strip_that_would_become_huge_is_told(tmp_path, server):
+    server.answers = {"/a.png": web.sends(plain((2, 20_000), (9, 9, 9)))}
+    ended = fetched(tmp_path, f"{server.url}/a.png", resize=256, resize_mode="keep_ratio")
+    assert ended.counts == {"too_small": 1}
+
+
+def test_a_picture_that_a_format_cannot_hold_is_told_and_its_neighbours_are_kept(tmp_path, server):
+    server.answers = {f"/{n}.png": web.sends(picture(n, form="PNG")) for n in range(6)}
+    server.answers["/wide.png"] = web.sends(plain((2, 20_000), (9, 9, 9)))
+    ended = fetched(tmp_path, *(f"{server.url}/{n}.png" for n in (0, 1, 2, "wide", 3, 4, 5)), format="webp")
+    assert ended.counts == {"ok": 6, "damaged": 1}
+
+
+def plain(size: tuple[int, int], colour: tuple[int, int, int]) -> bytes:
+    """A PNG of one colour."""
+    file = io.BytesIO()
+    Image.new("RGB", size[::-1], colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_fault_of_the_program_is_not_hidden(tmp_path, server, monkeypatch):
+    def breaks(*_):
+        raise ZeroDivisionError("one of ours")
+
+    monkeypatch.setattr(keeping, "keep", breaks)
+    server.answers = {"/a.jpg": web.sends(picture())}
+    with pytest.raises(ZeroDivisionError):
+        fetched(tmp_path, f"{server.url}/a.jpg")
+
+
+def test_a_full_disk_is_told_as_such(tmp_path):
+    with pytest.raises(InputError, match=r"cannot write .*answer: No such file or directory"):
+        download.append(tmp_path / "no-folder/answer", bytearray(b".."))
+
+
+# Sites and proxies
+
+
+def test_a_robots_txt_of_any_length_counts_as_far_as_it_is_read(tmp_path, server):
+    rules = b"User-agent: *\nDisallow: /private/\n" + b"# and so on, and so on, and so on\n" * 20_000
+    server.answers = {"/private/a.jpg": web.sends(picture()), "/robots.txt": web.sends(rules)}
+    assert fetched(tmp_path, f"{server.url}/private/a.jpg").counts == {"opted_out": 1}
+
+
+def test_a_robots_txt_that_does_not_answer_forbids_everything_for_now(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(5)}
+    server.answers["/robots.txt"] = web.sleeps
+    assert fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(5))).counts == {"timeout": 5}
+    assert not any(server.asked[f"/{n}.jpg"] for n in range(5))
+
+
+def test_a_proxy_on_this_machine_is_no_way_into_it(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    ended = fetched(tmp_path, f"{server.url}/a.jpg", "http://127.0.0.1:9/a.jpg", allow_private=False)
+    assert ended.counts == {"blocked_address": 2}
+    assert not server.asked
+
+
+# Parts and clusters
+
+
+def test_a_limit_and_a_part_do_not_go_together(tmp_path, server):
+    with pytest.raises(InputError, match="--limit counts the pictures of a class in all parts"):
+        fetched(tmp_path, f"{server.url}/a.jpg", limit=3, shard=(1, 2))
+
+
+def test_copies_in_parts_of_one_folder_are_taken_away_when_they_are_merged(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n % 6)) for n in range(18)}
+    lines = [f"{server.url}/{n}.jpg" for n in range(18)]
+    for part in (1, 2, 3):
+        fetched(tmp_path, *lines, shard=(part, 3))
+    ended = merge_journals([tmp_path / "out"], tmp_path / "out", FetchOptions(**QUICK))
+    assert ended.counts == {"ok": 6, "duplicate": 12}
+    assert len(list((tmp_path / "out/cats").iterdir())) == 6
+
+
+def test_a_piece_of_a_cluster_tells_which_hosts_are_to_be_left_alone(tmp_path, server):
+    server.answers = {"/0.jpg": web.says(429, Retry_After=3600), "/1.jpg": web.sends(picture())}
+    options = FetchOptions(**QUICK)
+    asked = ask_piece(
+        [Waiting(1, f"{server.url}/0.jpg", "")], None,
+        manners=manners_of(options), keeping=keeping_of(options, tmp_path), pace=pace_of(options),
+    )  # fmt: skip
+    host = server.url.removeprefix("http://")
+    assert asked.closed[host][0] == "rate_limited"
+    pieces = Pieces()
+    pieces.add([Waiting(n, f"{server.url}/{n}.jpg", "") for n in range(2, 500)])
+    piece = pieces.next()
+    assert (len(piece), pieces.next()) == (200, [])  # the host is in one piece at a time
+    told = pieces.done(piece, asked)
+    assert (len(told), {each.outcome for each in told}, pieces.waiting) == (298, {"rate_limited"}, 0)
+
+
+def test_a_host_that_rests_is_in_no_piece(tmp_path):
+    pieces = Pieces()
+    pieces.add([Waiting(n, f"http://h/{n}.jpg", "") for n in range(250)])
+    piece = pieces.next()
+    pieces.done(piece, Asked([], {}, {"h": 30.0}))
+    assert pieces.next() == []
+    assert 25 < pieces.shortest_rest() <= 30
