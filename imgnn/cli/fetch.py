@@ -319,7 +319,9 @@ def fetch(
             quality=quality,
             min_success=min_success,
         )
-        again = (only or PASSING) if retry_failed else ()
+        # What was refused by an option that is given otherwise now is asked again with the rest.
+        allowed = (*(["blocked_address"] if allow_private else []), *([] if robots else ["opted_out"]))
+        again = (only or (*PASSING, *allowed)) if retry_failed else ()
         run(sources or [], output, options, again, merge, json)
 
 
@@ -335,9 +337,12 @@ def run(words: list[str], output: Path, options: FetchOptions, again: tuple[str,
         ended = merge_journals([Path(word) for word in words], output, options, reporter)
     else:
         if not words and not (output / "fetch.sqlite").exists() and options.shard is None:
-            raise InputError(
-                f"no list was named, and {output} holds no journal of an earlier fetch", hint="imgnn fetch LIST"
-            )
+            parts = sorted(output.glob("fetch-*-of-*.sqlite"))
+            hint = "imgnn fetch LIST"
+            if parts:
+                _, part, _, count = parts[0].stem.split("-")
+                hint = f"imgnn fetch -o {output} --shard {part}/{count}"
+            raise InputError(f"no list was named, and {output} holds no journal of an earlier fetch", hint=hint)
         with named(words, Source) as lists:
             if console.err.is_terminal:
                 with Screen() as screen:
@@ -379,6 +384,8 @@ def check_success(ended: "Fetched", options: FetchOptions) -> None:
         DownloadError: nothing did, or less than --min-success.
     """
     hint = f"imgnn fetch -o {ended.folder} --status; --retry-failed asks again"
+    if "blocked_address" in ended.counts:
+        hint = f"imgnn fetch -o {ended.folder} --retry-failed --allow-private, if these addresses are yours"
     asked = sum(ended.counts.values()) - ended.counts.get("waiting", 0)
     if asked and not ended.counts.get(OK):
         raise DownloadError(f"not one picture of {asked:,} addresses could be had", hint=hint)
@@ -461,6 +468,7 @@ def as_json(ended: "Fetched") -> dict[str, Any]:
         "classes": ended.classes,
         "repeats": ended.repeats[0],
         "repeats_of_another_class": ended.repeats[1],
+        "lost": ended.lost,
         "success": round(ended.success, 6),
         "seconds": round(ended.seconds, 3),
         "boke": console.shown(ended.boke) if ended.boke else None,
@@ -472,14 +480,15 @@ def show(ended: "Fetched") -> None:
     """The tables, and a line that sums them up."""
     console.print_table(outcomes_table(ended.counts))
     if any(ended.classes):
-        console.out.print()
         console.print_table(classes_table(ended.classes))
-    console.out.print()
     if ended.repeats[0]:
-        note = f"{ended.repeats[0]:,} lines name an address that was named before"
+        note = f"addresses that were named before: {ended.repeats[0]:,}"
         console.note(
-            note + (f", {ended.repeats[1]:,} of them under another class: the first counts" if ended.repeats[1] else "")
+            note
+            + (f", {ended.repeats[1]:,} of them under another class (the first counts)" if ended.repeats[1] else "")
         )
+    if ended.lost:
+        console.note(f"kept pictures that are not there any more: {ended.lost:,} (--retry-failed --only lost)")
     done = sum(ended.run.values())
     if done:
         rate = f", {done / ended.seconds:,.0f} a second" if ended.seconds > 0.5 else ""
@@ -491,7 +500,7 @@ def show(ended: "Fetched") -> None:
 
 def outcomes_table(counts: Mapping[str, int]) -> Table:
     """A row for each outcome that occurs."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("outcome")
     table.add_column("count", justify="right")
     table.add_column("share", justify="right")
@@ -506,7 +515,7 @@ def outcomes_table(counts: Mapping[str, int]) -> Table:
 
 def classes_table(classes: Mapping[str, Mapping[str, int]]) -> Table:
     """A row for each class, or for the first and the last of many."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("class")
     for name in (OK, "failed", "waiting"):
         table.add_column(name, justify="right")
@@ -543,7 +552,7 @@ def show_status(output: Path, json: bool) -> None:
 def show_story(output: Path, what: str, json: bool) -> None:
     """--why."""
     with opened(output, what) as (journal, name):
-        stories = journal.story(name)
+        stories = journal.story(name) or journal.story(as_address(name))
     if not stories:
         raise InputError(
             f"{journal.path} knows neither an address nor a file {what}", hint=f"imgnn fetch -o {output} --status"
@@ -554,6 +563,16 @@ def show_story(output: Path, what: str, json: bool) -> None:
     for story in stories:
         for line in told(story):
             console.out.print(line, soft_wrap=True, highlight=False)
+
+
+def as_address(what: str) -> str:
+    """An address as the journal has it, of one as a list has it."""
+    from imgnn.data.addresses import parse_url
+
+    try:
+        return str(parse_url(what))
+    except ValueError:
+        return what
 
 
 @contextmanager

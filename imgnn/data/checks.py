@@ -79,8 +79,6 @@ def check_pictures(
     for index, picture in enumerate(pictures):
         if not is_listable(picture.path):
             reasons.add(index, "unwritable_name")
-        elif " " in picture.path:
-            reasons.add(index, "spaces")
     known = inspections or [Inspection()] * len(pictures)
     if inspections:
         for index in reasons.rest():
@@ -98,6 +96,9 @@ def check_pictures(
                 reasons.add(index, "missing")
     check_copies(reasons, known, words)
     kept = reasons.rest()
+    for index in kept:
+        if " " in pictures[index].path:
+            reasons.add(index, "spaces")
     groups = check_likeness(reasons, known, words, near) if inspections else list(range(len(kept)))
     findings = [finding for index in sorted(reasons.found) for finding in reasons.found[index]]
     return Checked(kept, groups, findings)
@@ -233,11 +234,12 @@ def check_labels(labels: Collection[int]) -> list[Finding]:
     label asks for."""
     if not labels:
         return []
-    if min(labels) == 1:
-        return [Finding("labels_from_1", f"1 to {max(labels)}", detail="Caffe and Keras count from 0")]
-    absent = max(labels) + 1 - len(set(labels))
+    found = []
+    start = 1 if min(labels) == 1 else 0
+    if start:
+        found.append(Finding("labels_from_1", f"1 to {max(labels)}", detail="Caffe and Keras count from 0"))
+    absent = [label for label in range(start, max(labels)) if label not in labels]
     if absent:
-        first = next(label for label in range(max(labels)) if label not in labels)
-        detail = f"{absent:,} of {max(labels) + 1:,} labels, the first is {first}"
-        return [Finding("label_gap", f"{min(labels)} to {max(labels)}", detail=detail)]
-    return []
+        detail = f"{len(absent):,} of {max(labels) + 1 - start:,} labels, the first is {absent[0]}"
+        found.append(Finding("label_gap", f"{min(labels)} to {max(labels)}", detail=detail))
+    return found

@@ -92,7 +92,7 @@ def part_name(id: int, file: str) -> str:
 def file_stem(url: str) -> str:
     """The name of an address's file, without suffix: what it is called there, and a hash by which it is no other's."""
     base = PurePosixPath(unquote(urlsplit(url).path)).name
-    stem = safe_name(re.sub(r"(?i)\.(jpe?g|png|gif|webp|bmp|tiff?|php|aspx?|cgi)$", "", base), 60)
+    stem = safe_name(re.sub(r"(?i)\.(jpe?g|jp2|png|gif|webp|avif|bmp|tiff?|php|aspx?|cgi)$", "", base), 60)
     short = hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()[:HASH]
     return f"{stem}-{short}" if stem else short
 

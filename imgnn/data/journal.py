@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imgnn.data.items import Listed, Result, Waiting, file_stem, part_name, safe_name
-from imgnn.data.outcomes import OK
+from imgnn.data.outcomes import LOST, OK
 from imgnn.errors import InputError
 from imgnn.runs import is_file, is_folder
 
@@ -222,12 +222,17 @@ class Journal:
             )
 
     def ask_again(self, outcomes: Sequence[str]) -> int:
-        """Put failed addresses back among those that wait; how many."""
+        """Put addresses back among those that wait; how many.
+
+        Args:
+            outcomes: of those; and LOST for pictures whose file is not there any more.
+        """
         marks = ",".join("?" * len(outcomes))
+        again = "UPDATE urls SET outcome = NULL, detail = NULL, sha256 = NULL, file = NULL WHERE"
+        lost = [(id,) for id, _ in self.lost_files()] if LOST in outcomes else []
         with self.transaction():
-            return self.db.execute(
-                f"UPDATE urls SET outcome = NULL, detail = NULL, sha256 = NULL WHERE outcome IN ({marks})", outcomes
-            ).rowcount
+            self.db.executemany(f"{again} id = ?", lost)
+            return len(lost) + self.db.execute(f"{again} outcome IN ({marks})", outcomes).rowcount
 
     # Fetching
 
@@ -385,6 +390,23 @@ class Journal:
             )
         return stories
 
+    def missing_parts(self) -> list[str]:
+        """Which parts of lists that were fetched in parts are not here: "part 3/3 of big.txt"."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for name, digest, part in self.db.execute("SELECT name, digest, part FROM sources ORDER BY id"):
+            found.setdefault((name, digest), set()).add(part)
+        missing = []
+        for (name, _), parts in found.items():
+            count = int(next(iter(parts)).partition("/")[2])
+            absent = [f"{index}/{count}" for index in range(1, count + 1) if f"{index}/{count}" not in parts]
+            missing += [f"part {part} of {name}" for part in absent if "1/1" not in parts]
+        return missing
+
+    def lost_files(self) -> list[tuple[int, str]]:
+        """Pictures that were kept and are not there any more: id and file."""
+        rows = self.db.execute("SELECT id, file FROM urls WHERE outcome = ?", (OK,))
+        return [(row["id"], row["file"]) for row in rows if not (self.folder / row["file"]).is_file()]
+
     def repeats(self) -> tuple[int, int]:
         """How many lines named an address that was known already, and how many of them under another class."""
         row = self.db.execute(
@@ -447,6 +469,14 @@ def find_journal(folder: Path) -> Path:
             f"{folder} holds the journals of {len(parts)} parts", hint=f"imgnn fetch --merge {folder} -o {folder}"
         )
     raise InputError(f"{folder} holds no {NAME}: nothing was fetched into it", hint="imgnn fetch LIST -o FOLDER")
+
+
+def unfinished(folder: Path) -> int:
+    """How many addresses of a folder wait that its last fetch meant to ask; 0 if nothing was fetched into it."""
+    if not is_file(folder / NAME):
+        return 0
+    with Journal(folder / NAME, read_only=True) as journal:
+        return 0 if journal.fact("limit") is not None else journal.counts().get("waiting", 0)
 
 
 def journal_digest(folder: Path) -> str | None:

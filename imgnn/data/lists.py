@@ -17,7 +17,7 @@ from typing import Any
 
 from imgnn.data.journal import journal_digest
 from imgnn.errors import InputError
-from imgnn.images.files import is_image
+from imgnn.images.files import describe, is_image
 from imgnn.runs import is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn list", 1
@@ -180,7 +180,10 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}") from error
+        with path.open("rb") as raw:
+            found = describe(raw.read(512))
+        what = f"it is {found}" if "known" not in found else f"{error.reason} at byte {error.start}"
+        raise InputError(f"{path} is no text in UTF-8: {what}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 

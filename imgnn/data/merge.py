@@ -17,10 +17,12 @@ def journals_of(places: Sequence[Path]) -> list[Path]:
     """The journals that are meant: a file is itself, a folder all that are in it.
 
     Raises:
-        InputError: a folder holds none.
+        InputError: there is no such file or folder, or a folder holds none.
     """
     found: list[Path] = []
     for place in places:
+        if not place.exists():
+            raise InputError(f"no such file or folder: {place}")
         inside = sorted(place.glob("fetch*.sqlite")) if is_folder(place) else [place]
         if not inside:
             raise InputError(f"{place} holds no journal of imgnn fetch", hint="imgnn fetch LIST -o FOLDER")
@@ -28,7 +30,7 @@ def journals_of(places: Sequence[Path]) -> list[Path]:
     return found
 
 
-def merge(target: Journal, places: Sequence[Path], reporter: Reporter, *, many: int) -> None:
+def merge(target: Journal, journals: Sequence[Path], reporter: Reporter, *, many: int) -> None:
     """Take over what other journals know, with their pictures, which stay where they are too.
 
     An address that several know of has the outcome of the one that brought a picture. Duplicates are told across all
@@ -40,7 +42,7 @@ def merge(target: Journal, places: Sequence[Path], reporter: Reporter, *, many: 
     Raises:
         InputError: a journal cannot be read, its pictures are of another form, or one of them is missing.
     """
-    for path in journals_of(places):
+    for path in journals:
         if path.resolve() == target.path.resolve():
             continue
         with Journal(path, read_only=True) as other:

@@ -305,8 +305,10 @@ def load_measured(path: Path) -> tuple[dict[str, Any], Measured]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        # NumPy would have us load what is no array "unsafely": that is not what helps.
+        words = "it is no archive of arrays" if "pickle" in str(error) else error
         raise InputError(
-            f"{path} is no part of a mean, or damaged: {error}", hint="imgnn mean LIST --shard I/N writes one"
+            f"{path} is no part of a mean, or damaged: {words}", hint="imgnn mean LIST --shard I/N writes one"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 OK = "ok"
+LOST = "lost"  # no outcome: what --only calls pictures that were kept and are not there any more
 
 
 @dataclass(frozen=True)
@@ -49,4 +50,5 @@ OUTCOMES = {
 }
 
 PASSING = tuple(name for name, outcome in OUTCOMES.items() if outcome.passes)
-FAILURES = tuple(name for name in OUTCOMES if name not in (OK, "duplicate", "bad_url"))  # what may be asked for again
+# What may be asked for again.
+FAILURES = (*(name for name in OUTCOMES if name not in (OK, "duplicate", "bad_url")), LOST)

@@ -8,7 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,7 +49,7 @@ class Reading:
         """The class's name."""
         if self.label is not None:
             label = self.label
-        return self.words.get(label, label)
+        return self.words.get(str(int(label)) if label.isascii() and label.isdecimal() else label, label)
 
 
 class Source:
@@ -122,8 +122,8 @@ class Source:
         elif kind in (".json", ".jsonl", ".ndjson") or what == "a JSON file":
             with self.text() as text:
                 yield from table(json_rows(text, self.path), self.path, reading)
-        elif kind in TABLES or looks_like_table(start, reading):
-            yield from self.delimited(TABLES.get(kind) or ("\t" if b"\t" in start.split(b"\n")[0] else ","), reading)
+        elif (kind in TABLES and not is_plain(start, kind, reading)) or looks_like_table(start, reading):
+            yield from self.delimited(delimiter_of(start, kind), reading)
         elif what.endswith(("picture", "film", "archive", "document", "file", "array")) or b"\0" in start:
             raise InputError(f"{self.path} is {what}; a list of addresses is expected")
         else:
@@ -141,15 +141,23 @@ class Source:
         return text
 
     def delimited(self, delimiter: str, reading: Reading) -> Iterator[Listed]:
-        """A CSV or TSV with a header; a can of boke by its columns."""
+        """A CSV or TSV; a can of boke by its columns. One without a header has the columns "1", "2", ..."""
         with self.text() as text:
             rows = csv.DictReader(text, delimiter=delimiter, restval="")
-            if rows.fieldnames is None:
+            header = rows.fieldnames
+            if header is None:
                 raise InputError(f"{self.path} is empty; a table with a header is expected")
-            if set(CAN) <= set(rows.fieldnames) and reading.url_column is None:
+            addresses = [index for index, name in enumerate(header) if "://" in name]
+            if addresses:
+                text.seek(0)
+                names = [str(index) for index in range(1, len(header) + 1)]
+                rows = csv.DictReader(text, names, delimiter=delimiter, restval="")
+                reading = replace(reading, url_column=reading.url_column or names[addresses[0]])
+                yield from table(rows, self.path, reading, names, first=1)
+            elif set(CAN) <= set(header) and reading.url_column is None:
                 yield from read_can(rows, self.path.parent)
             else:
-                yield from table(rows, self.path, reading, rows.fieldnames)
+                yield from table(rows, self.path, reading, header, first=2)
 
 
 def settled(listed: Listed, reading: Reading) -> Listed:
@@ -190,6 +198,18 @@ def plain(lines: Iterable[bytes], stem: str) -> Iterator[Listed]:
         yield Listed(url.strip(), number, wnid[1] if wnid else label.strip())
 
 
+def is_plain(start: bytes, kind: str, reading: Reading) -> bool:
+    """Whether a .tsv is a list of `class<TAB>address` and has no header."""
+    return kind == ".tsv" and b"://" in start.split(b"\n")[0] and not (reading.url_column or reading.label_column)
+
+
+def delimiter_of(start: bytes, kind: str) -> str:
+    """What stands between the columns of a table: what its first line has most of."""
+    line = start.split(b"\n")[0].decode("utf-8", "replace")
+    usual = TABLES.get(kind, ",")
+    return max((usual, ",", "\t", ";"), key=lambda each: (line.count(each), each == usual))
+
+
 def looks_like_table(start: bytes, reading: Reading) -> bool:
     """Whether a text without a telling name has a header with a column of addresses."""
     header = start.split(b"\n")[0].decode("utf-8-sig", "replace").strip()
@@ -203,15 +223,23 @@ def looks_like_table(start: bytes, reading: Reading) -> bool:
 
 
 def table(
-    rows: Iterable[Mapping[str, Any] | str], path: Path, reading: Reading, names: Sequence[str] | None = None
+    rows: Iterable[Mapping[str, Any] | str],
+    path: Path,
+    reading: Reading,
+    names: Sequence[str] | None = None,
+    first: int = 1,
 ) -> Iterator[Listed]:
     """Rows with named columns; a row may also be the bare address (JSON).
+
+    Args:
+        names: of the columns; None: those of the first row.
+        first: the line of the first row.
 
     Raises:
         InputError: there is no such column.
     """
     url_column = label_column = split_column = None
-    for number, row in enumerate(rows, 1 if names is None else 2):
+    for number, row in enumerate(rows, first):
         if isinstance(row, str):
             yield Listed(row, number)
             continue
@@ -223,7 +251,7 @@ def table(
             if url_column is None:
                 columns = ", ".join(map(repr, found))
                 raise InputError(
-                    f"{path} has no column of addresses ({', '.join(URL_COLUMNS[:3])}); it has {columns}",
+                    f"{path} has no column of addresses ({', '.join(URL_COLUMNS)}); it has {columns}",
                     hint="--url-column NAME",
                 )
         yield Listed(

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,9 +82,17 @@ def process_pool(workers: int) -> Executor:
 def begin_process() -> None:
     """What a process does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's business
+    threading.Thread(target=end_with_parent, daemon=True).start()
     # glibc gives memory back as soon as it is free, and gets it again page by page; once a large block was freed, it
     # keeps more. A fifth of the time.
     bytearray(24 << 20)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that began it does: one that is killed cannot say so."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def spread_by_dask(

@@ -15,7 +15,7 @@ def read_words(path: Path) -> dict[str, str]:
     names alone, of which the first belongs to class 0.
 
     Returns:
-        Label, as a list has it -> the folder's name: "n02123045 tabby", "03 Romantic".
+        Label -> the folder's name: "n02123045" -> "n02123045 tabby", "3" -> "03 Romantic".
 
     Raises:
         InputError: the file cannot be read or is empty.
@@ -29,7 +29,8 @@ def read_words(path: Path) -> dict[str, str]:
     if not all(len(pair) == 2 and pair[0].isascii() and pair[0].isdecimal() for pair in pairs):
         pairs = [[str(number), line] for number, line in enumerate(lines)]
     digits = max(len(pair[0]) for pair in pairs)
-    return {pair[0]: f"{pair[0].zfill(digits)} {pair[1]}" for pair in pairs}
+    # A list may have 3 where this has 03, and the other way round.
+    return {str(int(number)): f"{number.zfill(digits)} {name}" for number, name in pairs}
 
 
 def descendants(wnid: str, path: Path) -> frozenset[str]:

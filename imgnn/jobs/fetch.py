@@ -15,7 +15,7 @@ from imgnn.data.download import Downloader, Failed, Manners
 from imgnn.data.items import Listed, Result, Waiting, safe_name
 from imgnn.data.journal import NAME, Journal, find_journal
 from imgnn.data.keeping import Keeping, sha256_of
-from imgnn.data.merge import merge
+from imgnn.data.merge import journals_of, merge
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES
 from imgnn.data.sources import Reading, Source
 from imgnn.data.synsets import descendants, read_words
@@ -39,6 +39,7 @@ class Fetched:
         run: the same of this run alone.
         classes: label -> outcome -> how many.
         repeats: lines that named an address a second time, and how many of them under another class.
+        lost: pictures that were kept and are not there any more; only `look` looks.
         seconds: that the run took.
         boke: the JSON Lines of pictures and lines, if the source was one of boke.
         stopped: why it ended before its end; None if it did not.
@@ -49,6 +50,7 @@ class Fetched:
     run: Mapping[str, int] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     repeats: tuple[int, int] = (0, 0)
+    lost: int = 0
     seconds: float = 0.0
     boke: Path | None = None
     stopped: ImgnnError | None = None
@@ -87,14 +89,28 @@ def fetch_pictures(
     """
     options, reporter = options or FetchOptions(), reporter or Silent()
     check(options, again)
+    reading = reading_of(options)
+    for source in sources:
+        if isinstance(source, Source):
+            source.digest(reading)  # what is not there is told before a folder is made
     made_folder(folder)
     name = f"fetch-{options.shard[0]}-of-{options.shard[1]}.sqlite" if options.shard else NAME
-    with locked(folder), Journal(folder / name) as journal:
-        keep_settings(journal, options)
-        take_in(journal, sources, options, reporter)
-        if again:
-            reporter.note(f"{journal.ask_again(again):,} addresses are asked again")
-        return crawl(journal, options, reporter, watch)
+    with locked(folder):
+        fresh = not (folder / name).exists()
+        with Journal(folder / name) as journal:
+            try:
+                keep_settings(journal, options)
+                take_in(journal, sources, reading, options, reporter)
+            except ImgnnError:
+                if fresh and not journal.counts():
+                    journal.path.unlink()  # nothing was begun
+                raise
+            journal.set_fact("limit", options.limit)
+            if options.words:
+                tell_nameless(journal, reading, reporter)
+            if again:
+                reporter.note(f"{journal.ask_again(again):,} addresses are asked again")
+            return crawl(journal, options, reporter, watch)
 
 
 def check(options: FetchOptions, again: Sequence[str]) -> None:
@@ -142,7 +158,8 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"another imgnn fetch is at work in {folder}", hint="imgnn fetch --status") from None
+            hint = f"imgnn fetch -o {folder} --status"
+            raise InputError(f"another imgnn fetch is at work in {folder}", hint=hint) from None
         yield  # the file stays: a lock on one that is removed is none
 
 
@@ -174,6 +191,13 @@ def told_form(form: str) -> str:
     return f"{size}, {found['format'] or 'jpg'}"
 
 
+def tell_nameless(journal: Journal, reading: Reading, reporter: Reporter) -> None:
+    """Say so if words were given that name some classes and not others."""
+    nameless = [label for label in journal.counts_by_class() if label and label not in set(reading.words.values())]
+    if nameless:
+        reporter.note(f"--words has no name for {len(nameless):,} classes, the first is {nameless[0]}")
+
+
 def merge_journals(
     places: Sequence[Path], folder: Path, options: FetchOptions | None = None, reporter: Reporter | None = None
 ) -> Fetched:
@@ -182,11 +206,14 @@ def merge_journals(
     Raises:
         InputError: as of `merge`, or the folder cannot be written.
     """
-    options = options or FetchOptions()
+    options, reporter = options or FetchOptions(), reporter or Silent()
+    journals = journals_of(places)
     made_folder(folder)
     with locked(folder), Journal(folder / NAME) as journal:
-        merge(journal, places, reporter or Silent(), many=options.placeholder_after)
-        return ended(journal)
+        merge(journal, journals, reporter, many=options.placeholder_after)
+        for missing in journal.missing_parts():
+            reporter.note(f"missing is {missing}")
+        return replace(ended(journal), boke=write_boke(journal))
 
 
 def look(folder: Path) -> Fetched:
@@ -196,24 +223,33 @@ def look(folder: Path) -> Fetched:
         InputError: nothing was fetched into it.
     """
     with Journal(find_journal(folder), read_only=True) as journal:
-        return ended(journal)
+        return replace(ended(journal), lost=len(journal.lost_files()))
 
 
-def take_in(journal: Journal, sources: Sequence[Source | str], options: FetchOptions, reporter: Reporter) -> None:
+def reading_of(options: FetchOptions) -> Reading:
+    """How the lists are read.
+
+    Raises:
+        InputError: the words or the kinds of synsets cannot be read.
+    """
+    synsets = frozenset({options.wnid} if options.wnid else ())
+    return Reading(
+        url_column=options.url_column,
+        label_column=options.label_column,
+        label=options.label,
+        words=read_words(options.words) if options.words else {},
+        synsets=descendants(options.wnid, options.is_a) if options.wnid and options.is_a else synsets,
+    )
+
+
+def take_in(
+    journal: Journal, sources: Sequence[Source | str], reading: Reading, options: FetchOptions, reporter: Reporter
+) -> None:
     """Every list into the journal, that is not in it yet.
 
     Raises:
         InputError, DownloadError: one cannot be read or fetched.
     """
-    reading = Reading(
-        options.url_column,
-        options.label_column,
-        options.label,
-        read_words(options.words) if options.words else {},
-        frozenset({options.wnid} if options.wnid and not options.is_a else ())
-        if not (options.wnid and options.is_a)
-        else descendants(options.wnid, options.is_a),
-    )
     with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch:
         for number, source in enumerate(sources):
             if isinstance(source, str):
@@ -222,19 +258,25 @@ def take_in(journal: Journal, sources: Sequence[Source | str], options: FetchOpt
             if journal.knows_source(digest, options.shard or WHOLE):
                 continue
             reporter.begin(f"reading {source.name}", None, "lines")
-            lines = counted(source.lines(reading), reporter)
-            count = journal.add_source(source.name, digest, lines, options.shard or WHOLE)
+            what = f"no address of {options.wnid}" if options.wnid else "no address"
+            lines = counted(source.lines(reading), reporter, f"{source.name} names {what}")
+            journal.add_source(source.name, digest, lines, options.shard or WHOLE)
             reporter.end()
-            if count == 0:
-                reporter.note(f"{source.name} names no address")
 
 
-def counted(lines: Iterator[Listed], reporter: Reporter) -> Iterator[Listed]:
-    """The same lines, told of."""
+def counted(lines: Iterator[Listed], reporter: Reporter, empty: str) -> Iterator[Listed]:
+    """The same lines, told of.
+
+    Raises:
+        InputError: there is none; it says `empty`.
+    """
+    count = 0
     for count, line in enumerate(lines, 1):
         yield line
         if count % 1000 == 0:
             reporter.advance(count)
+    if not count:
+        raise InputError(empty)
 
 
 def fetched_source(address: str, scratch: Path, number: int, options: FetchOptions) -> Source:

@@ -10,7 +10,7 @@ from imgnn.data.checks import Checked, check_classes, check_labels, check_pictur
 from imgnn.data.findings import KEEPABLE, NOTES_SUFFIX, QUARANTINE_SUFFIX, Finding, write_findings
 from imgnn.data.gather import Source, name_of, read_folder, read_lists, recorded_shares, take_given_split
 from imgnn.data.inspected import inspect_files
-from imgnn.data.journal import journal_digest
+from imgnn.data.journal import journal_digest, unfinished
 from imgnn.data.lists import (
     WORDS_SUFFIX,
     Entry,
@@ -112,6 +112,8 @@ def label_pictures(
     folders = None if source.whole else folders_of(Entry(each.path, each.label) for each in source.pictures)
     watched = Watched.now(source.root, folders) if output else None
     journal = journal_digest(source.root)
+    if waiting := unfinished(source.root):
+        reporter.note(f"{waiting:,} addresses of {source.root} were not asked yet: imgnn fetch -o {source.root}")
     if options.split and not options.add:  # all is distributed anew
         source.pictures = [replace(picture, part=None) for picture in source.pictures]
     inspections = inspect(source, options, reporter) if options.check else None

@@ -153,7 +153,7 @@ def merge_means(
     options = options or MeanOptions()
     reporter = reporter or Silent()
     prefix = prefix_of(Path(), output, options)
-    check_prefix(prefix, Path())
+    check_prefix(prefix)
     first: dict[str, Any] = {}
     seen: dict[int, Path] = {}
     for path in map(Path, parts):
@@ -216,7 +216,8 @@ def open_list(path: Path, root: Path | None) -> Source:
     """A list file."""
     listed = read_list(path, root)
     stale = lists.staleness(listed) if is_folder(listed.root) else None
-    labelled = ((listed.record or {}).get("contents") or {}).get(path.name)
+    contents = (listed.record or {}).get("contents")
+    labelled = contents.get(path.name) if isinstance(contents, dict) else None
     return Source(path.name, lists.file_digest(path), listed.root, listed.entries, listed.words, stale, labelled)
 
 
@@ -355,7 +356,7 @@ def list_stem(prefix: Path) -> str:
     return prefix.name.removesuffix("_mean")
 
 
-def check_prefix(prefix: Path, source: Path) -> None:
+def check_prefix(prefix: Path, source: Path | None = None) -> None:
     """See to it that the results can be written, and take the place of nothing else.
 
     Raises:
@@ -372,6 +373,8 @@ def check_prefix(prefix: Path, source: Path) -> None:
             raise InputError(
                 f"{record} would be replaced, and is no record of a mean", hint=f"-o {prefix}_mean"
             ) from None
+    if source is None:
+        return
     used = prefix.with_name(f"{list_stem(prefix)}_used_in_mean.txt")
     if is_file(used) and is_file(source) and used.samefile(source):
         raise InputError(f"{source} would be replaced by the list of what was used of it", hint="another name with -o")

@@ -185,3 +185,60 @@ def test_ctrl_c_keeps_what_there_is(pets):
     assert "Interrupted: what was fetched is in many" in err and "Traceback" not in err
     assert "waiting" in out
     assert not (pets.folder / "many/.fetch-parts").exists()
+
+
+def test_pictures_that_were_removed_can_be_fetched_again(cli, pets):
+    cli("fetch", "cats.txt", "-o", "pets", "--allow-private")
+    file = next((pets.folder / "pets/cats").glob("1-*"))
+    file.unlink()
+    assert "not there any more: 1" in cli("fetch", "-o", "pets", "--status").stderr
+    result = cli("fetch", "-o", "pets", "--retry-failed", "--only", "lost", "--allow-private")
+    assert result.exit_code == 0, result.stderr
+    assert file.read_bytes() == picture(1)
+
+
+def test_addresses_that_were_blocked_are_asked_again_when_they_are_allowed(cli, pets):
+    result = cli("fetch", "cats.txt", "-o", "pets")
+    assert "--retry-failed --allow-private" in result.stderr
+    again = cli("fetch", "-o", "pets", "--retry-failed", "--allow-private", "--json")
+    assert json.loads(again.stdout)["counts"] == {"ok": 3, "gone": 1}
+
+
+def test_a_missing_part_is_told_when_parts_are_merged(cli, pets):
+    cli("fetch", "cats.txt", "-o", "part1", "--allow-private", "--shard", "1/3")
+    result = cli("fetch", "--merge", "part1", "-o", "pets")
+    assert "missing is part 2/3 of cats.txt" in result.stderr
+    assert cli("fetch", "--merge", "part1", "nowhere", "-o", "other").exit_code == 1
+    assert not (pets.folder / "other").exists()
+
+
+def test_a_folder_that_holds_a_part_says_which(cli, pets):
+    cli("fetch", "cats.txt", "-o", "part", "--allow-private", "--shard", "2/3")
+    assert "Try: imgnn fetch -o part --shard 2/3" in cli("fetch", "-o", "part").stderr
+
+
+def test_words_that_name_nothing_are_told(cli, pets):
+    (pets.folder / "words.txt").write_text("0 Detailed\n")
+    result = cli("fetch", "cats.txt", "-o", "pets", "--allow-private", "--words", "words.txt")
+    assert "--words has no name for 1 classes, the first is cats" in result.stderr
+
+
+def test_a_list_that_cannot_be_read_leaves_nothing_behind(cli, pets):
+    (pets.folder / "table.csv").write_text("a,b\n1,2\n")
+    assert cli("fetch", "table.csv", "-o", "new").exit_code == 1
+    assert not (pets.folder / "new/fetch.sqlite").exists()
+    assert cli("fetch", "nothing.txt", "-o", "newer").exit_code == 1
+    assert not (pets.folder / "newer").exists()
+
+
+def test_a_synset_that_a_list_does_not_have_is_told(cli, pets):
+    (pets.folder / "all.txt").write_text("n02121808_1\thttp://h.example/1.jpg\n")
+    for _ in range(2):  # and is not taken for a list that was read
+        result = cli("fetch", "all.txt", "-o", "pets", "--wnid", "n99999999")
+        assert (result.exit_code, "all.txt names no address of n99999999" in result.stderr) == (1, True)
+
+
+def test_an_address_is_found_as_the_list_has_it(cli, pets):
+    (pets.folder / "odd.txt").write_text(f"{pets.url}/my flower.jpg\n")
+    cli("fetch", "odd.txt", "-o", "pets", "--allow-private")
+    assert "gone" in cli("fetch", "-o", "pets", "--why", f"{pets.url}/my flower.jpg").stdout

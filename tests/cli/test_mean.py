@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -87,3 +88,17 @@ def test_an_interrupted_pass_says_how_to_go_on(cli, listed, monkeypatch):
     result = cli("mean", listed)
     assert result.exit_code == 130
     assert result.stderr == "Interrupted: 64 of 100 pictures were read\nTry: the same command goes on from there\n"
+
+
+def test_parts_are_merged_in_the_folder_that_holds_the_pictures(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        (tmp_path / "big").mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype="uint8")
+        Image.fromarray(pixels).save(tmp_path / "big" / f"{number}.png")
+    (tmp_path / "big.txt").write_text("".join(f"big/{number}.png 0\n" for number in range(4)))
+    for part in (1, 2):
+        cli("mean", "big.txt", "--size", "8", "--shard", f"{part}/2", "-o", f"part{part}")
+    result = cli("mean", "--merge", "part1.npz", "part2.npz", "-o", "big_mean")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "big_mean.npy").is_file()

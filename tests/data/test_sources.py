@@ -68,6 +68,21 @@ def test_a_table_is_read_by_the_columns_that_are_named(tmp_path):
     assert found == [("http://a/1.jpg", "cat")]
 
 
+def test_a_table_without_a_header_loses_no_row(tmp_path):
+    content = "http://a/1.jpg,cat\nhttp://a/2.jpg,dog\n"
+    assert lines(tmp_path / "x.csv", content) == [("http://a/1.jpg", ""), ("http://a/2.jpg", "")]
+    found = lines(tmp_path / "y.csv", content, url_column="1", label_column="2")
+    assert found == [("http://a/1.jpg", "cat"), ("http://a/2.jpg", "dog")]
+
+
+def test_a_class_and_a_tab_are_read_in_a_file_called_tsv_too(tmp_path):
+    assert lines(tmp_path / "x.tsv", "cat\thttp://a/1.jpg\n") == [("http://a/1.jpg", "cat")]
+
+
+def test_semicolons_between_columns_are_seen(tmp_path):
+    assert lines(tmp_path / "x.csv", "URL;Label\nhttp://a/1,2.jpg;cat\n") == [("http://a/1,2.jpg", "cat")]
+
+
 def test_a_column_that_is_not_there_is_told_with_those_that_are(tmp_path):
     with pytest.raises(InputError, match="has no column 'link'; it has 'url', 'text'"):
         lines(tmp_path / "x.csv", "url,text\nhttp://a/1.jpg,a\n", url_column="link")
@@ -134,6 +149,9 @@ def test_words_name_the_folders(tmp_path):
     (tmp_path / "styles.txt").write_text("\n".join(["Detailed", "Pastel", *map(str, range(9))]))
     assert read_words(tmp_path / "words.txt") == {"n02123045": "n02123045 tabby", "n02084071": "n02084071 dog"}
     assert read_words(tmp_path / "styles.txt")["1"] == "01 Pastel"
+    (tmp_path / "numbered.txt").write_text("00 Detailed\n01 Pastel\n")
+    named = lines(tmp_path / "n.csv", "url,label\nhttp://a/1.jpg,1\n", words=read_words(tmp_path / "numbered.txt"))
+    assert named == [("http://a/1.jpg", "01 Pastel")]
     found = lines(tmp_path / "u.txt", "n02123045_1\thttp://a/1.jpg\n", words=read_words(tmp_path / "words.txt"))
     assert found == [("http://a/1.jpg", "n02123045 tabby")]
 

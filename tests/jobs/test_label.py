@@ -364,6 +364,7 @@ def test_what_caffe_stumbles_over_is_found_and_mended(pets):
         ("few", "1"),
         ("few", "4"),
         ("labels_from_1", "1 to 4"),
+        ("label_gap", "1 to 4"),
     ]
     assert lines(pets / "b.txt") == ["cats/with space.png 1", "cats/2.png 1", "dogs/0.png 4"]
 
