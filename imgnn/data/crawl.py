@@ -167,7 +167,7 @@ class Crawl:
             settled = self.flush()
             if not self.tasks and settled:
                 return True  # what was settled may make room for more of its class
-            if not self.tasks and (self.over() or not self.later):
+            if not self.tasks and (self.over() or not self.waiting):
                 return False
         timeout = max(0.0, self.flushed + EVERY - self.loop.time())
         if self.later:
