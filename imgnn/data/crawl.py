@@ -224,7 +224,7 @@ class Crawl:
                 self.put(what)
         while self.ready and len(self.tasks) < self.pace.concurrency and not self.over():
             host = self.ready.popleft()
-            if host.not_before > now:  # it stays listed until then
+            if host.queue and host.not_before > now:  # it stays listed until then
                 heapq.heappush(self.later, (host.not_before, next(self.ticket), host))
                 continue
             host.listed = False
