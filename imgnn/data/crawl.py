@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from imgnn.data.download import Downloader, Failed
 from imgnn.data.items import Result, Waiting
-from imgnn.data.keeping import Keeping, Kept, keep_all
+from imgnn.data.keeping import Keeping, keep_all
 from imgnn.data.outcomes import OUTCOMES
 from imgnn.data.spread import cores
 from imgnn.errors import DownloadError, InputError
@@ -264,24 +264,8 @@ class Crawl:
                     host.limit = self.pace.per_host
             self.heard(host)
             kept = await self.kept(data, row)
-            self.finish(
-                Result(
-                    row.id,
-                    kept.outcome,
-                    kept.detail,
-                    status,
-                    final if final != row.url else None,
-                    kept.sha256,
-                    kept.bytes,
-                    kept.height,
-                    kept.width,
-                    kept.format,
-                    kept.part,
-                    kept.suffix,
-                    tries=row.tries + 1,
-                    seconds=seconds,
-                )
-            )
+            place = final if final != row.url else None
+            self.finish(replace(kept, status=status, final_url=place, tries=row.tries + 1, seconds=seconds))
         except Failed as failed:
             self.failed(row, host, failed, seconds)
         except OSError as error:  # what is written here: the network's errors are `Failed`
@@ -294,9 +278,9 @@ class Crawl:
             if idle and host.closed is None and host.limit == self.pace.per_host:
                 self.hosts.pop(host.name, None)  # nothing is known of it that is worth the room
 
-    async def kept(self, data: bytes | Path, row: Waiting) -> Kept:
+    async def kept(self, data: bytes | Path, row: Waiting) -> Result:
         """What is found in an answer, by one of the threads."""
-        future: asyncio.Future[Kept] = self.loop.create_future()
+        future: asyncio.Future[Result] = self.loop.create_future()
         self.raw.append((data, row.id, row.url, future))
         self.hand_out()
         return await future
@@ -310,7 +294,7 @@ class Crawl:
             work = self.loop.run_in_executor(self.pool, keep_all, [each[:3] for each in bundle], self.keeping)
             work.add_done_callback(partial(self.judged, bundle=bundle))
 
-    def judged(self, work: asyncio.Future[list[Kept | Exception]], bundle: list[Any]) -> None:
+    def judged(self, work: asyncio.Future[list[Result | Exception]], bundle: list[Any]) -> None:
         """A thread is ready with a bundle."""
         self.judging -= 1
         if work.cancelled():

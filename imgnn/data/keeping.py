@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from imgnn.data.items import file_stem, part_name
+from imgnn.data.items import Result, file_stem, part_name
 from imgnn.data.outcomes import OK
 from imgnn.data.placeholders import placeholder_of
 from imgnn.errors import InputError
@@ -56,24 +56,9 @@ class Keeping:
         return self.size is not None or self.format is not None
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What was found in the bytes, and where they lie now; fields as of `journal.Result`."""
-
-    outcome: str
-    detail: str = ""
-    sha256: str | None = None
-    bytes: int | None = None
-    height: int | None = None
-    width: int | None = None
-    format: str | None = None
-    part: str | None = None
-    suffix: str = ""
-
-
-def keep_all(answers: Sequence[tuple[bytes | Path, int, str]], keeping: Keeping) -> list[Kept | Exception]:
+def keep_all(answers: Sequence[tuple[bytes | Path, int, str]], keeping: Keeping) -> list[Result | Exception]:
     """`keep` for several, given as data, id and address; of one that raises, what it raises."""
-    found: list[Kept | Exception] = []
+    found: list[Result | Exception] = []
     for data, id, url in answers:
         try:
             found.append(keep(data, id, url, keeping))
@@ -82,7 +67,7 @@ def keep_all(answers: Sequence[tuple[bytes | Path, int, str]], keeping: Keeping)
     return found
 
 
-def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
+def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Result:
     """Judge what came from an address, and keep it if it is a picture.
 
     Args:
@@ -97,8 +82,10 @@ def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
     opened: list[Image.Image] = []
     seen = inspect_bytes(data, "it", max_pixels=keeping.max_pixels, use=opened.append)
     if seen.problem:
-        return Kept(seen.problem, seen.detail, bytes=seen.bytes)
-    kept = Kept(OK, "", seen.sha256, seen.bytes, seen.height, seen.width, seen.format)
+        return Result(id, seen.problem, seen.detail, bytes=seen.bytes)
+    kept = Result(
+        id, OK, sha256=seen.sha256, bytes=seen.bytes, height=seen.height, width=seen.width, format=seen.format
+    )
     shorter, longer = sorted((seen.height, seen.width))
     if what := ("one that was named" if seen.sha256 in keeping.known else placeholder_of(seen.sha1, seen.sha256)):
         return replace(kept, outcome="placeholder", detail=f"known by its hash: {what}", sha256=None)
@@ -128,7 +115,7 @@ def keep(data: bytes | Path, id: int, url: str, keeping: Keeping) -> Kept:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the picture's
             raise
-        return Kept("damaged", f"it cannot be written as {format}: {error}", bytes=seen.bytes)
+        return Result(id, "damaged", f"it cannot be written as {format}: {error}", bytes=seen.bytes)
     return replace(kept, height=picture.height, width=picture.width, format=format, part=part.name, suffix=suffix)
 
 

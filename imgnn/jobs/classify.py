@@ -1,15 +1,13 @@
 """`imgnn classify`: the most probable classes of pictures."""
 
 import itertools
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from imgnn.data.spread import cores, spread
 from imgnn.errors import InputError
 from imgnn.images.files import check_readable, find_images, load_image
 from imgnn.images.preprocess import VIEWS, classifier_crops
@@ -110,20 +108,8 @@ def read_crops(
         except InputError as error:
             return error
 
-    waiting: deque[tuple[Path, Future[np.ndarray | InputError]]] = deque()
     # Each thread may hold one whole decoded picture: few of them.
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        try:
-            for path in files:
-                waiting.append((path, pool.submit(crops, path)))
-                if len(waiting) > ahead:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops early does not wait for the rest
+    yield from spread(crops, files, workers=min(4, cores()), ahead=ahead)
 
 
 def check_any_readable(files: list[Path]) -> None:
