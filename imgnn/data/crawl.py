@@ -274,8 +274,8 @@ class Crawl:
             self.fatal = error
         finally:
             self.enlist(host)
-            idle = not host.queue and not host.active and not host.listed
-            if idle and host.closed is None and host.limit == self.pace.per_host:
+            idle = not host.queue and not host.active and not host.listed and host.closed is None
+            if idle and host.limit == self.pace.per_host and not self.downloader.pause_of(row.url):
                 self.hosts.pop(host.name, None)  # nothing is known of it that is worth the room
 
     async def kept(self, data: bytes | Path, row: Waiting) -> Result:

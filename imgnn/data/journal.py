@@ -236,6 +236,11 @@ class Journal:
 
     # Fetching
 
+    def needs_network(self) -> bool:
+        """Whether an address waits that is not a file of a can."""
+        waits = "SELECT 1 FROM urls WHERE outcome IS NULL AND url NOT LIKE 'file:%' LIMIT 1"
+        return self.db.execute(waits).fetchone() is not None
+
     def waiting(self, after: int, count: int, label: str | None = None) -> list[Waiting]:
         """The next addresses that wait, in their order.
 

@@ -442,7 +442,8 @@ def crawl(
         reporter.begin("fetch", supply.left, "addresses")
     try:
         if supply.left:
-            check_online(f"{supply.left:,} addresses wait in {journal.path}")
+            if journal.needs_network():
+                check_online(f"{supply.left:,} addresses wait in {journal.path}")
             if options.dask is None:
                 asyncio.run(work())
             else:

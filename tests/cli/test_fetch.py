@@ -67,6 +67,20 @@ def test_pages_of_boke_become_pictures_and_lines(cli, pets):
     assert (pets.folder / "boke" / line["images"][0]["path"]).read_bytes() == picture(1)
 
 
+def test_a_can_of_boke_needs_no_network(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "can/images").mkdir(parents=True)
+    (tmp_path / "can/images/1.jpg").write_bytes(picture(1))
+    (tmp_path / "can/boke.csv").write_text(
+        "id,odai_photo_url,text,rate_sum\n5,/images/1.jpg,ha,12\n6,/images/1.jpg,ho,3\n"
+    )
+    result = cli("fetch", "can", "-o", "boke")  # IMGNN_OFFLINE is set
+    assert result.exit_code == 0, result.stderr
+    found = [json.loads(line) for line in (tmp_path / "boke/boke.jsonl").read_text().splitlines()]
+    assert [(line["boke"], line["star"]) for line in found] == [("ha", 12), ("ho", 3)]
+    assert (tmp_path / "boke" / found[0]["images"][0]["path"]).read_bytes() == picture(1)
+
+
 def test_too_few_pictures_are_a_failure(cli, pets):
     result = cli("fetch", "cats.txt", "-o", "pets", "--allow-private", "--min-success", "80%")
     assert result.exit_code == 1

@@ -225,11 +225,12 @@ def test_no_more_requests_go_to_a_host_at_once_than_allowed(tmp_path, server):
     assert server.most <= 3
 
 
-def test_a_site_that_asks_for_a_pause_gets_it(tmp_path, server):
+@pytest.mark.parametrize("per_host", [1, 4])
+def test_a_site_that_asks_for_a_pause_gets_it(tmp_path, server, per_host):
     server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(4)}
     server.answers["/robots.txt"] = web.sends(b"User-agent: imgnn\nCrawl-delay: 0.3\n")
     began = time.monotonic()
-    fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(4)), per_host=4)
+    fetched(tmp_path, *(f"{server.url}/{n}.jpg" for n in range(4)), per_host=per_host)
     assert time.monotonic() - began >= 0.9
     assert server.asked["/robots.txt"] == 1
 
