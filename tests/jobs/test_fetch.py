@@ -638,6 +638,27 @@ def test_a_proxy_on_this_machine_is_no_way_into_it(tmp_path, server, monkeypatch
     assert not server.asked
 
 
+def test_a_redirect_into_a_private_network_is_not_followed(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")  # all but the server is private
+    ask, port = socket.getaddrinfo, server.url.rpartition(":")[2]
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **more: ask(host.replace("inner.example", "127.0.0.2"), *rest, **more),
+    )
+    server.answers = {
+        "/a.jpg": web.redirects(f"http://127.0.0.2:{port}/secret/a.jpg"),
+        "/b.jpg": web.redirects(f"http://inner.example:{port}/secret/b.jpg"),
+        "/c.jpg": web.redirects(f"{server.url}/there/c.jpg"),
+        "/there/c.jpg": web.sends(picture()),
+        "/secret/a.jpg": web.sends(picture(1)),
+        "/secret/b.jpg": web.sends(picture(2)),
+    }
+    fetched(tmp_path, *(f"{server.url}/{name}.jpg" for name in "abc"), allow_private=False)
+    assert outcomes(tmp_path / "out") == {"a.jpg": "blocked_address", "b.jpg": "blocked_address", "c.jpg": "ok"}
+    assert not any(path.startswith("/secret") for path in server.asked)
+
+
 # Parts and clusters
 
 
