@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import parse_positive, parse_seconds, parse_shard, parse_weight, was_given
+from imgnn.cli.parsing import MACHINES, Dask, parse_positive, parse_seconds, parse_shard, parse_weight, was_given
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES, PASSING
 from imgnn.errors import DownloadError, InputError
 from imgnn.options import FetchOptions, FileFormat, ResizeMode
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from imgnn.data.sources import Source
     from imgnn.jobs.fetch import Fetched
 
-LIST, MANNERS, KEPT, JOURNAL, MACHINES = "The list", "Manners", "What is kept", "The journal", "Many machines"
+LIST, MANNERS, KEPT, JOURNAL = "The list", "Manners", "What is kept", "The journal"
 CLASSES = 12  # rows of the table of classes; of more, the first and the last
 
 NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
@@ -248,10 +248,7 @@ def fetch(
         bool,
         typer.Option("--merge", help="Put the parts of --shard, or other folders, together.", rich_help_panel=MACHINES),
     ] = False,
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler ask.", rich_help_panel=MACHINES),
-    ] = FetchOptions.dask,
+    dask: Dask = FetchOptions.dask,
 ) -> None:
     """Fetch the pictures that lists of addresses name, and tell what became of each.
 
@@ -336,13 +333,6 @@ def run(words: list[str], output: Path, options: FetchOptions, again: tuple[str,
             raise typer.BadParameter("the folders to merge are missing", param_hint="--merge")
         ended = merge_journals([Path(word) for word in words], output, options, reporter)
     else:
-        if not words and not (output / "fetch.sqlite").exists() and options.shard is None:
-            parts = sorted(output.glob("fetch-*-of-*.sqlite"))
-            hint = "imgnn fetch LIST"
-            if parts:
-                _, part, _, count = parts[0].stem.split("-")
-                hint = f"imgnn fetch -o {output} --shard {part}/{count}"
-            raise InputError(f"no list was named, and {output} holds no journal of an earlier fetch", hint=hint)
         with named(words, Source) as lists:
             if console.err.is_terminal:
                 with Screen() as screen:

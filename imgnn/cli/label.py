@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.parsing import MACHINE, Dask
 from imgnn.options import LabelOptions
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from imgnn.jobs.label import ClassCount, Labelled
     from imgnn.jobs.label_sheets import Sheets
 
-LABELS, SPLIT, CHECKS, MACHINE = "The labels", "The split", "The checks", "The machine"
+LABELS, SPLIT, CHECKS = "The labels", "The split", "The checks"
 GIVEN = "given"
 ROWS = 20  # classes in the table; of more, the largest and the smallest
 
@@ -117,15 +118,7 @@ def label(
         int | None,
         typer.Option(help="Threads.", min=1, rich_help_panel=MACHINE, show_default="one for each core"),
     ] = LabelOptions.workers,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="A Dask scheduler, as tcp://10.0.0.5:8786, whose workers decode. They see the folder.",
-            rich_help_panel=MACHINE,
-            show_default=False,
-        ),
-    ] = LabelOptions.dask,
+    dask: Dask = LabelOptions.dask,
 ) -> None:
     """Make list files of class folders: class words, train/val/test, bad pictures left out.
 

@@ -8,14 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import MACHINE, parse_shard, parse_size
+from imgnn.cli.parsing import MACHINE, MACHINES, Dask, parse_shard, parse_size
 from imgnn.options import MeanOptions
 
 if TYPE_CHECKING:
     from imgnn.jobs.mean import MeanResult
 
 PICTURE = "The picture"
-MACHINES = "Many machines"
 
 
 def mean(
@@ -66,10 +65,7 @@ def mean(
     merge: Annotated[
         bool, typer.Option("--merge", help="Put the parts of --shard together.", rich_help_panel=MACHINES)
     ] = False,
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Let the workers of this Dask scheduler read.", rich_help_panel=MACHINES),
-    ] = MeanOptions.dask,
+    dask: Dask = MeanOptions.dask,
 ) -> None:
     """Compute the mean picture of a data set, and list the pictures it is made of.
 

@@ -86,6 +86,16 @@ TileSize = Annotated[
         show_default=False,
     ),
 ]
+MACHINES = "Many machines"
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Dask scheduler, as tcp://10.0.0.5:8786, whose workers do it; they see the folder.",
+        rich_help_panel=MACHINES,
+        show_default=False,
+    ),
+]
 CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
 
 

@@ -39,21 +39,21 @@ class Offline(DownloadError):
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast, and how patiently.
+    """How fast, and how patiently; the defaults are those of `FetchOptions`.
 
     Attributes:
         concurrency: requests at once.
         per_host: of them, to one host.
         retries: further tries of what may pass.
-        backoff: seconds before the first of them, doubled before each other.
         longest_wait: seconds; a host that asks for more is left alone.
+        backoff: seconds before the first further try, doubled before each other.
     """
 
-    concurrency: int = 64
-    per_host: int = 6
-    retries: int = 2
+    concurrency: int
+    per_host: int
+    retries: int
+    longest_wait: float
     backoff: float = 1.0
-    longest_wait: float = 60.0
 
 
 @dataclass

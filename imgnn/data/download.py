@@ -34,7 +34,7 @@ PICTURE_NAME = re.compile(r"(?i)\.(jpe?g|png|gif|webp|bmp|tiff?|avif)$")
 
 @dataclass(frozen=True)
 class Manners:
-    """How servers are asked.
+    """How servers are asked; the defaults are those of `FetchOptions`.
 
     Attributes:
         timeout: seconds to connect, and without a single byte.
@@ -46,13 +46,13 @@ class Manners:
         contact: who is asking, for the server's log: a mail or web address.
     """
 
-    timeout: float = 10.0
-    deadline: float = 60.0
-    max_bytes: int = 50_000_000
-    robots: bool = True
-    allow_private: bool = False
-    allow_renames: bool = False
-    contact: str = ""
+    timeout: float
+    deadline: float
+    max_bytes: int
+    robots: bool
+    allow_private: bool
+    allow_renames: bool
+    contact: str
 
     @property
     def user_agent(self) -> str:

@@ -30,7 +30,7 @@ PARTS = ".fetch-parts"
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, part TEXT NOT NULL,
-  rows INTEGER NOT NULL, UNIQUE (digest, part));
+  UNIQUE (digest, part));
 CREATE TABLE classes (label TEXT PRIMARY KEY, folder TEXT NOT NULL UNIQUE COLLATE NOCASE) WITHOUT ROWID;
 CREATE TABLE urls (
   id INTEGER PRIMARY KEY,        -- the order of the lists
@@ -172,7 +172,7 @@ class Journal:
         )
         return found.fetchone() is not None
 
-    def add_source(self, name: str, digest: str, lines: Iterable[Listed], shard: tuple[int, int] = (1, 1)) -> int:
+    def add_source(self, name: str, digest: str, lines: Iterable[Listed], shard: tuple[int, int] = (1, 1)) -> None:
         """Take a source in, all of it or nothing.
 
         An address that is in the journal already is noted as a repeat: it is asked once, and belongs to the class that
@@ -181,24 +181,17 @@ class Journal:
         Args:
             shard: `(i, n)`: only the addresses are taken of which it is the turn of part i of n, and every part gives
                 an address the same place in the order.
-
-        Returns:
-            How many lines there were.
         """
-        count = 0
         with self.transaction():
             source = self.db.execute(
-                "INSERT INTO sources (name, digest, part, rows) VALUES (?, ?, ?, 0)", (name, digest, part_words(shard))
+                "INSERT INTO sources (name, digest, part) VALUES (?, ?, ?)", (name, digest, part_words(shard))
             ).lastrowid
-            first = self.fact("next") or 1
-            for listed in lines:
-                count += 1
-                if shard != (1, 1) and not is_turn_of(shard, listed.url):
-                    continue
-                self.add(first + count - 1, listed, source or 0)
-            self.db.execute("UPDATE sources SET rows = ? WHERE id = ?", (count, source))
-            self.set_fact("next", first + count)
-        return count
+            following = self.fact("next") or 1
+            for id, listed in enumerate(lines, following):
+                following = id + 1
+                if shard == (1, 1) or is_turn_of(shard, listed.url):
+                    self.add(id, listed, source or 0)
+            self.set_fact("next", following)
 
     def add(self, id: int, listed: Listed, source: int) -> None:
         row = (id, listed.url, listed.label, listed.split, source, listed.line)

@@ -1,6 +1,5 @@
 """From the bytes that came to a picture file: decoded, judged, scaled if that is asked for, put among the parts."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from imgnn.data.items import Result, file_stem, part_name
+from imgnn.data.lists import file_digest
 from imgnn.data.outcomes import OK
 from imgnn.data.placeholders import placeholder_of
 from imgnn.errors import InputError
-from imgnn.images.files import MAX_PIXELS, quiet_pillow, srgb, upright
+from imgnn.images.files import quiet_pillow, srgb, upright
 from imgnn.images.inspection import inspect_bytes
 from imgnn.options import FileFormat, ResizeMode
 
@@ -23,7 +23,7 @@ WHITE = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Keeping:
-    """What is kept of a picture.
+    """What is kept of a picture; the defaults are those of `FetchOptions`.
 
     Attributes:
         parts: the folder of pictures on their way.
@@ -40,15 +40,15 @@ class Keeping:
     """
 
     parts: Path
-    min_side: int = 0
-    max_pixels: int = MAX_PIXELS
-    max_aspect: float = 0.0
-    size: int | None = None
-    mode: ResizeMode = "border"
-    only_if_bigger: bool = False
-    format: FileFormat | None = None
-    quality: int = 95
-    known: frozenset[str] = frozenset()
+    min_side: int
+    max_pixels: int
+    max_aspect: float
+    size: int | None
+    mode: ResizeMode
+    only_if_bigger: bool
+    format: FileFormat | None
+    quality: int
+    known: frozenset[str]
 
     @property
     def converts(self) -> bool:
@@ -161,6 +161,6 @@ def scaled(picture: Image.Image, target: tuple[int, int] | None, keeping: Keepin
 def sha256_of(file: Path) -> str:
     """The hash of a picture that the user says stands for one that is gone."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return file_digest(file)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error

@@ -11,6 +11,7 @@ from imgnn.errors import InputError
 from imgnn.runs import Reporter, is_folder
 
 BATCH = 500
+SAME = ("status", "final_url", "sha256", "bytes", "height", "width", "format", "tries")  # of a row and of a `Result`
 
 
 def journals_of(places: Sequence[Path]) -> list[Path]:
@@ -72,19 +73,12 @@ def take_over(target: Journal, other: Journal, reporter: Reporter, many: int) ->
                 Result(
                     id,
                     outcome,
-                    row["detail"] or "",
-                    row["status"],
-                    row["final_url"],
-                    row["sha256"],
-                    row["bytes"],
-                    row["height"],
-                    row["width"],
-                    row["format"],
-                    part,
-                    Path(row["file"]).suffix if part else "",
-                    tries=row["tries"],
+                    detail=row["detail"] or "",
+                    part=part,
+                    suffix=Path(row["file"]).suffix if part else "",
                     seconds=row["seconds"] or 0.0,
                     finished=row["finished"] or 0.0,
+                    **{name: row[name] for name in SAME},
                 )
             )
         if len(batch) >= BATCH:
@@ -113,9 +107,7 @@ def take_over_lists(target: Journal, other: Journal) -> dict[int, int]:
     with target.transaction():
         sources: dict[int, int] = {}
         for row in other.db.execute("SELECT * FROM sources ORDER BY id"):
-            target.db.execute(
-                "INSERT OR IGNORE INTO sources (name, digest, part, rows) VALUES (?, ?, ?, ?)", tuple(row)[1:]
-            )
+            target.db.execute("INSERT OR IGNORE INTO sources (name, digest, part) VALUES (?, ?, ?)", tuple(row)[1:])
             (sources[row["id"]],) = target.db.execute(
                 "SELECT id FROM sources WHERE digest = ? AND part = ?", (row["digest"], row["part"])
             ).fetchone()

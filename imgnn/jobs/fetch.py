@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from imgnn.data.crawl import Crawl, Offline, Pace, Progress
+from imgnn.data.crawl import Crawl, Pace, Progress
 from imgnn.data.download import Downloader, Failed, Manners
 from imgnn.data.items import Listed, Result, Waiting, safe_name
 from imgnn.data.journal import NAME, Journal, find_journal
@@ -23,7 +23,7 @@ from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, 
 from imgnn.images.files import describe
 from imgnn.jobs.fetch_dask import ask_piece, crawl_by_dask
 from imgnn.options import FetchOptions
-from imgnn.runs import Reporter, Silent, is_set, write_aside
+from imgnn.runs import Reporter, Silent, is_file, is_set, write_aside
 
 BOKE = "boke.jsonl"
 WHOLE = (1, 1)  # the only part of one
@@ -85,18 +85,21 @@ def fetch_pictures(
         Also when it was stopped (an interrupt, no network, no time): the reason is in `stopped`.
 
     Raises:
-        InputError: a list cannot be read, the folder cannot be written, or holds pictures of another size.
+        InputError: a list cannot be read, the folder cannot be written, or holds pictures of another size; there is
+            neither a list nor a journal.
     """
     options, reporter = options or FetchOptions(), reporter or Silent()
     check(options, again)
+    name = f"fetch-{options.shard[0]}-of-{options.shard[1]}.sqlite" if options.shard else NAME
+    if not sources and not is_file(folder / name):
+        raise nothing_to_do(folder)
     reading = reading_of(options)
     for source in sources:
         if isinstance(source, Source):
             source.digest(reading)  # what is not there is told before a folder is made
     made_folder(folder)
-    name = f"fetch-{options.shard[0]}-of-{options.shard[1]}.sqlite" if options.shard else NAME
     with locked(folder):
-        fresh = not (folder / name).exists()
+        fresh = not is_file(folder / name)
         with Journal(folder / name) as journal:
             try:
                 keep_settings(journal, options)
@@ -128,6 +131,15 @@ def check(options: FetchOptions, again: Sequence[str]) -> None:
         )
     if options.is_a and not options.wnid:
         raise InputError("--is-a tells what is a kind of --wnid, which is missing", hint="--wnid n02121808")
+
+
+def nothing_to_do(folder: Path) -> InputError:
+    """What to say where there is neither a list nor a journal."""
+    hint = "imgnn fetch LIST"
+    if parts := sorted(folder.glob("fetch-*-of-*.sqlite")):
+        _, part, _, count = parts[0].stem.split("-")
+        hint = f"imgnn fetch -o {folder} --shard {part}/{count}"
+    return InputError(f"no list was named, and {folder} holds no journal of an earlier fetch", hint=hint)
 
 
 def made_folder(folder: Path) -> None:
@@ -453,7 +465,7 @@ def crawl(
         stopped = InterruptedRun(
             f"what was fetched is in {journal.folder}; {supply.left:,} addresses wait", hint="the same command again"
         )
-    except (Offline, DownloadError) as error:
+    except DownloadError as error:
         stopped = error
     finally:
         reporter.end()

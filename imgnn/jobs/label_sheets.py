@@ -104,10 +104,12 @@ def of_classes(path: Path, options: LabelOptions) -> dict[str, list[Exhibit]]:
     """What the sheets of a list show: file name -> cells, by label."""
     listed = read_list(path, options.root)
     sheets: dict[str, list[Exhibit]] = {}
-    for label in listed.labels:
-        paths = [entry.path for entry in listed.entries if entry.label == label]
+    paths: dict[int, list[str]] = {label: [] for label in listed.labels}
+    for entry in listed.entries:
+        paths[entry.label].append(entry.path)
+    for label, found in paths.items():
         sheets[safe(f"{label}_{listed.name(label)}" if label in listed.words else str(label))] = [
-            Exhibit((listed.root / each,), PurePosixPath(each).name) for each in some(paths, MOST, options.seed)
+            Exhibit((listed.root / each,), PurePosixPath(each).name) for each in some(found, MOST, options.seed)
         ]
     return sheets
 
