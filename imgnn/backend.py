@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+from imgnn.errors import InputError
+
 Tensor = Any  # of whichever backend Keras runs on
 Parts = Mapping[str, Tensor]
 Precision = Literal["float32", "bfloat16"]
@@ -136,6 +138,16 @@ def memory() -> int | None:
     return min(found)
 
 
+def peak_memory() -> int:
+    """Bytes of main memory that this process has had at most; 0 on Windows, where nobody tells."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def value_and_grad(function: Function, *, any_size: bool = False) -> Evaluate:
     """What a loss is at `x`, and which way it rises there: compiled once, then fast.
 
@@ -180,6 +192,139 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*given)
 
     return run
+
+
+def jitted() -> bool:
+    """Whether Keras is to hand a training step to XLA: on a processor TensorFlow is several times faster without."""
+    return name() == "jax" or (name() == "tensorflow" and device() != "cpu")
+
+
+def answering(model: Any) -> Callable[[Any], Any]:
+    """The function that gives what a model answers, float32, with the weights that it has when it is asked."""
+    from keras import ops
+
+    if name() != "jax":
+        return compiled(lambda x: ops.cast(model(x, training=False), "float32"))
+    import jax
+
+    # What a jitted function reads besides its arguments is read once, when it is traced.
+    @jax.jit
+    def answer(trainable: Any, others: Any, x: Any) -> Any:
+        return ops.cast(model.stateless_call(trainable, others, x, training=False)[0], "float32")
+
+    def ask(x: Any) -> Any:
+        trainable = [variable.value for variable in model.trainable_variables]
+        return answer(trainable, [variable.value for variable in model.non_trainable_variables], x)
+
+    return ask
+
+
+def train_on_batch(model: Any, x: Any, targets: Any, weights: Any, devices: "Devices | None" = None) -> dict[str, Any]:
+    """One step of a compiled Keras model, on one device or spread over several; its metrics of this batch."""
+    if devices is None or devices.strategy is None:
+        return model.train_on_batch(x, targets, sample_weight=weights, return_dict=True)
+    model.make_train_function()
+    model.reset_metrics()
+    return model.train_function(iter([devices.spread((x, targets, weights))]))
+
+
+def why_no_gpu() -> str:
+    """Why Keras computes on the processor, as far as that can be told."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.test.is_built_with_gpu_support():
+            return "this TensorFlow is built without GPU support (pip install 'tensorflow[and-cuda]' has it)"
+    if not Path("/proc/driver/nvidia/version").exists() and sys.platform == "linux":
+        return "there is no NVIDIA driver on this machine"
+    return f"{name()} sees no GPU"
+
+
+class Devices:
+    """Several devices that train one model together, each on its share of every batch.
+
+    TensorFlow keeps a copy of the variables on each (`tf.distribute.MirroredStrategy`), JAX spreads the arrays
+    (`keras.distribution.DataParallel`). Models have to be made within `scope()`.
+
+    Args:
+        names: of the devices, as TensorFlow lists them; with one there is nothing to spread.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.strategy: Any = None
+        if len(names) > 1 and name() == "tensorflow":
+            import tensorflow as tf
+
+            # NCCL, which is taken otherwise, knows GPUs only.
+            across = None if device() == "gpu" else tf.distribute.ReductionToOneDevice()
+            self.strategy = tf.distribute.MirroredStrategy(list(names), cross_device_ops=across)
+        elif len(names) > 1 and name() == "jax":
+            import keras
+
+            keras.distribution.set_distribution(keras.distribution.DataParallel(devices=list(names)))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Where models are made."""
+        return self.strategy.scope() if self.strategy is not None else contextlib.nullcontext()
+
+    def spread(self, batch: Any) -> Any:
+        """Arrays of `(n, ...)`, n a multiple of the devices, cut into one piece for each."""
+        import tensorflow as tf
+
+        def piece(value: Any) -> Any:
+            pieces = [tf.convert_to_tensor(each) for each in tf.split(value, len(self.names))]
+            return self.strategy.experimental_distribute_values_from_function(
+                lambda context: pieces[context.replica_id_in_sync_group]
+            )
+
+        return tf.nest.map_structure(piece, batch)
+
+
+def devices(wanted: str) -> list[str]:
+    """The devices that `--devices` means: "one", "all", or a number of them; GPUs if there are any.
+
+    Of processors a machine has one, unless several logical ones were set up (`tf.config`, or `XLA_FLAGS` of JAX).
+
+    Raises:
+        InputError: there are not so many, or Keras's backend trains on one only.
+    """
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        found = [each.name.replace("/device:", "/").lstrip("/") for each in tf.config.list_logical_devices(kind)]
+    elif name() == "jax":
+        import keras
+
+        found = keras.distribution.list_devices()
+    else:
+        found = [device()]
+    if wanted == "all":
+        return found
+    count = 1 if wanted == "one" else int(wanted)
+    if count > len(found):
+        more = "; Keras trains on several with TensorFlow and JAX" if name() == "torch" else ""
+        raise InputError(f"--devices {count} are wanted; {name()} sees {len(found)}: {', '.join(found)}{more}")
+    return found[:count]
+
+
+def be_deterministic() -> None:
+    """Let every operation give the same bits each time, where that costs speed: on a GPU, in TensorFlow."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif name() == "torch":
+        import torch
+
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's matrix products want it
+        torch.use_deterministic_algorithms(True)
+    else:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
 
 
 def _tensorflow_value_and_grad(function: Function, any_size: bool) -> Evaluate:

@@ -17,7 +17,7 @@ def option_name(field: str) -> str:
     return f"--{TYPED.get(field, field).replace('_', '-')}"
 
 
-TYPED = {"parameter": "param", "masks": "mask", "target": "class"}  # those that are called otherwise
+TYPED = {"parameter": "param", "masks": "mask", "target": "class", "rates": "rate"}  # those that are called otherwise
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,63 @@ class ConvertOptions:
     verify: Path | None = None  # the picture with which every blob is compared with a second opinion
 
 
+Recipe = Literal["head", "svm", "gradual", "one-cycle", "caffe"]
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """What `imgnn finetune` may be told. `None`: what the recipe says, see training/recipes.py."""
+
+    network: str = "googlenet"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
+    recipe: Recipe = "head"
+    from_scratch: bool = False  # random weights instead of the network's own
+    ungrouped: bool = False  # with from_scratch: AlexNet and CaffeNet without the two groups of their convolutions
+
+    # The pictures
+    val: Path | None = None  # a list, or class folders; None: what lies beside the list, or a part of it
+    val_share: float = 0.2  # of the pictures, when nothing else tells
+    root: Path | None = None  # the folder that the list's paths start from; None: the list's own
+    size: int | None = None  # pixels, both sides
+    mean: Path | None = None  # PREFIX.json of `imgnn mean`; None: the network's own mean
+
+    # The head
+    features: tuple[str, ...] | None = None  # layers that the new classifier looks at; (): what the old one looked at
+    dropout: float | None = None  # share of values that are dropped, 0..1
+    freeze: str | None = None  # the last layer that is not trained; None: as the recipe says
+
+    # Training
+    epochs: int | None = None  # of the recipe's last stage
+    head_epochs: int = 40  # of the head on cached features, in the recipes that begin with it
+    batch: int = 32  # pictures in one step
+    optimizer: Literal["sgd", "adam"] | None = None
+    learning_rate: float | None = None  # the largest
+    schedule: Literal["constant", "step", "cosine", "one-cycle"] | None = None
+    rates: tuple[tuple[str, float], ...] = ()  # (pattern of layers' names, factor of their learning rate)
+    weight_decay: float | None = None
+    smoothing: float = 0.0  # of the targets, 0..1
+    balance: bool = False  # every class weighs the same, however many pictures it has
+
+    # Augmentation
+    crop: Literal["none", "caffe", "random"] | None = None
+    mirror: bool = True
+    colour: float = 0.0  # 0..1: brightness, contrast, saturation change by a factor of at most 1 ± colour
+    mixup: float = 0.0  # alpha of its Beta distribution; 0: none
+    cutmix: float = 0.0  # the same for rectangles
+
+    # The run
+    seed: int = 0
+    patience: int | None = None  # epochs without a better validation after which a stage ends; None: never
+    save_every: float = 60.0  # seconds between two checkpoints within an epoch
+    report: bool = True  # write report.html at the end
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    devices: str = "one"  # "one", "all", or how many
+    deterministic: bool = False  # the same numbers on each run, where that costs speed (GPU)
+    workers: int | None = None  # threads that decode; None: one for each core
+    memory: float = 0.25  # share of the machine's memory for pictures and features that are kept from epoch to epoch
+
+
 @dataclass(frozen=True)
 class LabelOptions:
     """What `imgnn label` may be told."""
@@ -267,3 +324,14 @@ class MeanOptions:
     workers: int | None = None  # pictures read at once; None: as many as there are cores
     dask: str | None = None  # the address of a Dask scheduler, whose workers read the pictures
     shard: tuple[int, int] | None = None  # (1, 3): the first of three parts alone, to be merged
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What `imgnn evaluate classify` may be told."""
+
+    network: str  # the folder of a run, a name of the registry, or a .keras or .caffemodel file
+    root: Path | None = None  # the folder that paths in the lists start from; None: the lists' own
+    top: int = 5  # classes among which the true one is looked for, beside the most probable alone
+    oversample: bool = False  # average over ten crops (corners, centre, mirrored) instead of the centre alone
+    batch: int = 16  # crops that go through the network at once: more is faster until the memory is full

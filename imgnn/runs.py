@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from imgnn.errors import InputError
+from imgnn.errors import ImgnnError, InputError
 
 
 class Reporter(Protocol):
@@ -116,6 +116,15 @@ class Logged:
         self.reporter.advance(done, **facts)
 
 
+def duration(seconds: float) -> str:
+    """Seconds as one reads them: "42 s", "3 min 5 s", "2 h 10 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def is_set(variable: str) -> bool:
     """Whether an environment variable says yes: anything but nothing, 0, false, no and off."""
     return os.environ.get(variable, "").casefold() not in ("", "0", "false", "no", "off")
@@ -152,6 +161,21 @@ def check_folder(path: Path) -> None:
         raise InputError(f"cannot write {path}: the folder {path.parent} may not be written")
 
 
+def check_version(found: int, known: int, what: str, error: type[ImgnnError] = InputError) -> None:
+    """See to it that no later imgnn wrote a file.
+
+    Args:
+        found: the version of its format; `known`: the last one that this imgnn reads.
+        what: the file with its verb, "x.keras is".
+        error: what is raised.
+
+    Raises:
+        ImgnnError: a later imgnn did.
+    """
+    if found > known:
+        raise error(f"{what} of version {found}, this imgnn reads up to {known}", hint="pip install --upgrade imgnn")
+
+
 @contextlib.contextmanager
 def one_interrupt() -> Iterator[Callable[[], None]]:
     """Let the first Ctrl-C interrupt the block, and none after it: what the work has come to is being saved then.
@@ -175,6 +199,42 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
         yield deafen
     finally:
         signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+class Stop(Protocol):
+    """Whether someone asked a long job to stop."""
+
+    def __call__(self) -> bool: ...
+
+
+class Stopped(Exception):
+    """Somebody asked, and the work came to a place where it can be taken up again."""
+
+
+@contextlib.contextmanager
+def stop_after_step() -> Iterator[Stop]:
+    """Let Ctrl-C (and SIGTERM) only be noticed, so that a step that has begun is finished before the job stops.
+
+    Gives a function that says whether to stop. A third Ctrl-C interrupts wherever the job is. Outside the main thread,
+    which alone hears signals, it always says no.
+    """
+    asked = 0
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def note(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked > 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ gather.py     pictures with their labels, out of class folders or out of lists
 inspected.py  what is known of every picture, decoded once and kept
 checks.py     what is wrong with pictures, alone and among each other; findings.py: its kinds and files
 duplicates.py, placeholders.py   pictures that look alike; pictures that stand for one that is gone
-split.py      train, val and test
+split.py      train, val and test; labelled.py: pictures to train on, and to judge by
+batches.py    pictures in batches, decoded ahead, in an order that can be resumed
 moments.py    the sums of a mean, whole numbers; mean_record.py: what the mean was computed of
 spread.py     the same function over many things, on this machine's cores or on a Dask cluster
 """

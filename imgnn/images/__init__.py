@@ -7,6 +7,8 @@
     mean.py           a mean image or mean pixel kept as a file
     colours.py        the colours of a picture without its brushwork
     masks.py          where in a picture something is to happen
+    augment.py        pictures a little different each time they are trained on
+    heat.py           a map of heat laid over a picture
     sheet.py          contact sheets: many pictures on one page, with their names
     video.py          frames -> a film, an animation, a folder
 

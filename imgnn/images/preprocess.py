@@ -123,6 +123,12 @@ def fit(image: np.ndarray, size: tuple[int, int], crop: Literal["caffe", "square
     return resize_linear(centre_square(image) if crop == "square" else image, size)
 
 
+def side_before_crop(size: tuple[int, int], resize: int) -> int:
+    """The side of the square that crops of `size` are cut from: `resize`; of a network that wants more than that, the
+    margin that 256 leaves around 224."""
+    return resize if resize >= max(size) else round(max(size) * 8 / 7)
+
+
 def classifier_crops(image: np.ndarray, preprocessing: Preprocessing, *, oversample: bool = False) -> np.ndarray:
     """What a classifier sees of a picture: its centre, or ten views of it.
 
@@ -145,8 +151,7 @@ def classifier_crops(image: np.ndarray, preprocessing: Preprocessing, *, oversam
     height, width = preprocessing.size
     if preprocessing.crop == "square" and not oversample:
         return fit(image, (height, width), "square")[None]
-    # A network that wants more than `resize` gets the margin that 256 leaves around 224.
-    side = preprocessing.resize if preprocessing.resize >= max(height, width) else round(max(height, width) * 8 / 7)
+    side = side_before_crop(preprocessing.size, preprocessing.resize)
     image = fit(image, (side, side), preprocessing.crop)
     down, right = side - height, side - width
     corners = [(top, left) for top in (0, down) for left in (0, right)] if oversample else []

@@ -13,6 +13,8 @@
     weights.py    finds and downloads published weights, hash-checked
     features.py   a network cut at named layers: dict of activations
     predict.py    images -> top-k
+    head.py       a new classifier on a network; random weights for training from nothing
+    activation_map.py   where in a picture a class was seen: Grad-CAM
 
 Nothing here knows of Caffe's files: `imgnn.caffe` reads those and hands over Keras arrays.
 """

@@ -14,7 +14,9 @@ from imgnn.networks.layers import conv, dropout, inner_product, lrn, max_pool, r
 Shape = tuple[int | None, int | None, int]
 
 
-def build_caffenet(input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
+def build_caffenet(
+    input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True, groups: int = 2
+) -> keras.Model:
     """BVLC Reference CaffeNet: AlexNet on one GPU, with pooling before normalisation.
 
     Differences from the paper: that order; trained without the colour augmentation.
@@ -24,23 +26,27 @@ def build_caffenet(input_shape: Shape = (227, 227, 3), classes: int = 1000, incl
             height and width may be None without them.
         classes: outputs of `fc8`.
         include_top: end at `prob`; otherwise at `pool5`.
+        groups: of conv2, conv4 and conv5; 1 for training from nothing, as Chainer's example has it: published weights
+            do not fit then.
     """
     data = x = keras.Input(input_shape, name="data")
     x = conv(x, 96, 11, stride=4, name="conv1")
     x = relu(x, name="relu1")
     x = max_pool(x, 3, stride=2, name="pool1")
     x = lrn(x, name="norm1")
-    x = conv(x, 256, 5, pad=2, group=2, name="conv2")
+    x = conv(x, 256, 5, pad=2, group=groups, name="conv2")
     x = relu(x, name="relu2")
     x = max_pool(x, 3, stride=2, name="pool2")
     x = lrn(x, name="norm2")
-    x = _conv3_to_pool5(x)
+    x = _conv3_to_pool5(x, groups)
     if include_top:
         x = _fully_connected(x, classes)
     return keras.Model(data, x, name="caffenet")
 
 
-def build_alexnet(input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True) -> keras.Model:
+def build_alexnet(
+    input_shape: Shape = (227, 227, 3), classes: int = 1000, include_top: bool = True, groups: int = 2
+) -> keras.Model:
     """BVLC AlexNet: the paper's network on one GPU; its two towers live on as groups.
 
     Differences from the paper: 227 pixels, which its own numbers need; trained without the colour
@@ -50,28 +56,29 @@ def build_alexnet(input_shape: Shape = (227, 227, 3), classes: int = 1000, inclu
         input_shape: as for `build_caffenet`.
         classes: outputs of `fc8`.
         include_top: end at `prob`; otherwise at `pool5`.
+        groups: as for `build_caffenet`.
     """
     data = x = keras.Input(input_shape, name="data")
     x = conv(x, 96, 11, stride=4, name="conv1")
     x = relu(x, name="relu1")
     x = lrn(x, name="norm1")
     x = max_pool(x, 3, stride=2, name="pool1")
-    x = conv(x, 256, 5, pad=2, group=2, name="conv2")
+    x = conv(x, 256, 5, pad=2, group=groups, name="conv2")
     x = relu(x, name="relu2")
     x = lrn(x, name="norm2")
     x = max_pool(x, 3, stride=2, name="pool2")
-    x = _conv3_to_pool5(x)
+    x = _conv3_to_pool5(x, groups)
     if include_top:
         x = _fully_connected(x, classes)
     return keras.Model(data, x, name="alexnet")
 
 
-def _conv3_to_pool5(x: Any) -> Any:
+def _conv3_to_pool5(x: Any, groups: int) -> Any:
     x = conv(x, 384, 3, pad=1, name="conv3")
     x = relu(x, name="relu3")
-    x = conv(x, 384, 3, pad=1, group=2, name="conv4")
+    x = conv(x, 384, 3, pad=1, group=groups, name="conv4")
     x = relu(x, name="relu4")
-    x = conv(x, 256, 3, pad=1, group=2, name="conv5")
+    x = conv(x, 256, 3, pad=1, group=groups, name="conv5")
     x = relu(x, name="relu5")
     return max_pool(x, 3, stride=2, name="pool5")
 

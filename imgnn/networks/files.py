@@ -33,7 +33,7 @@ from imgnn.networks import layers  # noqa: F401  registers Caffe's layers, witho
 from imgnn.networks.names import guess_roles
 from imgnn.networks.network import Network
 from imgnn.networks.registry import LayerRoles
-from imgnn.runs import Reporter, Silent, is_file, is_folder, write_aside
+from imgnn.runs import Reporter, Silent, check_version, is_file, is_folder, write_aside
 
 FORMAT = "imgnn network"
 VERSION = 1
@@ -195,11 +195,7 @@ def read_facts(path: Path) -> dict[str, Any]:
         facts = json.loads(archive.read(FACTS))
     if not isinstance(facts, dict) or facts.get("format") != FORMAT or not isinstance(facts.get("version"), int):
         raise WeightsError(f"{path} holds an {FACTS} that is not ours")
-    if facts["version"] > VERSION:
-        raise WeightsError(
-            f"{path} is of version {facts['version']}, this imgnn reads up to {VERSION}",
-            hint="pip install --upgrade imgnn",
-        )
+    check_version(facts["version"], VERSION, f"{path} is", WeightsError)
     return facts
 
 

@@ -340,6 +340,33 @@ def global_max_pool(x: Tensor, *, name: str) -> Tensor:
     return keras.layers.GlobalMaxPooling2D(keepdims=True, data_format=LAST, name=keras_name(name))(x)
 
 
+@register
+class Descriptor(keras.layers.Layer):
+    """What a layer sees in a whole picture, as one vector of length 1.
+
+    The mean of each channel over all positions, its signed square root, and the whole divided by its Euclidean length:
+    a channel that fires ten times as often as another does not outweigh it ten times, and layers with activations of
+    other sizes can stand side by side. A picture in which nothing fires gives zeros. In float32.
+
+    Takes `(batch, h, w, channels)` or `(batch, channels)`; gives `(batch, channels)`.
+
+    Source: Improving the Fisher Kernel for Large-Scale Image Classification, Perronnin, Sanchez, Mensink, ECCV 2010,
+    sections 3.1 and 3.2.
+    """
+
+    SMALLEST = 1e-12  # a root's slope is infinite at 0
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = ops.cast(inputs, "float32")
+        if len(x.shape) == 4:
+            x = ops.mean(x, axis=(1, 2))
+        x = ops.sign(x) * ops.sqrt(ops.maximum(ops.absolute(x), self.SMALLEST))
+        return x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=-1, keepdims=True), self.SMALLEST))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], input_shape[-1])
+
+
 # Normalisation -------------------------------------------------------------------------------------------------
 
 

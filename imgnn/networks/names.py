@@ -165,6 +165,7 @@ def network_of(
     *,
     input_shape: tuple[int | None, int | None, int] | None = None,
     classes: int | None = None,
+    **options: Any,
 ) -> Network:
     """The network of a registry's entry, built and named, with random weights (or its seeded ones).
 
@@ -172,6 +173,7 @@ def network_of(
         spec: the entry, or its name.
         input_shape: `(height, width, 3)`, None for a free side; the published size by default.
         classes: outputs, when they are not the published ones; the class words are not known then.
+        options: what else its builder takes.
 
     Raises:
         UnknownNameError: no network is called so.
@@ -180,7 +182,7 @@ def network_of(
     shape = input_shape or (*spec.preprocessing.size, 3)
     classes = spec.classes if classes is None else classes
     with backend.standard():
-        model = spec.build(input_shape=shape, classes=classes)
+        model = spec.build(input_shape=shape, classes=classes, **options)
     layers, blobs = caffe_names(model, spec.tops)
     words = None
     if spec.words and classes == spec.classes:

@@ -51,15 +51,12 @@ def predict(
         InputError: the network is no classifier or knows no preprocessing, or the pictures have another
             size than it wants.
     """
-    prob = compute_prob(network, pictures, batch=batch)
-    if len(prob) % views:
-        raise InputError(f"{len(prob)} pictures are not a multiple of {views} views")
-    averaged = prob.reshape(-1, views, prob.shape[1]).mean(axis=1)
-    return [top_classes(each, network.words, top_k) for each in averaged]
+    prob = compute_prob(network, pictures, views=views, batch=batch)
+    return [top_classes(each, network.words, top_k) for each in prob]
 
 
-def compute_prob(network: Network, pictures: np.ndarray, *, batch: int = 16) -> np.ndarray:
-    """The probability of every class: float32 `(n, classes)`; arguments and errors as in `predict`.
+def compute_prob(network: Network, pictures: np.ndarray, *, views: int = 1, batch: int = 16) -> np.ndarray:
+    """The probability of every class: float32 `(n / views, classes)`; arguments and errors as in `predict`.
 
     A network that does not end in a softmax or sigmoid gives logits, and gets its softmax here.
     """
@@ -70,6 +67,8 @@ def compute_prob(network: Network, pictures: np.ndarray, *, batch: int = 16) -> 
             raise InputError(f"{network.name} does not say how a picture becomes its input")
         x = preprocess(pictures, network.preprocessing, network.mean_image)
     check_input(network, x.shape)
+    if len(x) % views:
+        raise InputError(f"{len(x)} pictures are not a multiple of {views} views")
     scores = [
         np.asarray(network.model.predict_on_batch(x[start : start + batch])).reshape(-1, classes(network))
         for start in range(0, len(x), batch)
@@ -78,7 +77,7 @@ def compute_prob(network: Network, pictures: np.ndarray, *, batch: int = 16) -> 
     if not gives_prob(network.model):
         raised = np.exp(prob - prob.max(axis=1, keepdims=True))
         prob = raised / raised.sum(axis=1, keepdims=True)
-    return prob
+    return prob.reshape(-1, views, prob.shape[1]).mean(axis=1)
 
 
 def gives_prob(model: keras.Model) -> bool:
@@ -113,6 +112,31 @@ def class_name(words: Sequence[str] | None, class_index: int) -> tuple[str | Non
         return None, None
     found = re.fullmatch(r"(n\d{8})[\s:]+(.+)", words[class_index])
     return (found[1], found[2]) if found else (None, words[class_index])
+
+
+def words_of(line: str) -> list[str]:
+    """All that a class may be called by: its wnid, each of its words, all of them."""
+    wnid, words = class_name((line,), 0)
+    each = [word.strip() for word in (words or "").split(",")]
+    return [name for name in (wnid, *each, words) if name]
+
+
+class ClassNames:
+    """Finds classes by what they are called: the whole line, the wnid, or any of the words; case does not matter."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.whole: dict[str, list[int]] = {}
+        self.parts: dict[str, list[int]] = {}
+        for index, line in enumerate(lines):
+            self.whole.setdefault(line.casefold(), []).append(index)
+            for name in {word.casefold() for word in words_of(line)}:
+                self.parts.setdefault(name, []).append(index)
+
+    def find(self, name: str) -> list[int]:
+        """The classes that a name may mean; of one that is a class's whole line, this one alone."""
+        name = name.strip()
+        wnid, _ = class_name((name,), 0)
+        return self.whole.get(name.casefold()) or self.parts.get((wnid or name).casefold(), [])
 
 
 def classes(network: Network) -> int:

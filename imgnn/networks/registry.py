@@ -22,6 +22,7 @@ class LayerRoles:
     dream: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     classifier: tuple[str, ...] = ()  # what finetune replaces; its number of outputs may differ in a weights file
+    head: tuple[str, ...] = ()  # what a new classifier looks at while the network itself is not trained
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ ALEXNET_ROLES = LayerRoles(
     dream=("conv4",),
     features=("fc7",),
     classifier=("fc8",),
+    head=("pool5", "fc6", "fc7"),
 )
 SQUEEZENET_ROLES = LayerRoles(
     style=("conv1", "fire2/concat", "fire3/concat", "fire4/concat", "fire5/concat"),
@@ -133,6 +135,7 @@ SQUEEZENET_ROLES = LayerRoles(
     dream=("fire8/concat",),
     features=("fire9/concat",),
     classifier=("conv10",),
+    head=("fire6/concat", "fire7/concat", "fire8/concat", "fire9/concat"),
 )
 VGG_MEAN = (103.939, 116.779, 123.68)
 # Channel means of the mean image that comes with the weights; the image itself is 224 x 224.
@@ -152,6 +155,7 @@ def _vgg(depth: int, parameters: int, size: int) -> NetworkSpec:
             dream=("relu4_3",),
             features=("fc7",),
             classifier=("fc8",),
+            head=("pool5", "fc6", "fc7"),
         ),
         weights=PublishedWeights(
             url=f"{OXFORD}/VGG_ILSVRC_{depth}_layers.caffemodel",
@@ -201,6 +205,7 @@ def _resnet(depth: int, ends: tuple[str, str, str], size: int, accuracy: str, pa
             dream=(ends[2],),
             features=("pool5",),
             classifier=("fc1000",),
+            head=(ends[2], "res5a", "res5b", "res5c"),
         ),
         weights=PublishedWeights(
             url="",
@@ -278,6 +283,13 @@ _SPECS = (
             dream=("inception_4c/output",),
             features=("pool5/7x7_s1",),
             classifier=("loss3/classifier",),
+            head=(
+                "inception_4c/output",
+                "inception_4d/output",
+                "inception_4e/output",
+                "inception_5a/output",
+                "inception_5b/output",
+            ),
         ),
         weights=PublishedWeights(
             url=f"{BERKELEY}/bvlc_googlenet.caffemodel",
@@ -305,6 +317,7 @@ _SPECS = (
             dream=("cccp6",),
             features=("cccp7",),
             classifier=("cccp8-1024",),
+            head=("conv3", "cccp6", "cccp7"),
         ),
         weights=PublishedWeights(
             url="https://www.dropbox.com/s/cphemjekve3d80n/nin_imagenet.caffemodel?dl=1",
@@ -334,6 +347,7 @@ _SPECS = (
             content=("relu2",),
             dream=("relu3",),
             features=("relu5",),
+            head=("relu2", "relu3", "relu4", "relu5"),
         ),
         weights=None,
         classes=0,

@@ -11,7 +11,7 @@ from imgnn.images.files import load_image
 from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.network import Network
-from imgnn.networks.predict import compute_prob, gives_prob, predict, top_classes
+from imgnn.networks.predict import ClassNames, compute_prob, gives_prob, predict, top_classes
 from imgnn.networks.registry import class_words
 
 RAW = Preprocessing((4, 4), mean=(0.0,) * 3, channel_order="RGB")
@@ -186,3 +186,14 @@ def test_x_of_the_cat_is_opencv_s(shared):
     # Two JPEG decoders, of which either may round the other way.
     assert np.abs(x - blob.transpose(0, 2, 3, 1)).max() <= 2
     assert (x != blob.transpose(0, 2, 3, 1)).mean() < 0.01
+
+
+def test_a_synset_is_found_by_id_by_a_word_and_by_its_whole_line():
+    lines = ("n02012849 crane", "n03126707 crane", "n02123045 tabby, tabby cat", "daisy")
+    names = ClassNames(lines)
+    assert names.find("n02123045") == names.find("Tabby Cat") == names.find("n02123045 tabby") == [2]
+    assert names.find("tabby, tabby cat") == [2]
+    assert names.find("crane") == [0, 1]
+    assert names.find("n03126707 crane") == [1]
+    assert names.find("daisy ") == [3]
+    assert names.find("rose") == []

@@ -1,0 +1,10 @@
+"""Training a network, shared by all that is trained; what it is trained on comes from outside.
+
+recipes.py       what is trained in which stage, and how fast
+trainer.py       a network divided at what is trained; one step, one answer
+optimizers.py    Keras's, with a pace for each variable; schedule.py the rate over the steps; lr_find.py a good one
+svm.py           a linear classifier solved in one go
+checkpoint.py    what a training knows between two steps, in a file; run_folder.py the folder it lies in
+run_log.py       the rows of a log; curves.py, events.py, report.py what is made of them
+scores.py        how right a classifier is; health.py whether a training is on a good way
+"""

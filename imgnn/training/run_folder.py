@@ -1,0 +1,94 @@
+"""The folder of a training run: its files by name, and the config by which it is known. Light: no Keras.
+
+config.json       what was trained, of what, and how: FORMAT below
+log.jsonl         a line for each step and each epoch; log.csv has the epochs alone, events/ both for TensorBoard
+curves.png        loss, accuracy and learning rate
+best.keras        the network with the best validation, a file of networks/files.py
+last.npz          where --resume goes on
+skipped.txt       pictures that could not be read: path, tab, reason
+predictions.csv   what the network says of each validation picture
+report.html       all of it on one page
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from imgnn.errors import InputError, UnknownNameError
+from imgnn.networks import registry
+from imgnn.runs import check_version, is_file, is_folder, write_aside
+
+FORMAT, VERSION = "imgnn run", 1
+
+CONFIG = "config.json"
+LOG = "log.jsonl"
+LOG_CSV = "log.csv"
+EVENTS = "events"
+CURVES = "curves.png"
+BEST = "best.keras"
+LAST = "last.npz"
+SKIPPED = "skipped.txt"
+PREDICTIONS = "predictions.csv"
+REPORT = "report.html"
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the config of a run, whole or not at all; format and version are put in front.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with write_aside(folder / CONFIG) as aside:
+        text = json.dumps({"format": FORMAT, "version": VERSION, **config}, ensure_ascii=False, indent=1)
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The config of the run in a folder.
+
+    Raises:
+        InputError: there is no such folder, no run in it, its config is damaged, or a later imgnn wrote it.
+    """
+    folder = Path(folder)
+    path = folder / CONFIG
+    if not is_folder(folder):
+        raise InputError(f"there is no folder {folder}" if not is_file(folder) else f"{folder} is a file, not a run")
+    if not is_file(path):
+        raise InputError(
+            f"{folder} is no run of imgnn: there is no {CONFIG} in it", hint="the folder that imgnn finetune wrote"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(config.get("version"), int):
+        raise InputError(f"{folder} is no run of imgnn: its {CONFIG} belongs to something else")
+    check_version(config["version"], VERSION, f"{folder} is a run")
+    return config
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether a path is the folder of a run, perhaps of a later imgnn."""
+    try:
+        config = json.loads((Path(path) / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("format") == FORMAT
+
+
+def as_network(folder: str | Path) -> str:
+    """A run as `--network` takes it: `./googlenet` where the folder is called like a network of the registry.
+
+    Raises:
+        InputError: as of `read_config`.
+    """
+    read_config(folder)
+    try:
+        registry.find(str(folder))
+    except UnknownNameError:
+        return str(folder)
+    return f"{os.curdir}{os.sep}{folder}"
