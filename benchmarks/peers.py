@@ -400,6 +400,127 @@ def dream_strengths(npz: str, *pictures: str) -> list[float]:
         return [float(each.square().mean()) for each in seen]
 
 
+def squeezenet_logits(blobs: Any, x: Any, drop: bool) -> Any:
+    """What SqueezeNet v1.1's softmax takes, `(n, classes)`: `x` is `(n, 3, height, width)`, BGR minus mean.
+
+    Source: SqueezeNet_v1.1/deploy.prototxt (DeepScale/SqueezeNet); conv10 without its ReLU, as of a new classifier.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    def conv(x: Any, name: str, **options: Any) -> Any:
+        return F.relu(F.conv2d(x, blobs[f"{name}:0"], blobs[f"{name}:1"], **options), inplace=True)
+
+    def pool(x: Any) -> Any:
+        return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+    def fire(x: Any, number: int) -> Any:
+        x = conv(x, f"fire{number}/squeeze1x1")
+        return torch.cat([conv(x, f"fire{number}/expand1x1"), conv(x, f"fire{number}/expand3x3", padding=1)], 1)
+
+    x = pool(conv(x, "conv1", stride=2))
+    x = pool(fire(fire(x, 2), 3))
+    x = pool(fire(fire(x, 4), 5))
+    for number in range(6, 10):
+        x = fire(x, number)
+    x = F.dropout(x, 0.5, drop)
+    return F.conv2d(x, blobs["conv10:0"], blobs["conv10:1"]).mean((2, 3))
+
+
+def caffenet_logits(blobs: Any, x: Any, drop: bool) -> Any:
+    """What CaffeNet's softmax takes, `(n, classes)`: `x` is `(n, 3, 227, 227)`, BGR minus mean.
+
+    Source: models/bvlc_reference_caffenet/deploy.prototxt (BVLC/caffe).
+    """
+    import torch.nn.functional as F
+
+    def conv(x: Any, name: str, **options: Any) -> Any:
+        return F.relu(F.conv2d(x, blobs[f"{name}:0"], blobs[f"{name}:1"], **options), inplace=True)
+
+    def pool(x: Any) -> Any:
+        return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+    def lrn(x: Any) -> Any:
+        return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
+
+    def inner_product(x: Any, name: str) -> Any:
+        return F.linear(x, blobs[f"{name}:0"], blobs[f"{name}:1"])
+
+    x = lrn(pool(conv(x, "conv1", stride=4)))
+    x = lrn(pool(conv(x, "conv2", padding=2, groups=2)))
+    x = conv(conv(x, "conv3", padding=1), "conv4", padding=1, groups=2)
+    x = pool(conv(x, "conv5", padding=1, groups=2)).flatten(1)
+    for name in ("fc6", "fc7"):
+        x = F.dropout(F.relu(inner_product(x, name), inplace=True), 0.5, drop)
+    return inner_product(x, "fc8")
+
+
+LOGITS = {"squeezenet-v1.1": squeezenet_logits, "caffenet": caffenet_logits}
+
+
+class Training:
+    """A network in training, by SGD with momentum 0.9.
+
+    Args:
+        network: a name in `LOGITS`.
+        npz: its blobs.
+        batch: a file with `pixels`, uint8 `(n, height, width, 3)`, RGB; `labels`, `(n,)`; `mean`, `(3,)`, BGR.
+        order: of the arrays in memory, "contiguous_format" or "channels_last".
+        precision: "float32", or "bfloat16" for what autocast chooses to compute in it.
+    """
+
+    def __init__(
+        self, network: str, npz: str, batch: str, rate: float, order: str, precision: str, drop: bool = True
+    ) -> None:
+        import torch
+
+        self.logits_of, self.drop, self.order = LOGITS[network], drop, getattr(torch, order)
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+        given = np.load(batch)
+        self.pixels, self.labels = (torch.from_numpy(given[name]) for name in ("pixels", "labels"))
+        self.mean = torch.from_numpy(given["mean"]).float().view(1, 3, 1, 1)
+        self.blobs = {name: self.ordered(each).requires_grad_() for name, each in torch_blobs(npz).items()}
+        # `fused`: all of a weight's step in one pass through memory.
+        self.optimizer = torch.optim.SGD(self.blobs.values(), rate, momentum=0.9, fused=True)
+
+    def ordered(self, array: Any) -> Any:
+        """The same array, in the order of memory asked for if it has four axes."""
+        return array.contiguous(memory_format=self.order) if array.ndim == 4 else array.contiguous()
+
+    def step(self) -> tuple[float, float]:
+        """From pixels to new weights: loss and accuracy of the batch before the step."""
+        import torch.nn.functional as F
+
+        x = self.ordered(self.pixels.permute(0, 3, 1, 2).flip(1).float() - self.mean)
+        self.optimizer.zero_grad()
+        with self.autocast:
+            logits = self.logits_of(self.blobs, x, self.drop)
+        loss = F.cross_entropy(logits.float(), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item(), (logits.argmax(1) == self.labels).float().mean().item()
+
+
+def training_seconds(
+    network: str, npz: str, batch: str, rate: str, order: str, precision: str, warm: str, count: str
+) -> list[float]:
+    """Seconds of each of `count` training steps, after some that warm up."""
+    training, seconds = Training(network, npz, batch, float(rate), order, precision), []
+    for _ in range(int(warm) + int(count)):
+        began = time.perf_counter()
+        training.step()
+        seconds.append(time.perf_counter() - began)
+    return seconds[int(warm) :]
+
+
+def trained_blobs(network: str, npz: str, batch: str, rate: str, output: str, count: str) -> list[float]:
+    """The losses of some steps in float32, nothing dropped; the blobs after them go to a file."""
+    training = Training(network, npz, batch, float(rate), "contiguous_format", "float32", drop=False)
+    losses = [training.step()[0] for _ in range(int(count))]
+    np.savez(output, **{name: each.detach().numpy() for name, each in training.blobs.items()})
+    return losses
+
+
 if __name__ == "__main__":
     here = {name: each for name, each in globals().items() if inspect.isfunction(each)}
     json.dump(here[sys.argv[1]](*sys.argv[2:]), sys.stdout)

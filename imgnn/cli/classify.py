@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.parsing import Run, chosen_network, was_given
 from imgnn.errors import InputError
 from imgnn.options import ClassifyOptions
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 
 def classify(
+    context: typer.Context,
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or - for a list on standard input."),
     ],
     network: Annotated[
-        str, typer.Option("--network", "-n", help="A name of `imgnn networks`, or a .keras or .caffemodel file.")
+        str, typer.Option("--network", "-n", help="A name of `imgnn networks`, a run, a .keras or .caffemodel file.")
     ] = ClassifyOptions.network,
+    run: Run = None,
     top: Annotated[int, typer.Option(help="Classes shown, most probable first.", min=1)] = ClassifyOptions.top,
     oversample: Annotated[
         bool, typer.Option("--oversample", help="Average over ten crops: four corners, centre, and mirrored.")
@@ -38,8 +41,10 @@ def classify(
     \b
     Example:
       imgnn classify cat.jpg photos/ --top 3
+      imgnn classify tulip.jpg --run flowers_run
       find . -name '*.jpg' | imgnn classify - --json > classes.jsonl
     """
+    network = chosen_network(network if was_given(context, "network") else None, run) or network
     options = ClassifyOptions(network=network, top=top, oversample=oversample, batch=batch)
     paths = list(named(images))
 

@@ -34,7 +34,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 def networks(
     name: Annotated[
         str | None,
-        typer.Argument(help="One of them, keras:NAME, or a .keras or .caffemodel file.", show_default=False),
+        typer.Argument(help="One of them, keras:NAME, a run, or a .keras or .caffemodel file.", show_default=False),
     ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="For pictures of this size.", show_default="the network's own")

@@ -3,12 +3,14 @@
 import contextlib
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from imgnn.errors import InputError
 from imgnn.options import LayerChoice
+from imgnn.training.run_folder import as_network
 
 UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -86,6 +88,10 @@ TileSize = Annotated[
         show_default=False,
     ),
 ]
+Run = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="RUN", help="A run of imgnn finetune: its best network.", show_default=False),
+]
 MACHINES = "Many machines"
 Dask = Annotated[
     str | None,
@@ -97,6 +103,17 @@ Dask = Annotated[
     ),
 ]
 CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
+
+
+def chosen_network(network: str | None, run: Path | None) -> str | None:
+    """What `--network` or `--run` names, as the jobs take it; None if neither was given. Both are a usage error.
+
+    Raises:
+        InputError: there is no run in the folder.
+    """
+    if network is not None and run is not None:
+        raise typer.BadParameter("--run names the network already; --network another one")
+    return as_network(run) if run is not None else network
 
 
 def was_given(context: typer.Context, name: str) -> bool:

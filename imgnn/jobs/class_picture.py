@@ -5,7 +5,7 @@ until the score of a class, before the softmax, is high. `jobs/drawing.py` is ho
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from imgnn.jobs.load import load_network, preprocessing_of
 from imgnn.networks import registry, weights
 from imgnn.networks.features import of_size
 from imgnn.networks.network import Network
-from imgnn.networks.predict import PASSES, check_classifier, class_name, classes
+from imgnn.networks.predict import PASSES, ClassNames, check_classifier, class_name, classes, words_of
 from imgnn.optimize.evaluate import if_it_fits
 from imgnn.optimize.loop import Run, minimise
 from imgnn.optimize.regularise import PRESETS
@@ -201,7 +201,7 @@ def find_goal(network: Network, target: str) -> Goal:
         InputError: it means several classes, or the layer has no such channel.
         UnknownNameError: there is no such class or layer.
     """
-    found = [] if network.words is None else classes_called(network.words, target)
+    found = [] if network.words is None else ClassNames(network.words).find(target)
     name, _, number = target.rpartition(":")
     if not found and name and number.isdecimal():
         tensor, channel = network.tensor(name), int(number)
@@ -234,19 +234,6 @@ def find_goal(network: Network, target: str) -> Goal:
         raise UnknownNameError("class", target, known, hint=f"a number from 0 to {classes(network) - 1} will do, too")
     index = found[0]
     return Goal(class_name(network.words, index)[1] or f"class {index}", class_scores(network), index, index)
-
-
-def words_of(line: str) -> list[str]:
-    """All that a class may be called by: its wnid, each of its words, all of them."""
-    wnid, words = class_name((line,), 0)
-    each = [word.strip() for word in (words or "").split(",")]
-    return [name for name in (wnid, *each, words) if name]
-
-
-def classes_called(lines: Sequence[str], name: str) -> list[int]:
-    """The classes that have this name; case does not matter."""
-    wanted = name.strip().casefold()
-    return [index for index, line in enumerate(lines) if wanted in map(str.casefold, words_of(line))]
 
 
 def class_logits(network: Network) -> Any:

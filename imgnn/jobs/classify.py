@@ -1,7 +1,7 @@
 """`imgnn classify`: the most probable classes of pictures."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from imgnn.errors import InputError
 from imgnn.images.files import check_readable, find_images, load_image
 from imgnn.images.preprocess import VIEWS, classifier_crops
 from imgnn.images.preprocessing import Preprocessing
-from imgnn.jobs.load import load_network
+from imgnn.jobs.load import load_network, preprocessing_of
 from imgnn.networks.network import Network
-from imgnn.networks.predict import Prediction, check_classifier, predict
+from imgnn.networks.predict import Prediction, check_classifier, compute_prob, top_classes
 from imgnn.options import ClassifyOptions
 from imgnn.runs import Reporter, Silent
 
@@ -63,42 +63,61 @@ def classify_images(
     check_any_readable(files)  # a mistyped name should not wait for a network
     network = load_network(options.network, reporter=reporter)
     check_classifier(network)
-    if network.preprocessing is None:
-        raise InputError(f"{network.name} does not say how a picture becomes its input")
-    return results(files, network, network.preprocessing, options, reporter)
+    return results(files, network, preprocessing_of(network), options, reporter)
 
 
 def results(
     files: list[Path], network: Network, preprocessing: Preprocessing, options: ClassifyOptions, reporter: Reporter
 ) -> Iterator[Classified]:
     """The stream behind `classify_images`, after everything that can be checked was."""
-    views = VIEWS if options.oversample else 1
-    at_once = max(1, options.batch // views)
+    stream = prob_of_files(
+        files, network, preprocessing, task="classify", oversample=options.oversample, batch=options.batch,
+        reporter=reporter,
+    )  # fmt: skip
+    for path, prob in stream:
+        if isinstance(prob, np.ndarray):
+            yield Classified(path, tuple(top_classes(prob, network.words, options.top)))
+        elif len(files) == 1:
+            raise prob
+        else:
+            yield Classified(path, error=prob)
+
+
+def prob_of_files(
+    files: Sequence[Path],
+    network: Network,
+    preprocessing: Preprocessing,
+    *,
+    task: str,
+    oversample: bool,
+    batch: int,
+    reporter: Reporter,
+) -> Iterator[tuple[Path, np.ndarray | InputError]]:
+    """Every file in turn with the probability of each class, float32 `(classes,)`, or why it cannot be read.
+
+    Args:
+        task: what the work is called where its progress is shown.
+        oversample: average over ten crops instead of the centre alone.
+        batch: crops that go through the network at once.
+    """
+    views = VIEWS if oversample else 1
+    at_once = max(1, batch // views)
     if len(files) > at_once:
-        reporter.begin("classify", len(files), "images")
+        reporter.begin(task, len(files), "images")
     done = 0
-    stream = read_crops(files, preprocessing, options.oversample, ahead=2 * at_once)
+    stream = read_crops(files, preprocessing, oversample, ahead=2 * at_once)
     while group := list(itertools.islice(stream, at_once)):
         crops = [crop for _, crop in group if isinstance(crop, np.ndarray)]
-        predicted = iter(
-            predict(network, np.concatenate(crops), top_k=options.top, views=views, batch=options.batch)
-            if crops
-            else ()
-        )
+        prob = iter(compute_prob(network, np.concatenate(crops), views=views, batch=batch) if crops else ())
         for path, crop in group:
             done += 1
             reporter.advance(done)
-            if isinstance(crop, InputError):
-                if len(files) == 1:
-                    raise crop
-                yield Classified(path, error=crop)
-            else:
-                yield Classified(path, tuple(next(predicted)))
+            yield path, crop if isinstance(crop, InputError) else next(prob)
     reporter.end()
 
 
 def read_crops(
-    files: list[Path], preprocessing: Preprocessing, oversample: bool, *, ahead: int
+    files: Sequence[Path], preprocessing: Preprocessing, oversample: bool, *, ahead: int
 ) -> Iterator[tuple[Path, np.ndarray | InputError]]:
     """The crops of every file in turn, decoded by threads that are at most `ahead` pictures in front."""
 
@@ -112,7 +131,7 @@ def read_crops(
     yield from spread(crops, files, workers=min(4, cores()), ahead=ahead)
 
 
-def check_any_readable(files: list[Path]) -> None:
+def check_any_readable(files: Sequence[Path]) -> None:
     """See to it that at least one file can be opened.
 
     Raises:

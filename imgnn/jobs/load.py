@@ -1,6 +1,7 @@
-"""A network by whatever name a command was given: the registry's, `keras:NAME`, a `.keras` or `.caffemodel` file."""
+"""A network by whatever name a command was given: the registry's, `keras:NAME`, a file, the folder of a run."""
 
 import math
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,17 +19,19 @@ from imgnn.networks.network import Network
 from imgnn.networks.registry import NetworkSpec
 from imgnn.options import ConvertOptions, LayerChoice
 from imgnn.runs import Reporter, Silent, is_file, is_folder
+from imgnn.training.run_folder import BEST, is_run, read_config
 
 
 def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) -> Network:
     """The network that `--network` means, with its weights.
 
     A network of the registry is taken from IMGNN_HOME; the first time, its published weights are
-    downloaded, checked and converted. A `.caffemodel` is converted and not kept.
+    downloaded, checked and converted. A `.caffemodel` is converted and not kept. Of a run its best network is
+    taken; a folder with the name of a network of the registry has to be written with a "/": `./googlenet`.
 
     Raises:
         UnknownNameError: no network is called so.
-        InputError: there is no such file, or it is another kind of file.
+        InputError: there is no such file, it is another kind of file, or the run has no network yet.
         WeightsError: no weights on this machine and no way to get them, or they are damaged.
     """
     reporter = reporter or Silent()
@@ -43,12 +46,29 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
     try:
         spec = registry.find(name)
     except UnknownNameError:
+        if is_run(path):
+            return replace(load_run(path, reporter), file=name)
         if is_folder(path):
             raise InputError(f"{name} is a folder, not the file of a network") from None
         if len(path.parts) > 1:
             raise InputError(f"there is no file {name}", hint="imgnn networks lists the networks by name") from None
         raise
     return names.network_of(spec) if spec.weights is None else load_published(spec, reporter)
+
+
+def load_run(folder: Path, reporter: Reporter) -> Network:
+    """The network that a run trained: the one with the best validation.
+
+    Raises:
+        InputError: there is none yet, or a later imgnn made the run.
+        WeightsError: its file is damaged.
+    """
+    read_config(folder)
+    best = folder / BEST
+    if not is_file(best):
+        hint = f"imgnn finetune --resume {shlex.quote(str(folder))}"
+        raise InputError(f"{folder} has no trained network yet: there is no {BEST} in it", hint=hint)
+    return load_network_file(best, reporter=reporter)
 
 
 def load_published(spec: NetworkSpec, reporter: Reporter) -> Network:

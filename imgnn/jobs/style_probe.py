@@ -1,7 +1,6 @@
 """What a style run would take, found out by a few steps of it."""
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from imgnn.optimize.parameters import to_pixels
 from imgnn.optimize.scales import Size
 from imgnn.optimize.tiles import cut_tiles
 from imgnn.options import StyleOptions
-from imgnn.runs import Reporter, Silent
+from imgnn.runs import Reporter, Silent, duration
 
 PROBES = 3  # evaluations at a size
 PROBED = 300  # pixels: sizes above it are reckoned from those below
@@ -93,7 +92,7 @@ def probe(
     network = needed(subject, last) * (min(1.0, tile**2 / (last[0] * last[1])) if tile else 1.0)
     kept = 4.0 * 3 * last[0] * last[1] * copies(options)
     # What the process has by now, above what the probe's own activations took, stays.
-    own = max(peak_memory() - needed(subject, subject.size(largest)), 0)
+    own = max(backend.peak_memory() - needed(subject, subject.size(largest)), 0)
     return Estimate(
         network=subject.network.name,
         device=backend.device(),
@@ -141,22 +140,3 @@ def work(subject: Subject, side: int) -> float:
         return float(math.prod(size))
     tiles = cut_tiles(size, reach(subject.network, subject.layers, size), tile)
     return 4 / 3 * sum(math.prod(each.size) for each in tiles)
-
-
-def peak_memory() -> int:
-    """Bytes of main memory that this process has had at most; 0 on Windows, where nobody tells."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def duration(seconds: float) -> str:
-    """`95` -> "1 min 35 s"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -7,6 +7,7 @@ from imgnn.cli import console
 from imgnn.jobs import classify as job
 from imgnn.jobs.classify import Classified
 from imgnn.networks.predict import Prediction
+from tests.training.made import make_run, paint
 
 TABBY = Prediction(281, 0.41769, "n02123045", "tabby, tabby cat")
 OWN_CLASS = Prediction(3, 0.25)
@@ -111,3 +112,34 @@ def test_a_name_that_is_no_utf8_is_shown(cli, tmp_path, photos):
     result = cli("classify", "-", input=bad + b"\n")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].endswith("/caf\ufffd.png")
+
+
+def test_a_run_is_its_best_network(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "colours_run")
+    paint(tmp_path / "sky.png", (0, 0, 255))
+    lines = {option: cli("classify", "sky.png", option, "colours_run") for option in ("--run", "--network")}
+    assert lines["--run"].stdout == lines["--network"].stdout
+    # e⁴ / (e⁴ + 2), and 1 / (e⁴ + 2)
+    assert lines["--run"].stdout == (
+        "sky.png\n  0.965  blue  (class 2)\n  0.018  red  (class 0)\n  0.018  green  (class 1)\n"
+    )
+    assert json.loads(cli("classify", "sky.png", "--run", "colours_run", "--json").stdout)["network"] == "colours_run"
+
+
+def test_a_run_and_a_network_are_one_too_many(cli, photos):
+    result = cli("classify", photos[0], "--run", "somewhere", "--network", "googlenet")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--run" in result.stderr
+
+
+def test_a_run_that_is_not_there_is_one_line(cli, photos, tmp_path):
+    result = cli("classify", photos[0], "--run", tmp_path / "nowhere")
+    assert (result.exit_code, result.stderr) == (1, f"Error: there is no folder {tmp_path / 'nowhere'}\n")
+
+
+def test_a_run_that_has_no_network_yet_says_how_it_gets_one(cli, tmp_path, tiny_image):
+    run = make_run(tmp_path / "run", trained=False)
+    result = cli("classify", tiny_image, "--run", run)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[1] == f"Try: imgnn finetune --resume {run}"

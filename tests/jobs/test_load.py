@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 
 from imgnn.errors import InputError, UnknownNameError, WeightsError
+from imgnn.images.files import load_image, read_settings
+from imgnn.jobs.classify import classify_images
+from imgnn.jobs.dream import dream_picture
 from imgnn.jobs.load import load_network
+from imgnn.jobs.networks import describe_network, origin
+from imgnn.jobs.style import stylise
 from imgnn.networks import registry, weights
+from imgnn.networks.files import save_network
+from imgnn.networks.head import replace_head
+from imgnn.options import ClassifyOptions, DreamOptions, StyleOptions
 from tests.caffe.encode import encode_net
 from tests.networks import prototxts
 from tests.networks import server as answers
 from tests.networks.server import serving
+from tests.training.made import make_network, make_run, paint
 
 NAME = "squeezenet-v1.1"
 
@@ -139,3 +148,63 @@ def test_any_keras_file_may_be_a_network(tmp_path):
 def test_a_name_that_means_nothing_is_told(name, error, message):
     with pytest.raises(error, match=message.replace(".", r"\.")):
         load_network(name)
+
+
+def test_a_run_means_its_best_network(tmp_path):
+    run = make_run(tmp_path / "flowers_run")
+    network = load_network(run)
+    assert network.words == ("red", "green", "blue")
+    assert network.file == str(run)
+    assert network.layers_command == f"imgnn networks {run}"
+
+
+def test_a_network_of_the_registry_goes_before_a_run_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "random")
+    assert load_network("random").name == "random"
+    assert load_network("./random").name == "colours"
+
+
+def test_a_run_without_a_network_names_the_command_that_makes_one(tmp_path):
+    run = make_run(tmp_path / "my run", trained=False)
+    with pytest.raises(InputError, match=r"my run has no trained network yet: there is no best\.keras in it") as caught:
+        load_network(run)
+    assert caught.value.hint == f"imgnn finetune --resume '{run}'"
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path):
+    with pytest.raises(InputError, match="is a folder, not the file of a network"):
+        load_network(tmp_path)
+
+
+def test_dream_and_style_find_the_layers_of_a_run(tmp_path):
+    run, photo = make_run(tmp_path / "run"), paint(tmp_path / "photo.png", (200, 40, 90))
+    dream = DreamOptions(network=str(run), octaves=1, iterations=2, size=32, jitter=0, precision="float32")
+    dream_picture(photo, tmp_path / "dream.png", dream)
+    style = StyleOptions(network=str(run), size=32, initial_iterations=10, precision="float32")
+    stylise(photo, [paint(tmp_path / "style.png", (10, 200, 90))], tmp_path / "styled.png", style)
+    dreamt, styled = (read_settings(tmp_path / name) for name in ("dream.png", "styled.png"))
+    assert dreamt["raised"] == ["conv1"] and dreamt["after"]["conv1"] > dreamt["before"]["conv1"]
+    assert list(styled["content_factors"]) == list(styled["style_factors"]) == ["conv1"]
+    before, painted = (load_image(path).mean((0, 1)) for path in (photo, tmp_path / "styled.png"))
+    assert painted[0] < before[0] and painted[1] > before[1]  # less red, more green
+
+
+def test_a_head_on_descriptors_hinders_nothing(tmp_path):
+    run, photo = make_run(tmp_path / "run", trained=False), paint(tmp_path / "photo.png", (200, 40, 90))
+    save_network(replace_head(make_network(), ("warm", "cold"), layers=("conv1",)), run / "best.keras")
+    _, table = describe_network(str(run))
+    assert [row.name for row in table][-3:] == ["conv1/descriptor", "fc", "prob"]
+    [result] = classify_images([photo], ClassifyOptions(str(run)))
+    assert {each.words for each in result.predictions} == {"warm", "cold"}
+    options = DreamOptions(network=str(run), octaves=1, iterations=1, size=32, precision="float32")
+    dream_picture(photo, tmp_path / "dream.png", options)
+    assert read_settings(tmp_path / "dream.png")["raised"] == ["conv1"]
+
+
+def test_a_run_is_described_layer_by_layer(tmp_path):
+    run = make_run(tmp_path / "run")
+    network, table = describe_network(str(run))
+    assert [row.name for row in table] == ["data", "conv1", "relu1", "pool", "fc", "prob"]
+    assert table.parameters == 2 * (3 * 3 + 3)  # of conv1 and of fc: weights and biases
+    assert origin(str(run), network)["weights"] == f"here: {run}"

@@ -1,0 +1,422 @@
+"""`imgnn finetune`."""
+
+import itertools
+import re
+import shlex
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from imgnn.cli import console
+from imgnn.cli.finetune_show import show_layers, show_plan, tell, tell_rate
+from imgnn.cli.parsing import MACHINE, Precision, parse_positive, parse_seconds, parse_weight, was_given
+from imgnn.errors import InputError
+from imgnn.options import FinetuneOptions, Recipe, option_name
+
+RUN, PICTURES, HEAD = "The run", "The pictures", "The head"
+TRAINING, AUGMENTATION = "Training", "Augmentation"
+OWN = "own"  # of --features: what the network's own classifier looked at
+LR_FIND = "lr_find.png"
+
+
+def parse_share(text: str) -> float:
+    """`0.2`: 0..1. Anything else is a usage error."""
+    if (share := parse_weight(text)) <= 1:
+        return share
+    raise typer.BadParameter(f"a number from 0 to 1 is expected, not {text!r}")
+
+
+def parse_part(text: str) -> float:
+    """`0.2`: 0 or more, and below 1. Anything else is a usage error."""
+    if (share := parse_weight(text)) < 1:
+        return share
+    raise typer.BadParameter(f"a number from 0 to 1, less than 1, is expected, not {text!r}")
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """`a,b` -> its names; `own` -> none. An empty name is a usage error."""
+    names = () if text == OWN else tuple(word.strip() for word in text.split(","))
+    if not all(names):
+        raise typer.BadParameter(f"names with commas between them are expected, or {OWN}, not {text!r}")
+    return names
+
+
+def parse_devices(text: str) -> str:
+    """`one`, `all`, or a number of them. Anything else is a usage error."""
+    if text in ("one", "all") or re.fullmatch("[1-9][0-9]{0,3}", text):
+        return text
+    raise typer.BadParameter(f"one, all, or a number of devices is expected, not {text!r}")
+
+
+def parse_rate(text: str) -> tuple[str, float]:
+    """`inception_5*=2` -> a pattern and a factor. Anything else is a usage error."""
+    pattern, _, factor = text.rpartition("=")
+    if not pattern:
+        raise typer.BadParameter(f"PATTERN=FACTOR is expected, as 'inception_5*=2', not {text!r}", param_hint="--rate")
+    return pattern, parse_weight(factor)
+
+
+SHARE: dict[str, Any] = {"parser": parse_share, "metavar": "0..1"}
+WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
+UNSAID: dict[str, Any] = {"show_default": False}
+
+
+def finetune(
+    context: typer.Context,
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="LIST", help="A list `path label`, or a folder of class folders.", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="RUN",
+            help="The run's folder. \\[default: LIST_run, in this folder; of --lr-find lr_find.png]",
+            rich_help_panel=RUN,
+            **UNSAID,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped; alone.", rich_help_panel=RUN, **UNSAID),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what it would take: time, memory, disk.", rich_help_panel=RUN),
+    ] = False,
+    lr_find: Annotated[
+        bool, typer.Option("--lr-find", help="Only look for a good learning rate, and draw it.", rich_help_panel=RUN)
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="Of everything that is drawn at random.", min=0, rich_help_panel=RUN)
+    ] = FinetuneOptions.seed,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="End a stage after so many without a better validation. \\[default: never]",
+            min=1,
+            rich_help_panel=RUN,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.patience,
+    save_every: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_seconds,
+            metavar="TIME",
+            help="Between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]",
+            rich_help_panel=RUN,
+            **UNSAID,
+        ),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html at the end.", rich_help_panel=RUN)
+    ] = FinetuneOptions.report,
+    val: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIST",
+            help="Pictures to judge by. \\[default: those beside LIST, else a part of it]",
+            rich_help_panel=PICTURES,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.val,
+    val_share: Annotated[
+        float,
+        typer.Option(
+            parser=parse_part,
+            metavar="0..1",
+            help="The part of LIST that is kept to judge by, where nothing else is; 0: none.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = FinetuneOptions.val_share,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder that paths in lists start from. \\[default: the lists' own]",
+            file_okay=False,
+            rich_help_panel=PICTURES,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.root,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels, both sides. \\[default: the network's; on descriptors 10/7 of it]",
+            min=16,
+            rich_help_panel=PICTURES,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.size,
+    mean: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PREFIX.json",
+            help="What imgnn mean wrote of this list. \\[default: the network's own mean]",
+            rich_help_panel=PICTURES,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.mean,
+    network: Annotated[
+        str,
+        typer.Option(
+            "--network",
+            "-n",
+            help="A name of imgnn networks, a run, a .keras or .caffemodel file.",
+            rich_help_panel=HEAD,
+        ),
+    ] = FinetuneOptions.network,
+    recipe: Annotated[
+        Recipe, typer.Option(help="What is trained, and in which order: see docs/finetune.md.", rich_help_panel=HEAD)
+    ] = FinetuneOptions.recipe,
+    features: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_names,
+            metavar=f"A,B,...|{OWN}",
+            help="Layers whose descriptors the new classifier looks at; own: what the old one looked at. "
+            "\\[default: those that suit the network; with caffe and from scratch own]",
+            rich_help_panel=HEAD,
+            **UNSAID,
+        ),
+    ] = None,
+    dropout: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_part,
+            metavar="0..1",
+            help="Share of values that are dropped. \\[default: the network's; on descriptors 0]",
+            rich_help_panel=HEAD,
+            **UNSAID,
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER",
+            help="The last layer that stays as it is. \\[default: as the recipe says]",
+            rich_help_panel=HEAD,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.freeze,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Random weights instead of trained ones.", rich_help_panel=HEAD)
+    ] = FinetuneOptions.from_scratch,
+    ungrouped: Annotated[
+        bool,
+        typer.Option("--ungrouped", help="With it: AlexNet without groups in its convolutions.", rich_help_panel=HEAD),
+    ] = FinetuneOptions.ungrouped,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the last stage. \\[default: head 40, one-cycle 8, gradual 4 a part, caffe 20, from scratch 30]",
+            min=1,
+            rich_help_panel=TRAINING,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.epochs,
+    head_epochs: Annotated[
+        int, typer.Option(help="Of the head alone, where that is the first stage.", min=0, rich_help_panel=TRAINING)
+    ] = FinetuneOptions.head_epochs,
+    batch: Annotated[
+        int, typer.Option(help="Pictures in one step.", min=1, rich_help_panel=TRAINING)
+    ] = FinetuneOptions.batch,
+    optimizer: Annotated[
+        Literal["sgd", "adam"] | None,
+        typer.Option(help="\\[default: adam of the head alone, else sgd]", rich_help_panel=TRAINING, **UNSAID),
+    ] = FinetuneOptions.optimizer,
+    learning_rate: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_positive,
+            metavar="FLOAT",
+            help="The largest. \\[default: head 0.03, without descriptors 0.001; one-cycle, gradual 0.02; caffe "
+            "0.001; from scratch 0.01]",
+            rich_help_panel=TRAINING,
+            **UNSAID,
+        ),
+    ] = None,
+    schedule: Annotated[
+        Literal["constant", "step", "cosine", "one-cycle"] | None,
+        typer.Option(
+            help="How it goes on. \\[default: head cosine; one-cycle, gradual one-cycle; caffe, from scratch step]",
+            rich_help_panel=TRAINING,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.schedule,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN=FACTOR",
+            help="Of the learning rate of layers, as 'inception_5*=2'; several times.",
+            rich_help_panel=TRAINING,
+            **UNSAID,
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        Any,
+        typer.Option(
+            help="How much weights shrink. \\[default: 1e-4; caffe, from scratch 5e-4]",
+            rich_help_panel=TRAINING,
+            **WEIGHT,
+            **UNSAID,
+        ),
+    ] = None,
+    smoothing: Annotated[
+        float,
+        typer.Option(
+            parser=parse_part,
+            metavar="0..1",
+            help="Share of the target that goes to all classes alike.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = FinetuneOptions.smoothing,
+    balance: Annotated[
+        bool,
+        typer.Option("--balance", help="Classes weigh the same, however many pictures.", rich_help_panel=TRAINING),
+    ] = FinetuneOptions.balance,
+    crop: Annotated[
+        Literal["none", "caffe", "random"] | None,
+        typer.Option(
+            help="How training pictures are cut. \\[default: of features none, caffe caffe, else random]",
+            rich_help_panel=AUGMENTATION,
+            **UNSAID,
+        ),
+    ] = FinetuneOptions.crop,
+    mirror: Annotated[
+        bool, typer.Option("--mirror/--no-mirror", help="Left and right change places.", rich_help_panel=AUGMENTATION)
+    ] = FinetuneOptions.mirror,
+    colour: Annotated[
+        float,
+        typer.Option(help="How far brightness, contrast, saturation change.", rich_help_panel=AUGMENTATION, **SHARE),
+    ] = FinetuneOptions.colour,
+    mixup: Annotated[
+        float,
+        typer.Option(
+            help="Two pictures in one: alpha of its Beta distribution.", rich_help_panel=AUGMENTATION, **WEIGHT
+        ),
+    ] = FinetuneOptions.mixup,
+    cutmix: Annotated[
+        float,
+        typer.Option(help="A rectangle of another picture: the same.", rich_help_panel=AUGMENTATION, **WEIGHT),
+    ] = FinetuneOptions.cutmix,
+    precision: Precision = FinetuneOptions.precision,
+    devices: Annotated[
+        str,
+        typer.Option(
+            parser=parse_devices, metavar="one|all|N", help="GPUs that share each batch.", rich_help_panel=MACHINE
+        ),
+    ] = FinetuneOptions.devices,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same numbers each time, on a GPU too.", rich_help_panel=MACHINE)
+    ] = FinetuneOptions.deterministic,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Pictures read at once. \\[default: one for each core]", min=1, rich_help_panel=MACHINE, **UNSAID
+        ),
+    ] = FinetuneOptions.workers,
+    memory: Annotated[
+        float,
+        typer.Option(help="Share of it for pictures and features that are kept.", rich_help_panel=MACHINE, **SHARE),
+    ] = FinetuneOptions.memory,
+) -> None:
+    """Train a network on your own classes: few pictures, and what it knows already.
+
+    The run's folder gets the network, its log and curves, and a report.
+    Ctrl-C saves where it stands, and --resume goes on from there.
+
+    \b
+    Example:
+      imgnn finetune flowers_train.txt
+      imgnn finetune photos/ --recipe one-cycle -o photos_run
+      imgnn finetune photos/ --dry-run
+      imgnn finetune --resume photos_run
+    """
+    given = [name for name in context.params if was_given(context, name)]
+    check_together(given)
+    reporter = console.reporter()
+    if resume is not None:
+        from imgnn.training.run_folder import read_config
+
+        read_config(resume)  # a mistyped name should not wait for Keras
+        from imgnn.jobs.finetune import resume as go_on
+
+        try:
+            done = go_on(resume, reporter, show_layers=show_layers)
+        finally:
+            reporter.end()
+        tell(done, json=json)
+        return
+    if source is not None and not source.exists():
+        raise InputError(f"no such list or folder: {console.shown(source)}")  # before Keras wakes
+    if source is None:
+        raise typer.BadParameter("LIST is expected: a list file, or a folder of class folders; or --resume RUN")
+    names = {field.name for field in fields(FinetuneOptions)}
+    said = {name: context.params[name] for name in given if name in names}
+    options = FinetuneOptions(**said, rates=tuple(parse_rate(each) for each in rate or ()))
+    if lr_find:
+        path = output or Path(LR_FIND)
+        if path.suffix.lower() != ".png":
+            raise typer.BadParameter("the drawing is a picture, .png", param_hint="--output")
+        from imgnn.jobs.finetune_rate import find_learning_rate
+
+        try:
+            test = find_learning_rate(source, path, options, reporter)
+        finally:
+            reporter.end()
+        tell_rate(test, path, json=json)
+        return
+    folder = output or run_name(source)
+    if dry_run:
+        from imgnn.jobs.finetune_probe import dry_run as probe
+
+        plan = probe(source, folder, options, reporter, show_layers=show_layers)
+        console.print_json(asdict(plan)) if json else show_plan(plan)
+        return
+    from imgnn.jobs.finetune import finetune as train  # TensorFlow wakes here, not at --help
+
+    command = shlex.join(["imgnn", *sys.argv[1:]])
+    try:
+        done = train(source, folder, options, reporter, command=command, show_layers=show_layers)
+    finally:
+        reporter.end()
+    tell(done, json=json)
+
+
+def check_together(given: list[str]) -> None:
+    """Refuse options of which one says what the others are for.
+
+    A run that is resumed keeps the options it was begun with.
+    """
+    if "resume" in given:
+        others = [name for name in given if name not in ("resume", "json")]
+        if others == ["source"]:
+            raise typer.BadParameter("the run knows its pictures: no LIST goes with it", param_hint="--resume")
+    elif "dry_run" in given:
+        others = [name for name in given if name == "lr_find"]
+    else:
+        return
+    if others := [name for name in others if name != "source"]:
+        alone = "--resume" if "resume" in given else "--dry-run"
+        raise typer.BadParameter(f"does not go with {shown_name(others[0])}", param_hint=alone)
+
+
+def shown_name(parameter: str) -> str:
+    """An option as it is typed."""
+    return {"source": "LIST", "rate": "--rate"}.get(parameter) or option_name(parameter)
+
+
+def run_name(source: Path) -> Path:
+    """`flowers_run` for flowers, flowers.txt and flowers_train.txt, in this folder; `flowers_run_2` if there is one."""
+    stem = source.stem if source.suffix in (".txt", ".lst", ".csv") else source.resolve().name
+    stem = stem.removesuffix("_train") or "imgnn"
+    names = itertools.chain([f"{stem}_run"], (f"{stem}_run_{number}" for number in itertools.count(2)))
+    return next(Path(name) for name in names if not Path(name).exists())

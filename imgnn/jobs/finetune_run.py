@@ -1,0 +1,471 @@
+"""A run of `imgnn finetune` under way: stage by stage, epoch by epoch, from checkpoint to checkpoint."""
+
+import math
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+
+from imgnn import backend
+from imgnn.data.batches import all_batches
+from imgnn.errors import DivergedError, InputError, InterruptedRun
+from imgnn.jobs.finetune_data import FEATURES, CachedSource, Material, PictureSource, Setup, Source
+from imgnn.jobs.finetune_report import report
+from imgnn.networks.files import load_network_file, save_network
+from imgnn.networks.network import Network
+from imgnn.networks.predict import compute_prob
+from imgnn.runs import Reporter, Stop, Stopped, is_file, stop_after_step
+from imgnn.training import health
+from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
+from imgnn.training.recipes import SVM, Stage
+from imgnn.training.run_folder import BEST, LAST, PREDICTIONS
+from imgnn.training.run_log import RunLog
+from imgnn.training.scores import Scores
+from imgnn.training.svm import choose_strength, fit_svm
+from imgnn.training.trainer import Parts, Trainer, cross_entropy, divide, log_softmax
+
+START = "start.keras"  # the network before the first epoch, from which a run is resumed; removed at its end
+DRAW_EVERY = 20.0  # seconds between two drawings of curves
+STEP_ROWS = 20  # lines of single steps in the log, for each epoch
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a run came to.
+
+    Attributes:
+        folder: of the run.
+        scores: of the best network on the validation pictures; None without them.
+        epoch: the one with the best validation; without one the last.
+        epochs: done in all.
+        seconds: from the command's start.
+        pictures: trained on, without those that could not be read.
+        skipped: how many could not be read, validation included.
+        warnings: what was said of the training's health.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    scores: Scores | None
+    epoch: int
+    epochs: int
+    seconds: float
+    pictures: int
+    skipped: int
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class Position:
+    """Where a training stands: all numbers that go into a checkpoint."""
+
+    stage: int = 0
+    epoch: int = 0  # of the stage, from 0
+    step: int = 0  # of the epoch
+    steps: int = 0  # of the run
+    epochs: int = 0  # done in the run
+    loss: float = 0.0  # sums over the epoch so far
+    right: float = 0.0
+    seen: float = 0.0
+    best: float | None = None  # validation accuracy
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    top: float | None = None  # the same of the stage
+    top_loss: float = math.inf
+    waited: int = 0  # epochs since
+    seconds: float = 0.0  # of training before this process
+
+
+class Training:
+    """A run under way: its network, its pictures, its position, its files."""
+
+    def __init__(self, setup: Setup, folder: Path, reporter: Reporter, began: float) -> None:
+        self.setup, self.folder, self.reporter, self.began = setup, folder, reporter, began
+        self.options, self.network = setup.options, setup.network
+        self.warnings: list[str] = []
+        self.material = Material(setup, folder, reporter, self.warn)
+        self.position = Position()
+        self.pending: dict[str, np.ndarray] = {}  # of a checkpoint, for the trainer that is to be made
+        self.best: dict[str, np.ndarray] | None = None  # weights that are not in best.keras yet
+        self.saved = self.drawn = time.monotonic()
+        self.trainer: Trainer | None = None
+        self.log: RunLog | None = None
+
+    # From beginning to end
+
+    def run(self) -> Finetuned:
+        """Train what is left of all stages, and sum up."""
+        self.log = RunLog(self.folder, step=self.position.steps, epochs=self.position.epochs)
+        with stop_after_step() as stop:
+            self.material.stop = stop
+            try:
+                while True:
+                    stage = self.setup.stages[self.position.stage]
+                    if self.position.epoch < stage.rounds:  # a run that is resumed may be past it
+                        self.run_stage(stage, stop)
+                    if self.position.stage + 1 == len(self.setup.stages):
+                        break
+                    self.position = replace(
+                        self.position, stage=self.position.stage + 1, epoch=0, step=0, waited=0, top=None
+                    )
+            except Stopped:
+                self.interrupted()
+            except DivergedError as error:
+                self.keep_best()
+                self.log.draw()
+                where = f"step {self.position.step + 1} of epoch {self.position.epochs + 1}, in {self.folder}"
+                raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
+            except Exception as error:
+                if not backend.is_out_of_memory(error):
+                    raise
+                raise InputError(
+                    f"the memory does not suffice for {self.options.batch} pictures of "
+                    f"{self.material.preprocessing.size[0]} pixels at once",
+                    hint="a smaller --batch, --size or --memory",
+                ) from error
+            finally:
+                self.reporter.end()
+        return self.finish()
+
+    def run_stage(self, stage: Stage, stop: Stop) -> None:
+        with self.setup.devices.scope():
+            parts = divide(self.network, stage.trained)
+            # What needs several tensors of the frozen part (Dropout in its middle) is trained on pictures.
+            cached = stage.cached and parts.above is not None and len(parts.above.inputs) == 1
+            if stage.name == SVM:
+                self.solve_svm(parts, stop)
+                (self.folder / FEATURES).unlink(missing_ok=True)
+                return
+            self.trainer = Trainer(
+                parts.above if cached else parts.whole,
+                optimizer=stage.optimizer,
+                paces=stage.paces(parts.trained),
+                weight_decay=stage.weight_decay,
+                coupled=stage.coupled,
+                clip=stage.clip,
+                smoothing=self.options.smoothing,
+                precision=self.setup.precision,
+                devices=self.setup.devices,
+            )
+        if self.pending:
+            self.trainer.restore({**self.trainer.state(), **self.pending})
+            self.pending = {}
+        with self.trainer.computing():
+            source: Source
+            source = CachedSource(self.material, parts, stop) if cached else PictureSource(self.material, stage)
+            self.train_stage(stage, source, stop)
+        self.position.epoch = stage.epochs  # also where patience ended it
+        self.save()
+        (self.folder / FEATURES).unlink(missing_ok=True)
+
+    def train_stage(self, stage: Stage, source: Source, stop: Stop) -> None:
+        """The epochs of a stage, from where the position stands."""
+        trainer, position, log = self.trainer, self.position, self.log
+        assert trainer is not None and log is not None  # noqa: S101  run() and run_stage() made them
+        count = source.steps
+        schedule = stage.schedule_of(count * stage.epochs)
+        every = max(1, count // STEP_ROWS)
+        look = min(health.LONGEST, max(health.LOOK, 2 * schedule.risen))
+        losses: list[float] = []
+        from_start = position.epoch == position.step == 0
+        self.reporter.begin(stage.name, stage.epochs * count * source.batch, "pictures")
+        started, seen_here = time.monotonic(), 0
+        for epoch in range(position.epoch, stage.epochs):
+            if self.options.patience is not None and position.waited >= self.options.patience:
+                self.reporter.note(f"No better validation in {position.waited} epochs: {stage.name} ends")
+                break
+            epoch_began, seen_before = time.monotonic(), seen_here
+            for x, targets, weights in source.epoch(position.stage, epoch, position.step):
+                if epoch == 0 and position.step == 0 and weights.any():
+                    self.look_first(trainer, x)
+                rate = stage.learning_rate * schedule(epoch * count + position.step)
+                loss, accuracy = trainer.step(x, targets, weights, rate)
+                position.step += 1
+                position.steps += 1
+                seen_here += len(targets)
+                speed = seen_here / max(1e-9, time.monotonic() - started)
+                if weight := float(weights.sum()):
+                    position.loss += loss * weight
+                    position.right += accuracy * weight
+                    position.seen += weight
+                    losses.append(loss)
+                if from_start and epoch * count + position.step == look:
+                    self.warn(health.check_fall(losses, trainer.classes))
+                if position.step % every == 0:
+                    log.add(
+                        "step", step=position.steps, epoch=position.epochs + 1, stage=stage.name, loss=loss,
+                        accuracy=accuracy, learning_rate=rate, images_per_second=round(speed, 1),
+                    )  # fmt: skip
+                mean = position.loss / max(1e-9, position.seen)
+                self.reporter.advance(
+                    (epoch * count + position.step) * source.batch,
+                    loss=mean,
+                    accuracy=position.right / max(1e-9, position.seen),
+                    epoch=epoch + 1,
+                    **{"pictures/s": speed},
+                )
+                if stop():
+                    raise Stopped
+                if time.monotonic() - self.saved > self.options.save_every:
+                    self.save()
+                self.draw_now_and_then()
+            rate = stage.learning_rate * schedule((epoch + 1) * count - 1)
+            seconds = time.monotonic() - epoch_began
+            self.end_epoch(source, stage.name, rate, seconds, (seen_here - seen_before) / max(1e-9, seconds))
+        self.reporter.end()
+
+    def end_epoch(self, source: Source, stage: str, rate: float, seconds: float, speed: float = 0.0) -> None:
+        """Judge an epoch, write it down, and keep what is best."""
+        trainer, position, log = self.trainer, self.position, self.log
+        assert trainer is not None and log is not None  # noqa: S101
+        if position.epochs == 0:
+            files = self.setup.train.files
+            self.material.check_read({i for i, file in enumerate(files) if str(file) not in self.material.bad})
+        facts: dict[str, float] = {"loss": position.loss / position.seen, "accuracy": position.right / position.seen}
+        logits, labels = source.validate(trainer)
+        position.epochs += 1
+        better = position.best is None
+        here = position.top is None  # the best of the stage so far, which patience counts from
+        if len(labels):
+            facts["val_loss"] = float(cross_entropy(logits, labels).mean())
+            facts["val_accuracy"] = float((logits.argmax(axis=1) == labels).mean())
+            # Of two equally accurate ones the one that is surer of it.
+            now = (facts["val_accuracy"], -facts["val_loss"])
+            better = better or now > (position.best or 0.0, -position.best_loss)
+            here = here or now > (position.top or 0.0, -position.top_loss)
+            if better:
+                position.best, position.best_loss = now[0], -now[1]
+            if here:
+                position.top, position.top_loss = now[0], -now[1]
+        else:
+            better = here = True
+        log.add(
+            "epoch", epoch=position.epochs, stage=stage, step=position.steps, **facts, learning_rate=rate,
+            images_per_second=round(speed, 1), seconds=round(seconds, 2),
+        )  # fmt: skip
+        position.epoch, position.step = position.epoch + 1, 0
+        position.loss = position.right = position.seen = 0.0
+        position.waited = 0 if here else position.waited + 1
+        if better:
+            position.best_epoch = position.epochs
+        if isinstance(source, PictureSource):
+            if better:
+                self.write_best()
+            self.save()
+        elif better:  # epochs of a few milliseconds: it is written when the stage ends, or a checkpoint is
+            self.best = self.weights_now()
+        self.draw_now_and_then()
+
+    def draw_now_and_then(self) -> None:
+        """Curves and events, while it trains."""
+        if self.log is not None and time.monotonic() - self.drawn > DRAW_EVERY:
+            self.log.draw()
+            self.drawn = time.monotonic()
+
+    def look_first(self, trainer: Trainer, x: Any) -> None:
+        """What the very first batch says of the network."""
+        logits = trainer.logits(x)
+        self.warn(health.check_logits(logits))
+        if self.position.stage == 0:
+            self.warn(health.check_start(float(-log_softmax(logits).mean()), trainer.classes))
+
+    def warn(self, messages: list[str]) -> None:
+        for message in messages:
+            self.warnings.append(message)
+            self.reporter.note(f"Warning: {message}")
+
+    # The support vector machine
+
+    def solve_svm(self, parts: Parts, stop: Stop) -> None:
+        """Fit the classifier in one go, on the features."""
+        position, log = self.position, self.log
+        assert log is not None  # noqa: S101
+        features, val = self.material.features(parts, stop)
+        x = features.values.reshape(len(features.values), -1)
+        if len(features.values.shape) != 2:
+            raise InputError("the svm recipe wants features without height and width: descriptors")
+        labels = self.material.labels[features.indices]
+        classes = len(self.setup.train.classes)
+        self.reporter.begin("svm", None)
+        strength, tried = choose_strength(x, labels, features.indices, classes, seed=self.options.seed)
+        kernel, bias = fit_svm(x, labels, classes, strength)
+        self.reporter.end()
+        classifier = self.network.model.get_layer(self.network.layers[self.network.roles.classifier[0]])
+        classifier.kernel.assign(kernel)
+        classifier.bias.assign(bias)
+        facts: dict[str, float] = {
+            "loss": math.nan,
+            "accuracy": float(((x @ kernel + bias).argmax(1) == labels).mean()),
+        }
+        if val is not None and len(val.values):
+            scores, val_labels = val.values @ kernel + bias, np.array(self.setup.val.labels)[val.indices]  # type: ignore[union-attr]
+            facts["val_accuracy"] = float((scores.argmax(1) == val_labels).mean())
+            facts["val_loss"] = float(cross_entropy(scores, val_labels).mean())
+            position.best = facts["val_accuracy"]
+        position.epochs, position.best_epoch, position.epoch = position.epochs + 1, position.epochs + 1, 1
+        log.add("epoch", epoch=position.epochs, stage=SVM, step=0, **facts, learning_rate=0.0, C=strength)
+        told = ", ".join(f"C {each:g}: {100 * accuracy:.1f} %" for each, accuracy in tried.items())
+        self.reporter.note(f"Cross-validation: {told}; {strength:g} is taken")
+        self.best = self.weights_now()
+        self.save()
+
+    # Checkpoints
+
+    def weights_now(self) -> dict[str, np.ndarray]:
+        """The weights that this run has changed, by their paths."""
+        every = {variable.path: variable for variable in self.network.model.weights}
+        return {path: keras.ops.convert_to_numpy(every[path].value) for path in self.changed()}
+
+    def changed(self) -> set[str]:
+        """The paths of variables that a stage so far has trained."""
+        trained: set[str] = set()
+        for stage in self.setup.stages[: self.position.stage + 1]:
+            for layer in self.network.model.layers:
+                if stage.trained is None or layer.name in stage.trained:
+                    trained |= {variable.path for variable in layer.weights}
+        return trained
+
+    def assign(self, weights: Mapping[str, np.ndarray]) -> None:
+        for variable in self.network.model.weights:
+            if variable.path in weights:
+                variable.assign(weights[variable.path])
+
+    def keep_best(self) -> None:
+        """Write best.keras, if there is a better network than the one in it."""
+        if self.best is None:
+            return
+        now = self.weights_now()
+        self.assign(self.best)
+        try:
+            self.write_best()
+        finally:
+            self.assign(now)
+        self.best = None
+
+    def write_best(self) -> None:
+        """Write the network as it is now as the best; in the file no layer is frozen, and all compute in float32."""
+        frozen = [layer for layer in self.network.model.layers if not layer.trainable]
+        for layer in frozen:
+            layer.trainable = True
+        try:
+            with backend.computing_in(self.network.model.layers, "float32"):
+                save_network(self.network, self.folder / BEST)
+        finally:
+            for layer in frozen:
+                layer.trainable = False
+
+    def save(self) -> None:
+        """Write a checkpoint; not of weights that are no numbers any more."""
+        self.keep_best()
+        arrays = {f"weights/{path}": value for path, value in self.weights_now().items()}
+        arrays |= {f"random/{name}": keras.ops.convert_to_numpy(state.value) for name, state in self.generators()}
+        if self.trainer is not None:
+            state = self.trainer.state()
+            arrays |= {f"trainer/{name}": value for name, value in state.items() if name.startswith("optimizer/")}
+        if not all(np.isfinite(value).all() for value in arrays.values()):
+            return
+        position = replace(self.position, seconds=self.position.seconds + time.monotonic() - self.began)
+        facts = {"position": asdict(position), "bad": self.material.bad, "warnings": self.warnings}
+        save_checkpoint(self.folder / LAST, arrays, facts)
+        self.saved = time.monotonic()
+
+    def generators(self) -> list[tuple[str, Any]]:
+        """What Dropout layers draw from: the layer, and its generator's state."""
+        drawing = [layer for layer in self.network.model.layers if getattr(layer, "seed_generator", None) is not None]
+        return [(layer.name, layer.seed_generator.state) for layer in drawing]
+
+    def load(self) -> None:
+        """Take up the last checkpoint."""
+        if not is_file(self.folder / LAST):
+            return  # it stopped before there was one: begin with the first step
+        arrays, facts = load_checkpoint(self.folder / LAST)
+        self.position = Position(**facts["position"])
+        self.material.bad, self.warnings = dict(facts["bad"]), list(facts["warnings"])
+        kinds: dict[str, dict[str, np.ndarray]] = {"weights": {}, "random": {}, "trainer": {}}
+        for name, value in arrays.items():
+            kind, _, rest = name.partition("/")
+            kinds[kind][rest] = value
+        self.assign(kinds["weights"])
+        for name, generator in self.generators():
+            generator.assign(kinds["random"][name])
+        if self.position.stage + 1 == len(self.setup.stages) and self.position.epoch >= self.setup.stages[-1].rounds:
+            self.reporter.note(f"{self.folder} is trained to its end: it is only judged again")
+        if self.position.epoch < self.setup.stages[self.position.stage].rounds:  # else that trainer is not needed
+            self.pending = kinds["trainer"]
+
+    def interrupted(self) -> NoReturn:
+        """Save, and leave.
+
+        Raises:
+            InterruptedRun: always.
+        """
+        self.reporter.end()
+        self.reporter.note("Stopping: a checkpoint is being written")
+        self.save()
+        if self.log is not None:
+            self.log.draw()
+        position = self.position
+        stage = self.setup.stages[position.stage]
+        raise InterruptedRun(
+            f"saved at epoch {position.epochs + 1}, step {position.step} of {stage.name}, in {self.folder}",
+            hint=f"imgnn finetune --resume {shlex.quote(str(self.folder))}",
+        )
+
+    # The end
+
+    def finish(self) -> Finetuned:
+        """Judge the best network in float32, write the report, and leave nothing that only training needs."""
+        log, position, setup = self.log, self.position, self.setup
+        assert log is not None  # noqa: S101
+        self.keep_best()
+        log.draw()
+        last = log.epochs[-1]["stage"]
+        of = next((row["stage"] for row in log.epochs if row["epoch"] == position.best_epoch), last)
+        if of != last:
+            kept = f"the network kept is that of epoch {position.best_epoch}, of {of}"
+            self.reporter.note(f"{last} brought nothing better: {kept}")
+        best = load_network_file(self.folder / BEST)
+        scores = self.judge(best) if setup.val is not None else None
+        (self.folder / START).unlink(missing_ok=True)
+        done = Finetuned(
+            folder=self.folder,
+            classes=setup.train.classes,
+            scores=scores,
+            epoch=position.best_epoch,
+            epochs=position.epochs,
+            seconds=position.seconds + time.monotonic() - self.began,
+            pictures=len(setup.train) - len(self.material.bad.keys() & {str(file) for file in setup.train.files}),
+            skipped=len(self.material.bad),
+            warnings=tuple(self.warnings),
+        )
+        if self.options.report:
+            report(self.folder, best, scores, log.rows, self.material.bad, done.seconds, self.reporter)
+        return done
+
+    def judge(self, best: Network) -> Scores | None:
+        """What the best network says of the validation pictures, in float32."""
+        val = self.setup.val
+        assert val is not None  # noqa: S101
+        pictures = self.material.pictures(val, "none")
+        plain = replace(best, mean_image=None)
+        prob, kept = [], []
+        self.reporter.begin("validation", len(val), "pictures")
+        for batch in all_batches(pictures, batch=self.options.batch, workers=self.options.workers):
+            there = batch.weights > 0
+            if there.any():
+                x = self.material.x_of(batch.views[there])
+                prob.append(compute_prob(plain, x, batch=self.options.batch))
+                kept += list(batch.indices[there])
+            self.reporter.advance(int(batch.indices[-1]) + 1)
+        self.reporter.end()
+        if not kept:
+            return None
+        files = tuple(str(val.files[i]) for i in kept)
+        scores = Scores(files, np.array([val.labels[i] for i in kept]), np.concatenate(prob), val.classes)
+        scores.write_predictions(self.folder / PREDICTIONS)
+        return scores
