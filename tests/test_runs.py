@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from imgnn.errors import InputError
-from imgnn.runs import Held, Logged, Silent, check_folder, write_aside
+from imgnn.errors import InputError, WeightsError
+from imgnn.runs import Held, Logged, Silent, check_folder, check_version, duration, write_aside
 
 
 def test_a_file_written_aside_appears_whole(tmp_path):
@@ -87,3 +87,18 @@ def test_a_log_that_cannot_be_written_any_more_is_told_once_and_stops_nothing(tm
     log.advance(3, loss=0.5)
     assert listener.steps == [1, 2, 3]
     assert listener.notes == [f"{log.path} is not written any more: No such file or directory"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (3599.7, "1 h 0 min"), (7800, "2 h 10 min")],
+)
+def test_time_is_told_as_one_reads_it(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_file_of_a_later_imgnn_is_told_with_both_versions():
+    check_version(2, 2, "x.keras is")
+    with pytest.raises(WeightsError, match=r"^x\.keras is of version 3, this imgnn reads up to 2$") as caught:
+        check_version(3, 2, "x.keras is", WeightsError)
+    assert caught.value.hint == "pip install --upgrade imgnn"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import typer
 from typer.models import ArgumentInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,12 +26,22 @@ tells the version.
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(text for command in app.registered_commands for text in section(command.callback))])
+    return "\n".join([HEAD, *(text for name, command in commands(app) for text in section(name, command))])
 
 
-def section(command: Callable[..., Any] | None) -> Iterator[str]:
-    """One command."""
-    assert command is not None
+def commands(group: typer.Typer, before: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every command with its name as it is typed, those of groups ("evaluate classify") after the others."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield before + (command.name or command.callback.__name__), command.callback
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from commands(inner.typer_instance, f"{before}{inner.name} ")
+
+
+def section(name: str, command: Callable[..., Any]) -> Iterator[str]:
+    """One command; the commands of a group share a page."""
+    group = name.partition(" ")[0]
     text, _, example = inspect.cleandoc(command.__doc__ or "").partition("\b\n")
     kinds = get_type_hints(command)
     infos = {
@@ -38,13 +49,13 @@ def section(command: Callable[..., Any] | None) -> Iterator[str]:
         for name, kind in get_type_hints(command, include_extras=True).items()
         if hasattr(kind, "__metadata__")
     }
-    yield f"## imgnn {command.__name__}\n\n{text.strip()}\n"
+    yield f"## imgnn {name}\n\n{text.strip()}\n"
     yield f"```\n{inspect.cleandoc(example.partition(chr(10))[2])}\n```\n"
-    yield f"More: [{command.__name__}.md]({command.__name__}.md)\n"
+    yield f"More: [{group}.md]({group}.md)\n"
     panels: dict[str, list[str]] = {}
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name in infos:
-            panels.setdefault(infos[name].rich_help_panel or "", []).append(row(parameter, kinds[name], infos[name]))
+    for parameter in inspect.signature(command).parameters.values():
+        if info := infos.get(parameter.name):
+            panels.setdefault(info.rich_help_panel or "", []).append(row(parameter, kinds[parameter.name], info))
     for panel, rows in panels.items():
         yield f"| {panel or 'Arguments and options'} | | default |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
