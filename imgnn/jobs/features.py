@@ -12,7 +12,7 @@ from imgnn import backend
 from imgnn.data.batches import Pictures, all_batches
 from imgnn.errors import InputError
 from imgnn.runs import Reporter, Stop, Stopped
-from imgnn.training.trainer import Prepare, every_layer
+from imgnn.training.trainer import every_layer
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,7 @@ def look_at(
     """
     views = 2 if mirrored else 1
     kind, shape = kind_of(below, views * len(pictures), room), tuple(below.outputs[0].shape[1:])
-    layers = [
-        layer
-        for layer in every_layer(below)
-        if not isinstance(layer, Prepare) and layer.dtype_policy.compute_dtype == "float32"
-    ]
+    layers = [layer for layer in every_layer(below) if layer.dtype_policy.compute_dtype == "float32"]
     see = backend.answering(below)
     values, indices = np.empty((views * len(pictures), *shape), kind), np.empty(views * len(pictures), int)
     done = 0
@@ -72,10 +68,9 @@ def look_at(
                 if check and number == 0:
                     check(pixels)
                 for turned in (pixels, pixels[:, :, ::-1])[:views]:
-                    full = np.zeros((batch, *pixels.shape[1:]), "float32")
-                    full[: len(there)] = turned
                     rows = slice(done, done + len(there))
-                    values[rows] = keras.ops.convert_to_numpy(see(full))[: len(there)]
+                    seen = see(padded(turned.astype("float32"), batch))
+                    values[rows] = keras.ops.convert_to_numpy(seen)[: len(there)]
                     indices[rows] = some.indices[there]
                     done += len(there)
             reporter.advance(int(some.indices[-1]) + 1)
@@ -85,11 +80,17 @@ def look_at(
     return Features(values[:done], indices[:done])
 
 
+def padded(values: np.ndarray, count: int) -> np.ndarray:
+    """The values with zeros behind them, `count` in all: one shape, so that the backend traces once."""
+    missing = count - len(values)
+    return values if missing <= 0 else np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+
+
 def kind_of(below: Any, rows: int, room: int) -> str:
     """How features are kept: "float32", or "float16" where that would take more than `room` bytes.
 
     Raises:
-        InputError: there is no room for them in either, or a network has more outputs than one.
+        InputError: there is no room for them in either.
     """
     numbers = rows * math.prod(below.outputs[0].shape[1:])
     if 2 * numbers > room:

@@ -227,8 +227,7 @@ def build(train: Labelled, options: FinetuneOptions, reporter: Reporter) -> tupl
     network = head.replace_head(
         given, train.classes, layers=layers, size=size, dropout=options.dropout, seed=options.seed
     )
-    source = {key: value for key, value in given.source.items() if key != "words"}
-    network = replace(network, source={**source, "finetuned": f"imgnn {__version__}, recipe {options.recipe}"})
+    network = replace(network, source={**given.source, "finetuned": f"imgnn {__version__}, recipe {options.recipe}"})
     if options.mean is not None:
         network = with_mean(network, options.mean, train)
     elif (options.crop or ("caffe" if options.recipe == "caffe" else None)) == "caffe":
@@ -267,6 +266,12 @@ def with_mean(network: Network, path: Path, train: Labelled) -> Network:
     return replace(network, preprocessing=preprocessing, mean_image=np.ascontiguousarray(mean.transpose(2, 0, 1)))
 
 
+def head_of(setup: Setup) -> tuple[str, ...]:
+    """The layers whose descriptors the classifier looks at."""
+    end = "/descriptor"
+    return tuple(name.removesuffix(end) for name in setup.network.layers if name.endswith(end))
+
+
 def config_of(setup: Setup, command: str) -> dict[str, Any]:
     """The content of config.json."""
 
@@ -283,7 +288,7 @@ def config_of(setup: Setup, command: str) -> dict[str, Any]:
         "recipe": "from scratch" if setup.options.from_scratch else setup.options.recipe,
         "classes": list(setup.train.classes),
         "size": list(setup.network.preprocessing.size) if setup.network.preprocessing else None,
-        "features": [name for name in setup.network.roles.head if f"{name}/descriptor" in setup.network.layers],
+        "features": list(head_of(setup)),
         "stages": [
             {
                 "name": stage.name,

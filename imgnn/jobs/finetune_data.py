@@ -16,7 +16,7 @@ from imgnn.errors import InputError
 from imgnn.images.augment import Augmentation, augment, frame_of, mix
 from imgnn.images.preprocess import centre_of, classifier_crops, constants, preprocess, side_before_crop
 from imgnn.images.preprocessing import Preprocessing
-from imgnn.jobs.features import Features, look_at
+from imgnn.jobs.features import Features, look_at, padded
 from imgnn.networks.network import Network
 from imgnn.options import FinetuneOptions
 from imgnn.runs import Reporter, Stop, Stopped, is_file, write_aside
@@ -298,12 +298,6 @@ class CachedSource:
 def epoch_number(stage: int, epoch: int) -> int:
     """An epoch's number in the run, so that no two stages draw the same."""
     return stage * 100_000 + epoch
-
-
-def padded(values: np.ndarray, count: int) -> np.ndarray:
-    """The values with zeros behind them, `count` in all: one shape, so that the backend traces once."""
-    missing = count - len(values)
-    return values if missing <= 0 else np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 
 
 def batch_size(wanted: int, count: int, devices: int, reporter: Reporter) -> int:

@@ -19,7 +19,7 @@ from imgnn.data.labelled import Labelled
 from imgnn.data.spread import spread
 from imgnn.errors import InterruptedRun
 from imgnn.jobs.features import Features, kind_of
-from imgnn.jobs.finetune import ShowSetup, check_options, check_run_folder, config_of, prepare, read_pictures
+from imgnn.jobs.finetune import ShowSetup, check_options, check_run_folder, config_of, head_of, prepare, read_pictures
 from imgnn.jobs.finetune_data import Material, PictureSource, Rows, Setup, Source
 from imgnn.jobs.finetune_run import DRAW_EVERY, Training
 from imgnn.options import FinetuneOptions
@@ -181,12 +181,6 @@ def dry_run(
         skipped=tuple(probe.material.bad.values()),
         warnings=tuple(probe.warnings),
     )
-
-
-def head_of(setup: Setup) -> tuple[str, ...]:
-    """The layers whose descriptors the classifier looks at."""
-    end = "/descriptor"
-    return tuple(name.removesuffix(end) for name in setup.network.layers if name.endswith(end))
 
 
 def counts(train: Labelled, val: Labelled | None) -> tuple[PlannedClass, ...]:

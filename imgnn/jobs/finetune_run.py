@@ -422,7 +422,6 @@ class Training:
         """Judge the best network in float32, write the report, and leave nothing that only training needs."""
         log, position, setup = self.log, self.position, self.setup
         assert log is not None  # noqa: S101
-        self.keep_best()
         log.draw()
         last = log.epochs[-1]["stage"]
         of = next((row["stage"] for row in log.epochs if row["epoch"] == position.best_epoch), last)

@@ -135,7 +135,6 @@ class Trainer:
     ) -> None:
         self.classes = int(model.outputs[0].shape[-1])
         self.devices, self.precision = devices, precision
-        self.smoothing = smoothing
         logits = model.outputs[0]
         if len(logits.shape) > 2:
             logits = keras.layers.Flatten(dtype="float32")(logits)
@@ -155,7 +154,7 @@ class Trainer:
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
         """Layers in the precision asked for; from the last one with a kernel on, which gives the logits, in float32."""
-        layers = [layer for layer in every_layer(self.model) if not isinstance(layer, Prepare)]
+        layers = list(every_layer(self.model))
         last = max((number for number, layer in enumerate(layers) if hasattr(layer, "kernel")), default=len(layers))
         below = [layer for layer in layers[:last] if layer.dtype_policy.compute_dtype == "float32"]
         with backend.computing_in(below, self.precision):
@@ -216,11 +215,11 @@ class Trainer:
 
 
 def every_layer(model: keras.Model) -> Iterator[Any]:
-    """The layers of a model, and of models within it."""
+    """The network's layers in a model, and in models within it; not `Prepare`, whose pixels stay float32."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from every_layer(layer)
-        else:
+        elif not isinstance(layer, Prepare):
             yield layer
 
 
