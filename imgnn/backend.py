@@ -176,16 +176,26 @@ def forward_only() -> contextlib.AbstractContextManager[None]:
     return torch.no_grad()
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of tensors, traced once where the backend can (Torch runs it as it is); not differentiable."""
+def compiled(function: Callable[..., Any], variables: Sequence[Any] = ()) -> Callable[..., Any]:
+    """The same function of tensors, traced once where the backend can (Torch runs it as it is); not differentiable.
+
+    Args:
+        variables: of Keras, that the function reads and that may change: JAX takes others as they are when it traces.
+    """
     if name() == "tensorflow":
         import tensorflow as tf
 
         return tf.function(function, autograph=False)
     if name() == "jax":
         import jax
+        import keras
 
-        return jax.jit(function)
+        @jax.jit
+        def with_values(values: Sequence[Any], *given: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+                return function(*given)
+
+        return lambda *given: with_values([variable.value for variable in variables], *given)
 
     def run(*given: Any) -> Any:
         with forward_only():

@@ -335,3 +335,97 @@ class EvaluateOptions:
     top: int = 5  # classes among which the true one is looked for, beside the most probable alone
     oversample: bool = False  # average over ten crops (corners, centre, mirrored) instead of the centre alone
     batch: int = 16  # crops that go through the network at once: more is faster until the memory is full
+
+
+@dataclass(frozen=True)
+class TrainCaptionOptions:
+    """What `imgnn train caption` may be told."""
+
+    # The data
+    form: str | None = None  # of the captions, one of data/caption_files.py's FORMS; None: recognised
+    images: Path | None = None  # the folder that pictures' names start from; None: found beside the captions
+    skip_missing: bool = False  # leave out pictures that are not there
+    val_share: float = 0.1  # of the pictures, where the data set has no split of its own
+    minimum: int = 5  # times that a word is seen in the training captions, else it is UNK
+    longest: int = 30  # words of a caption that are trained on
+
+    # The feature
+    network: str = "googlenet"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
+    layers: tuple[str, ...] | None = None  # side by side; None: those that a new classifier would look at
+    size: int | None = None  # pixels, both sides, of the picture; None: larger than the network's own where it may be
+    features: Path | None = None  # a .mat file of Karpathy's with a feature for each picture, in place of a network
+    mirror: bool = True  # train on mirrored pictures, too
+
+    # The decoder: language/decoder.py
+    cell: Literal["lstm", "gru"] = "lstm"
+    depth: int = 1  # recurrent layers
+    hidden: int = 512  # units of each
+    embedding: int = 512  # numbers for a word, and for the picture
+    tied: bool = False  # the embedding is the output's kernel, too
+
+    # Training
+    epochs: int = 12
+    batch: int = 128  # captions in one step
+    learning_rate: float = 1e-3  # the largest, of Adam
+    schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
+    dropout: float = 0.5  # share of values dropped, 0..1
+    clip: float = 5.0  # the largest norm of all gradients together; 0: any
+    weight_decay: float = 0.0
+    smoothing: float = 0.0  # of the targets, 0..1
+    scheduled_sampling: float = 0.0  # share of words, at the end, that are the decoder's own instead of the caption's
+    patience: int | None = 5  # epochs without a better CIDEr-D after which it ends; None: never
+    average: int = 0  # of so many of the best epochs the weights are averaged at the end, if that is better
+    finetune_after: int | None = None  # epochs after which the network of the feature is trained along; None: never
+    network_rate: float = 1e-5  # the learning rate of that network
+
+    # The run
+    seed: int = 0
+    save_every: float = 60.0  # seconds between two checkpoints within an epoch
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    workers: int | None = None  # threads that decode; None: one for each core
+
+
+@dataclass(frozen=True)
+class CaptionOptions:
+    """What `imgnn caption` may be told."""
+
+    models: tuple[str, ...]  # folders of runs of `imgnn train caption`; several: the mean of their probabilities
+    weights: tuple[float, ...] | None = None  # of each model; None: the same
+    network: str | None = None  # the file of the network that the pictures are looked at with; None: the model's own
+
+    # What is written
+    n: int = 1  # captions of each picture
+    max_length: int = 24  # tokens at most
+    min_length: int = 0  # words at least
+    no_repeat_ngram: int = 3  # so many words in a row do not come twice in a caption; 0: they may
+    unk: bool = False  # let UNK be said
+
+    # How it is looked for: the most probable ones by beam search ...
+    beam: int | None = None  # hypotheses that are followed; None: 3, or 20 where several captions are wanted
+    length_penalty: float = 0.7  # sentences are ordered by log_prob / length ** it; 0: short ones win
+    groups: int = 1  # beams apart from each other: diverse beam search
+    diversity: float = 0.5  # of groups
+    # ... or drawn at random
+    temperature: float | None = None  # 0: the most probable word; 1: as the model finds them probable; None: no drawing
+    top_k: int = 0  # only so many of the most probable words; 0: all
+    top_p: float = 1.0  # only the most probable words that reach this probability together
+    seed: int = 0
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch: int = 128  # pictures that are captioned at once
+
+
+@dataclass(frozen=True)
+class EvaluateCaptionOptions:
+    """What `imgnn evaluate caption` may be told, beside how captions are written."""
+
+    split: Literal["train", "val", "test"] = "test"  # the pictures that are judged
+    form: str | None = None  # of the captions, one of data/caption_files.py's FORMS; None: recognised
+    images: Path | None = None  # the folder that pictures' names start from; None: found beside the captions
+    skip_missing: bool = False  # leave out pictures that are not there
+    document_frequency: Path | None = None  # for CIDEr-D, of another corpus; None: of the pictures that are judged
+    baselines: bool = True  # retrieval, and how people agree
+    limit: int | None = None  # pictures, the first ones; None: all

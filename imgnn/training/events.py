@@ -26,8 +26,13 @@ EPOCH_TAGS = {
     "learning_rate": "train/learning_rate",
     "val_loss": "val/loss",
     "val_accuracy": "val/accuracy",
+    "cider_d": "val/cider_d",
+    "bleu_4": "val/bleu_4",
+    "image_gain": "val/image_gain",
 }
-STEP_TAGS = {name: f"step/{name}" for name in ("loss", "accuracy", "learning_rate", "images_per_second")}
+STEP_TAGS = {
+    name: f"step/{name}" for name in ("loss", "accuracy", "learning_rate", "images_per_second", "tokens_per_second")
+}
 
 
 def write_events(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 
 LOOK, LONGEST = 20, 500  # steps after which a training is judged, at least and at most
 FALL = 0.005  # of the loss, which it is expected to lose by then
+SMALLEST_GAIN = 0.02  # nats per token that pictures are expected to save in captions
 
 
 def check_pixels(x: np.ndarray) -> list[str]:
@@ -74,5 +75,26 @@ def check_fall(losses: Sequence[float], classes: int) -> list[str]:
         return [
             f"the loss {what}: {before:.3f} in the first {half} steps, {after:.3f} in the next. "
             f"Try a {more} --learning-rate; imgnn finetune --lr-find draws what it does to the loss"
+        ]
+    return []
+
+
+def check_sentences(distinct: int, pictures: int, image_gain: float) -> list[str]:
+    """Whether a decoder tells pictures apart, or says the same of all.
+
+    Args:
+        distinct: different captions.
+        pictures: that they were written for.
+        image_gain: nats per token that the right picture saves over another.
+    """
+    if pictures > 10 and distinct <= max(1, pictures // 50):
+        return [
+            f"{distinct} different caption{'s' if distinct > 1 else ''} for {pictures:,} pictures: the decoder does "
+            "not tell them apart yet. If it stays so, are the features right? (imgnn train caption DATA --check)"
+        ]
+    if image_gain < SMALLEST_GAIN:
+        return [
+            f"the right picture saves {image_gain:.3f} nats per token over another: the captions hardly depend on the "
+            "pictures yet. If it stays so, do captions and pictures belong together?"
         ]
     return []

@@ -60,13 +60,18 @@ def build_optimizer(
     paces: Mapping[str, Pace],
     *,
     momentum: float = 0.9,
+    beta: float = 0.99,
     weight_decay: float = 0.0,
     coupled: bool = False,
     clip: float | None = None,
 ) -> Any:
-    """An optimiser whose `learning_rate` is assigned before each step."""
+    """An optimiser whose `learning_rate` is assigned before each step.
+
+    Args:
+        beta: Adam's second one: how long it remembers the squares of gradients.
+    """
     if kind == "adam":
-        made = PacedAdam(learning_rate=0.0, beta_1=momentum, beta_2=0.99, global_clipnorm=clip)
+        made = PacedAdam(learning_rate=0.0, beta_1=momentum, beta_2=beta, global_clipnorm=clip)
     else:
         made = PacedSGD(learning_rate=0.0, momentum=momentum, global_clipnorm=clip)
     return made.pace(paces, weight_decay, coupled=coupled)

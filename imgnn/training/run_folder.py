@@ -8,6 +8,13 @@ last.npz          where --resume goes on
 skipped.txt       pictures that could not be read: path, tab, reason
 predictions.csv   what the network says of each validation picture
 report.html       all of it on one page
+
+A run of `imgnn train caption` (kind "caption") has other files in the place of best.keras and predictions.csv:
+
+best.npz          the decoder of the epoch with the best CIDEr-D
+vocabulary.json   its words
+network.keras     the network of the feature, if it was trained along
+captions.json     what the best decoder says of each validation picture, COCO's result file
 """
 
 import json
@@ -32,6 +39,10 @@ LAST = "last.npz"
 SKIPPED = "skipped.txt"
 PREDICTIONS = "predictions.csv"
 REPORT = "report.html"
+DECODER = "best.npz"
+VOCABULARY = "vocabulary.json"
+NETWORK = "network.keras"
+CAPTIONS = "captions.json"
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -45,8 +56,11 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
+def read_config(folder: str | Path, maker: str = "imgnn finetune") -> dict[str, Any]:
     """The config of the run in a folder.
+
+    Args:
+        maker: the command whose run is wanted.
 
     Raises:
         InputError: there is no such folder, no run in it, its config is damaged, or a later imgnn wrote it.
@@ -57,7 +71,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"there is no folder {folder}" if not is_file(folder) else f"{folder} is a file, not a run")
     if not is_file(path):
         raise InputError(
-            f"{folder} is no run of imgnn: there is no {CONFIG} in it", hint="the folder that imgnn finetune wrote"
+            f"{folder} is no run of imgnn: there is no {CONFIG} in it", hint=f"the folder that {maker} wrote"
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

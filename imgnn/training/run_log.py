@@ -5,7 +5,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,20 @@ class RunLog:
         folder: of the run. Lines that are there are kept, but for those after `step`: a run that was killed after its
             last checkpoint does these steps again.
         step: of the checkpoint; 0: the log begins anew.
+        columns: of log.csv.
+        curves: draws curves.png of the rows.
     """
 
-    def __init__(self, folder: Path, *, step: int = 0, epochs: int = 0) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        step: int = 0,
+        epochs: int = 0,
+        columns: Sequence[str] = COLUMNS,
+        curves: Callable[[Sequence[Row], Path], None] = draw_curves,
+    ) -> None:
+        self.folder, self.columns, self.curves = folder, columns, curves
         self.rows = [
             row
             for row in read_log(folder / LOG)
@@ -60,13 +70,13 @@ class RunLog:
     def draw(self) -> None:
         """Write log.csv and curves.png of all lines so far, and the events of those that came since the last time."""
         table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(table, self.columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.epochs)
         with write_aside(self.folder / LOG_CSV) as aside:
             aside.write_text(table.getvalue(), encoding="utf-8")
         if self.epochs:
-            draw_curves(self.rows, self.folder / CURVES)
+            self.curves(self.rows, self.folder / CURVES)
         if self.shown and is_file(self.folder / EVENTS / FILE):
             append_events(self.folder / EVENTS, self.rows[self.shown :])
         else:

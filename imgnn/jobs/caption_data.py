@@ -1,0 +1,174 @@
+"""What a caption training works on: captions as ids, pictures as features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imgnn.data.caption_files import read_captions
+from imgnn.data.captions import Captioned, CaptionSet
+from imgnn.data.features_mat import read_features_mat
+from imgnn.errors import InputError
+from imgnn.jobs.picture_features import Describer, FeatureSpec, describer
+from imgnn.language.metrics import CiderD
+from imgnn.language.tokens import tokenize
+from imgnn.language.vocabulary import Vocabulary, build_vocabulary
+from imgnn.options import TrainCaptionOptions
+from imgnn.runs import Reporter, Stop
+from imgnn.training.sentences import Sentences
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split.
+
+    Attributes:
+        images: those that could be read.
+        tokens: of each image, the tokens of each caption.
+        features: float16 `(images, numbers)`.
+        mirrored: of their mirror images; None where these are not looked at.
+        sentences: all captions as ids.
+    """
+
+    images: tuple[Captioned, ...]
+    tokens: tuple[tuple[tuple[str, ...], ...], ...]
+    features: np.ndarray
+    mirrored: np.ndarray | None
+    sentences: Sentences
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a training needs.
+
+    Attributes:
+        spec: of the features.
+        describer: None where the features came from a file.
+        bad: picture -> why it could not be read.
+    """
+
+    captions: CaptionSet
+    vocabulary: Vocabulary
+    spec: FeatureSpec
+    describer: Describer | None
+    train: Part
+    val: Part
+    judge: CiderD
+    bad: dict[str, str]
+
+
+def read_data(source: Path, options: TrainCaptionOptions, reporter: Reporter) -> CaptionSet:
+    """The captions, with pictures that are there.
+
+    Raises:
+        InputError: as of `read_captions`; or there is nothing to train on or to judge by.
+    """
+    captions = read_captions(
+        source,
+        form=options.form,
+        images=options.images,
+        need_images=options.features is None,
+        skip_missing=options.skip_missing,
+        val_share=options.val_share,
+        seed=options.seed,
+        reporter=reporter,
+    )
+    for split in ("train", "val"):
+        if not len(captions.part(split)):
+            raise InputError(f"{source} has no pictures of the split {split}", hint="--val-share 0.1")
+    return captions
+
+
+def words_of(captions: CaptionSet, minimum: int) -> Vocabulary:
+    """The vocabulary of the training captions.
+
+    Raises:
+        InputError: no word is seen often enough.
+    """
+    train = captions.part("train")
+    found = build_vocabulary((tokenize(caption) for image in train.images for caption in image.captions), minimum)
+    if len(found) == 3:
+        raise InputError(
+            f"no word is seen {minimum} times in the training captions of {captions.source}: the vocabulary is empty",
+            hint="--minimum 1",
+        )
+    return found
+
+
+def prepare_material(
+    captions: CaptionSet, vocabulary: Vocabulary, options: TrainCaptionOptions, reporter: Reporter, stop: Stop
+) -> Material:
+    """Captions as ids, and the features of their pictures: of the cache, of a file, or computed now.
+
+    Raises:
+        InputError: no picture of a split can be read, or the file of features does not fit.
+        Stopped: `stop` said so.
+    """
+    looker, given = None, None
+    if options.features is not None:
+        given = read_features_mat(options.features)
+        spec = FeatureSpec(
+            network=options.network, weights="", layers=options.layers or ("fc7",), size=options.size or 224,
+            descriptor=False, preprocessing={}, numbers=given.shape[1],
+        )  # fmt: skip
+    else:
+        looker = describer(
+            options.network, options.layers, size=options.size, precision=options.precision, reporter=reporter
+        )
+        spec = looker.spec
+    bad: dict[str, str] = {}
+
+    def part(split: str) -> Part:
+        images = captions.part(split).images
+        mirrored = None
+        if given is not None:
+            features = given_features(images, given, options.features)
+        else:
+            assert looker is not None  # noqa: S101
+            files = [captions.file(image) for image in images]
+            seen = looker.look(files, task=f"features ({split})", stop=stop)
+            for number, why in seen.bad.items():
+                bad[images[number].name] = why
+                reporter.note(f"Skipped: {why}")
+            kept = [number for number in range(len(images)) if number not in seen.bad]
+            if not kept:
+                raise InputError(
+                    f"none of the {len(images)} pictures of {split} can be read: {next(iter(bad.values()))}"
+                )
+            images, features = tuple(images[number] for number in kept), seen.values[kept]
+            if options.mirror and split == "train":
+                files = [files[number] for number in kept]
+                mirrored = looker.look(files, mirrored=True, task="features (mirrored)", stop=stop).values
+        tokens = tuple(tuple(tuple(tokenize(caption)) for caption in image.captions) for image in images)
+        return Part(images, tokens, features, mirrored, sentences_of(tokens, vocabulary, options.longest))
+
+    train, val = part("train"), part("val")
+    return Material(captions, vocabulary, spec, looker, train, val, CiderD(val.tokens), bad)
+
+
+def sentences_of(
+    tokens: Sequence[Sequence[Sequence[str]]],
+    vocabulary: Vocabulary,
+    longest: int,
+    lengths: Sequence[int] | None = None,
+) -> Sentences:
+    """The captions of images as ids; a caption without a word is left out."""
+    pairs = [(row, vocabulary.encode(each)) for row, captions in enumerate(tokens) for each in captions if each]
+    return Sentences([row for row, _ in pairs], [ids for _, ids in pairs], longest=longest, lengths=lengths)
+
+
+def given_features(images: Sequence[Captioned], given: np.ndarray, path: Path | None) -> np.ndarray:
+    """The rows of a file of features that belong to pictures: by Karpathy's `imgid`, else by their place.
+
+    Raises:
+        InputError: there is no row for a picture.
+    """
+    rows = [image.number for image in images]
+    if any(row is None or row >= len(given) for row in rows):
+        raise InputError(
+            f"{path} holds features of {len(given):,} pictures; "
+            f"{next(i.name for i in images if i.number is None or i.number >= len(given))} is none of them",
+            hint="features go with a dataset.json, whose imgid is their column",
+        )
+    return given[np.array(rows, int)].astype("float16")

@@ -1,0 +1,115 @@
+"""A trained caption model: a folder that tells what it was made of, and writes sentences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from imgnn.errors import InputError, WeightsError
+from imgnn.jobs.picture_features import FeatureSpec
+from imgnn.language.beam import BeamOptions, beam_search
+from imgnn.language.decoder import Decoder, DecoderSpec
+from imgnn.language.rules import Beams
+from imgnn.language.sample import SampleOptions, sample
+from imgnn.language.steps import DeviceStep, ensemble
+from imgnn.language.vocabulary import Vocabulary
+from imgnn.runs import is_file
+from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
+from imgnn.training.run_folder import DECODER, VOCABULARY, read_config
+
+KIND = "caption"
+
+
+@dataclass(frozen=True)
+class CaptionModel:
+    """A decoder with what is needed to use it.
+
+    Attributes:
+        folder: of the run.
+        feature: how a picture becomes what the decoder looks at.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    vocabulary: Vocabulary
+    feature: FeatureSpec
+    decoder: Decoder
+
+
+def load_caption_model(folder: str | Path, *, precision: str = "float32") -> CaptionModel:
+    """The model in a run's folder: the epoch with the best validation.
+
+    Raises:
+        InputError: there is no such run, it is none of captions, it has no decoder yet, or a later imgnn made it.
+        WeightsError: its files do not fit each other.
+    """
+    folder = Path(folder)
+    config = read_config(folder, "imgnn train caption")
+    if config.get("kind") != KIND:
+        raise InputError(
+            f"{folder} is a run of the kind {config.get('kind')!r}; one of captions is wanted",
+            hint="imgnn train caption makes one",
+        )
+    if not is_file(folder / DECODER):
+        raise InputError(
+            f"{folder} has no trained decoder yet: there is no {DECODER} in it",
+            hint=f"imgnn train caption --resume {folder}",
+        )
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    weights, facts = load_checkpoint(folder / DECODER)
+    try:
+        spec = DecoderSpec(**facts["decoder"])
+        feature = FeatureSpec(**{**facts["feature"], "layers": tuple(facts["feature"]["layers"])})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / DECODER} is of another imgnn: {error}") from error
+    if spec.vocabulary != len(vocabulary):
+        raise WeightsError(
+            f"{folder / DECODER} says {spec.vocabulary:,} words; {VOCABULARY} beside it has {len(vocabulary):,}"
+        )
+    decoder = Decoder(spec, precision=precision)
+    decoder.assign(weights)
+    return CaptionModel(folder, config, vocabulary, feature, decoder)
+
+
+def save_decoder(path: Path, decoder: Decoder, feature: FeatureSpec, facts: Mapping[str, Any]) -> None:
+    """Write a decoder's weights, its form, and the feature it looks at.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    known = {"decoder": asdict(decoder.spec), "feature": asdict(feature), **facts}
+    save_checkpoint(path, decoder.weights(), known)
+
+
+class Speaker:
+    """Writes sentences for features with one decoder, or with the mean of several.
+
+    Args:
+        decoders: of one vocabulary.
+        weights: of each decoder's probabilities; None: the same for all.
+    """
+
+    def __init__(self, decoders: Sequence[Decoder], weights: Sequence[float] | None = None) -> None:
+        self.decoders = decoders
+        alone = len(decoders) == 1
+        step = decoders[0].step if alone else ensemble([each.step for each in decoders], weights)
+        self.step = DeviceStep(step, [variable for each in decoders for variable in each.variables().values()])
+
+    def begin(self, features: Sequence[np.ndarray]) -> Any:
+        """The state before the first word: features `(n, numbers)` of the same pictures for each decoder."""
+        states = tuple(
+            decoder.begin(ops.convert_to_tensor(each.astype("float32")))
+            for decoder, each in zip(self.decoders, features, strict=True)
+        )
+        return states[0] if len(states) == 1 else states
+
+    def search(self, features: Sequence[np.ndarray], options: BeamOptions) -> Beams:
+        """Sentences by beam search, of each picture."""
+        return beam_search(self.step, self.begin(features), images=len(features[0]), options=options)
+
+    def sample(self, features: Sequence[np.ndarray], options: SampleOptions, keys: Sequence[int]) -> Beams:
+        """Sentences drawn at random, of each picture."""
+        return sample(self.step, self.begin(features), images=len(features[0]), options=options, keys=keys)

@@ -1,0 +1,235 @@
+"""Pictures as vectors, for captions: by a network once, from IMGNN_HOME ever after."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from imgnn import backend
+from imgnn.data.feature_cache import FeatureCache, Key, key_of
+from imgnn.data.spread import cores, spread
+from imgnn.errors import InputError, UnknownNameError, WeightsError
+from imgnn.images.files import load_image
+from imgnn.images.preprocess import classifier_crops, preprocess
+from imgnn.jobs.features import padded
+from imgnn.jobs.load import load_network
+from imgnn.networks.describe import describing, weights_digest
+from imgnn.networks.head import enlarged_size, head_layers
+from imgnn.networks.network import Network
+from imgnn.runs import Reporter, Silent, Stop, Stopped
+
+BATCH = 32  # pictures that go through the network at once
+TOGETHER = 256  # features that are written at once
+LARGEST = float(np.finfo("float16").max)
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How a picture becomes a vector: what a caption model was trained on, and has to be given again.
+
+    Attributes:
+        network: as the user named it.
+        weights: SHA-256 of the network's weights, as far as the layers need them.
+        layers: Caffe's names, side by side.
+        size: pixels, both sides, that the whole picture is scaled to, its shape not kept.
+        descriptor: each layer as roots of length 1 (`networks.layers.Descriptor`) instead of its plain values.
+        preprocessing: facts of `Preprocessing`, for people; the network brings its own.
+        numbers: in the vector.
+    """
+
+    network: str
+    weights: str
+    layers: tuple[str, ...]
+    size: int
+    descriptor: bool
+    preprocessing: dict[str, Any]
+    numbers: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network gives of pictures.
+
+    Attributes:
+        values: float16 `(n, numbers)`; zeros where a picture could not be read.
+        bad: number of a picture that could not be read -> why.
+    """
+
+    values: np.ndarray
+    bad: dict[int, str]
+
+
+class Describer:
+    """Gives the vectors of pictures.
+
+    Args:
+        network: of `networks.describe.describing`.
+        called: as the user named it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        called: str,
+        layers: Sequence[str],
+        *,
+        descriptor: bool,
+        precision: str,
+        reporter: Reporter,
+    ) -> None:
+        assert network.preprocessing is not None  # noqa: S101  describing() asked for it
+        self.network, self.reporter, self.precision = network, reporter, backend.precision_of(precision)
+        facts = asdict(network.preprocessing)
+        self.spec = FeatureSpec(
+            network=called,
+            weights=weights_digest(network.model),
+            layers=tuple(layers),
+            size=network.preprocessing.size[0],
+            descriptor=descriptor,
+            preprocessing={name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()},
+            numbers=int(network.model.outputs[0].shape[-1]),
+        )
+        key = key_of((self.spec.weights, *layers, self.spec.size, descriptor, sorted(facts.items()), self.precision))
+        self.cache = FeatureCache(network.name, key, reporter)
+        self.answer = backend.answering(network.model)
+
+    def look(
+        self, files: Sequence[Path], *, mirrored: bool = False, task: str = "features", stop: Stop | None = None
+    ) -> Seen:
+        """The vectors of pictures, in their order.
+
+        Args:
+            mirrored: of their mirror images.
+
+        Raises:
+            Stopped: `stop` said so; what was seen is kept.
+        """
+        values = np.zeros((len(files), self.spec.numbers), "float16")
+        bad: dict[int, str] = {}
+        keys = [(digest, int(mirrored)) if digest else None for digest in self.cache.digests(files)]
+        known = self.cache.read(key for key in keys if key)
+        missing = []
+        for number, key in enumerate(keys):
+            if key in known:
+                values[number] = known[key]
+            else:
+                missing.append(number)
+        if not missing:
+            return Seen(values, bad)
+        if len(missing) > 1:
+            self.reporter.begin(task, len(missing), "pictures")
+        fresh: dict[Key, np.ndarray] = {}
+        try:
+            for done, (number, found) in enumerate(self.compute(files, missing, mirrored), 1):
+                if isinstance(found, InputError):
+                    bad[number] = str(found)
+                else:
+                    values[number] = found
+                    if key := keys[number]:
+                        fresh[key] = found
+                if len(fresh) >= TOGETHER:
+                    self.cache.write(fresh)
+                    fresh.clear()
+                self.reporter.advance(done)
+                if stop and stop():
+                    raise Stopped
+        finally:
+            self.cache.write(fresh)
+            self.reporter.end()
+        return Seen(values, bad)
+
+    def compute(
+        self, files: Sequence[Path], wanted: Sequence[int], mirrored: bool
+    ) -> Iterator[tuple[int, np.ndarray | InputError]]:
+        """Vectors of pictures by number, decoded by threads while the network looks at those before."""
+        preprocessing = self.network.preprocessing
+        assert preprocessing is not None  # noqa: S101
+
+        def crop(number: int) -> np.ndarray | InputError:
+            try:
+                pixels = classifier_crops(load_image(files[number]), preprocessing)[0]
+                return pixels[:, ::-1] if mirrored else pixels
+            except InputError as error:
+                return error
+
+        batch = min(BATCH, 1 << max(0, math.ceil(math.log2(max(1, len(wanted))))))
+        seen = spread(crop, wanted, workers=min(4, cores()), ahead=2 * batch)
+        while group := list(itertools.islice(seen, batch)):
+            pixels = [each for _, each in group if not isinstance(each, InputError)]
+            rows = iter(self.vectors(np.stack(pixels), batch) if pixels else ())
+            for number, each in group:
+                yield number, each if isinstance(each, InputError) else next(rows)
+
+    def vectors(self, pixels: np.ndarray, batch: int) -> np.ndarray:
+        """uint8 `(n, size, size, 3)` -> float16 `(n, numbers)`."""
+        assert self.network.preprocessing is not None  # noqa: S101
+        x = padded(preprocess(pixels, self.network.preprocessing), batch)
+        with backend.computing_in(self.network.model.layers, self.precision):
+            found = keras.ops.convert_to_numpy(self.answer(x))[: len(pixels)]
+        return np.clip(found, -LARGEST, LARGEST).astype("float16")
+
+
+def describer(
+    called: str,
+    layers: Sequence[str] | None = None,
+    *,
+    size: int | None = None,
+    descriptor: bool | None = None,
+    precision: str = "auto",
+    reporter: Reporter | None = None,
+) -> Describer:
+    """What gives the vectors of a network that the user named.
+
+    Args:
+        layers: Caffe's names; None: those that a new classifier would look at, as descriptors of an enlarged picture.
+        size, descriptor: None: as goes with the layers.
+
+    Raises:
+        InputError, UnknownNameError, WeightsError, DownloadError: the network or a layer cannot be had.
+    """
+    reporter = reporter or Silent()
+    network = load_network(called, reporter=reporter)
+    if network.preprocessing is None:
+        raise InputError(f"{called} does not say how a picture becomes its input")
+    chosen = tuple(layers) if layers is not None else head_layers(network) or network.roles.features
+    if not chosen:
+        raise InputError(
+            f"{called} does not say which layers to look at", hint=f"--layers A,B; {network.layers_command} lists them"
+        )
+    descriptor = descriptor if descriptor is not None else layers is None
+    if size is None:
+        size = (enlarged_size(network, chosen) if layers is None else network.preprocessing.size)[0]
+    found = describing(network, chosen, (size, size), descriptor=descriptor)
+    return Describer(found, called, chosen, descriptor=descriptor, precision=precision, reporter=reporter)
+
+
+def describer_of(spec: FeatureSpec, *, precision: str = "auto", reporter: Reporter | None = None) -> Describer:
+    """What gives the very vectors that a model was trained on.
+
+    Raises:
+        WeightsError: the network of this name has other weights now, or lacks a layer.
+        InputError, DownloadError: it cannot be had.
+    """
+    try:
+        made = describer(
+            spec.network,
+            spec.layers,
+            size=spec.size,
+            descriptor=spec.descriptor,
+            precision=precision,
+            reporter=reporter,
+        )
+    except UnknownNameError as error:
+        raise WeightsError(f"the model was trained on {spec.network}: {error}", hint=error.hint) from error
+    if made.spec.weights != spec.weights:
+        raise WeightsError(
+            f"the model was trained on {spec.network} with other weights (SHA-256 {spec.weights[:12]}..., "
+            f"here {made.spec.weights[:12]}...)",
+            hint="--network FILE names the very network",
+        )
+    return made

@@ -1,0 +1,182 @@
+"""`imgnn train caption`: a decoder that writes sentences for pictures, from features of a network."""
+
+import json
+import platform
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from imgnn import __version__, backend
+from imgnn.errors import InputError, InterruptedRun
+from imgnn.jobs.caption_data import Material, prepare_material, read_data, words_of
+from imgnn.jobs.caption_model import KIND
+from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
+from imgnn.language.decoder import DecoderSpec
+from imgnn.language.vocabulary import Vocabulary
+from imgnn.options import TrainCaptionOptions
+from imgnn.runs import Reporter, Silent, Stopped, check_folder, is_file, is_folder, stop_after_step
+from imgnn.training.run_folder import CONFIG, VOCABULARY, read_config, write_config
+
+
+def train_caption(
+    source: Path,
+    folder: Path,
+    options: TrainCaptionOptions | None = None,
+    reporter: Reporter | None = None,
+    *,
+    command: str = "",
+) -> TrainedCaption:
+    """Train a decoder on pictures with sentences.
+
+    Args:
+        source: captions, in any form of `data/caption_files.py`.
+        folder: of the run; made here, must not be a run already.
+        command: as it was typed, for the record.
+
+    Raises:
+        InputError: the captions, pictures or options do not fit; the run's folder cannot be written.
+        InterruptedRun: Ctrl-C; a checkpoint was written.
+        DivergedError: the loss is no longer finite; the last good checkpoint is kept.
+        UnknownNameError, WeightsError, DownloadError: the network cannot be had.
+    """
+    began = time.monotonic()
+    options, reporter = options or TrainCaptionOptions(), reporter or Silent()
+    check_options(options)
+    check_caption_folder(folder)
+    captions = read_data(source, options, reporter)
+    vocabulary = words_of(captions, options.minimum)
+    with stop_after_step() as stop:
+        try:
+            material = prepare_material(captions, vocabulary, options, reporter, stop)
+        except Stopped:
+            raise InterruptedRun("the features so far are kept, and need not be computed again") from None
+        folder.mkdir(exist_ok=True)
+        vocabulary.save(folder / VOCABULARY)
+        spec = spec_of(material, options)
+        write_config(folder, {**config_of(material, spec, options, command), "source": str(source.resolve())})
+        return CaptionTraining(material, spec, options, folder, reporter, stop, began).run()
+
+
+def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCaption:
+    """Go on with a run where its last checkpoint stands: the end is that of a run that was never stopped.
+
+    Raises:
+        InputError: there is no run, or its captions or pictures are others now.
+        InterruptedRun, DivergedError: as of `train_caption`.
+    """
+    began, reporter = time.monotonic(), reporter or Silent()
+    config = read_config(folder, "imgnn train caption")
+    if config.get("kind") != KIND:
+        raise InputError(f"{folder} is a run of the kind {config.get('kind')!r}", hint="imgnn finetune --resume")
+    options = options_from(config["options"])
+    captions = read_data(Path(config["source"]), options, reporter)
+    if captions.digest != config["data"]["sha256"]:
+        raise InputError(
+            f"the captions of {captions.source} are not those that {folder} was begun with",
+            hint="imgnn train caption without --resume begins anew",
+        )
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    with stop_after_step() as stop:
+        try:
+            material = prepare_material(captions, vocabulary, options, reporter, stop)
+        except Stopped:
+            raise InterruptedRun("the features so far are kept, and need not be computed again") from None
+        if material.spec.weights != config["feature"]["weights"]:
+            raise InputError(f"{options.network} has other weights than when {folder} was begun")
+        spec = DecoderSpec(**config["decoder"])
+        training = CaptionTraining(material, spec, options, folder, reporter, stop, began)
+        training.load()
+        return training.run()
+
+
+def check_options(options: TrainCaptionOptions) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        InputError: which.
+    """
+    if options.epochs < 1:
+        raise InputError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
+    if options.features is not None and options.finetune_after is not None:
+        raise InputError("features from a file have no network that could be trained along: --finetune-after")
+    if options.tied and options.embedding != options.hidden:
+        raise InputError(
+            f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
+        )
+
+
+def check_caption_folder(folder: Path) -> None:
+    """See that a run's folder can be made: before minutes of looking at pictures.
+
+    Raises:
+        InputError: it cannot, or holds a run.
+    """
+    if is_file(folder / CONFIG):
+        hint = f"imgnn train caption --resume {shlex.quote(str(folder))}; or another -o"
+        raise InputError(f"{folder} holds a run already", hint=hint)
+    if is_file(folder):
+        raise InputError(f"{folder} is a file; a folder for the run is wanted")
+    if is_folder(folder) and any(path.name != VOCABULARY for path in folder.iterdir()):
+        raise InputError(f"{folder} is not empty; a run has a folder of its own", hint="another -o")
+    check_folder(folder)
+    if is_folder(folder):
+        check_folder(folder / CONFIG)
+
+
+def spec_of(material: Material, options: TrainCaptionOptions) -> DecoderSpec:
+    """The decoder's form."""
+    return DecoderSpec(
+        vocabulary=len(material.vocabulary),
+        feature=material.spec.numbers,
+        embedding=options.embedding,
+        hidden=options.hidden,
+        layers=options.depth,
+        cell=options.cell,
+        tied=options.tied,
+    )
+
+
+def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOptions, command: str) -> dict[str, Any]:
+    """The content of config.json."""
+    captions = material.captions
+    return {
+        "kind": KIND,
+        "imgnn": __version__,
+        "command": command,
+        "network": options.network,
+        "feature": asdict(material.spec),
+        "decoder": asdict(spec),
+        "tokens": "Penn Treebank, lower case, without punctuation (imgnn/language/tokens.py)",
+        "options": json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve()))),
+        "data": {
+            "source": str(captions.source.resolve()),
+            "form": captions.form,
+            "sha256": captions.digest,
+            **{
+                split: {"pictures": len(part), "captions": sum(len(image.captions) for image in part.images)}
+                for split in ("train", "val", "test")
+                for part in [captions.part(split)]
+            },
+        },
+        "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
+        "precision": backend.precision_of(options.precision),
+    }
+
+
+def options_from(stored: Mapping[str, Any]) -> TrainCaptionOptions:
+    """The options in config.json.
+
+    Raises:
+        InputError: another version of imgnn wrote them.
+    """
+    values = dict(stored)
+    for name in ("images", "features"):
+        values[name] = Path(values[name]) if values.get(name) else None
+    values["layers"] = tuple(values["layers"]) if values.get("layers") else None
+    try:
+        return replace(TrainCaptionOptions(), **values)
+    except TypeError as error:
+        raise InputError(f"the run's options are of another imgnn: {error}") from error

@@ -1,0 +1,122 @@
+"""A language model as decoding sees it: the tokens of one step in, the probabilities of the next ones out.
+
+A step function is `(tokens, state) -> (log_prob, state)`: `tokens` int32 `(n,)`, `log_prob` float32 `(n, vocabulary)`
+after the log-softmax, `state` tensors in tuples or dicts, each `(n, ...)`. The first tokens are START. Decoding calls
+it through `HostStep` (NumPy) or `DeviceStep` (compiled), which do the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops, tree
+
+from imgnn.backend import Tensor, compiled
+from imgnn.errors import InputError
+
+State = Any
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+class HostStep:
+    """A step function that is called as it is, with NumPy arrays."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def rows(self, state: State, indices: np.ndarray) -> State:
+        """The state of some rows, in this order, some perhaps twice."""
+        return tree.map_structure(lambda each: np.asarray(each)[indices], state)
+
+    def log_prob(self, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """What comes next: float32 `(n, vocabulary)`, and the next state."""
+        log_prob, state = self.step(tokens, state)
+        return np.asarray(log_prob), state
+
+    def best(
+        self, count: int, tokens: np.ndarray, parents: np.ndarray, state: State
+    ) -> tuple[np.ndarray, np.ndarray, State]:
+        """The most probable next tokens, the lower id first where two are equal.
+
+        Args:
+            count: how many, at most; no more than there are tokens.
+            tokens: int32 `(n,)`.
+            parents: int32 `(n,)`, the row of `state` that each row goes on from.
+
+        Returns:
+            `log_prob` and token ids, `(n, count)` each, and the next state.
+        """
+        log_prob, state = self.log_prob(tokens, self.rows(state, parents))
+        ids = np.argsort(-log_prob, axis=1, kind="stable")[:, :count]
+        return np.take_along_axis(log_prob, ids, axis=1), ids, state
+
+
+class DeviceStep(HostStep):
+    """A step function of `keras.ops`, compiled once for each number of rows; its state stays on the device.
+
+    Keep it for all pictures: tracing takes longer than a step.
+
+    Args:
+        variables: of Keras, that the function reads.
+    """
+
+    def __init__(self, step: Step, variables: Sequence[Any] = ()) -> None:
+        super().__init__(compiled(step, variables))
+        self.traceable, self.variables = step, variables
+        self.find_best: dict[int, Callable[..., Any]] = {}  # by how many
+
+    def rows(self, state: State, indices: np.ndarray) -> State:
+        return tree.map_structure(lambda each: ops.take(each, indices, axis=0), state)
+
+    def log_prob(self, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        log_prob, state = self.step(ops.convert_to_tensor(tokens, "int32"), state)
+        return ops.convert_to_numpy(log_prob), state
+
+    def best(
+        self, count: int, tokens: np.ndarray, parents: np.ndarray, state: State
+    ) -> tuple[np.ndarray, np.ndarray, State]:
+        def find(tokens: Tensor, parents: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+            log_prob, state = self.traceable(tokens, self.rows(state, parents))
+            return *ops.top_k(log_prob, min(count, log_prob.shape[-1])), state
+
+        if count not in self.find_best:  # only as many go to the processor as are looked at
+            self.find_best[count] = compiled(find, self.variables)
+        tokens, parents = (ops.convert_to_tensor(each, "int32") for each in (tokens, parents))
+        values, ids, state = self.find_best[count](tokens, parents, state)
+        return ops.convert_to_numpy(values), ops.convert_to_numpy(ids), state
+
+
+def driver(step: Step | HostStep) -> HostStep:
+    """What calls the step function; a plain one is taken for one of NumPy."""
+    return step if isinstance(step, HostStep) else HostStep(step)
+
+
+def ensemble(steps: Sequence[Step], weights: Sequence[float] | None = None) -> Step:
+    """Several models as one that says the mean of their probabilities.
+
+    Args:
+        steps: step functions with the same vocabulary, of NumPy or of `keras.ops`.
+        weights: of each, above 0; they are divided by their sum. None: the same for all.
+
+    Returns:
+        A step function; its state is the tuple of theirs.
+
+    Raises:
+        InputError: no models, or weights that do not fit them; at the first step: vocabularies of different sizes.
+    """
+    share = np.ones(len(steps)) if weights is None else np.asarray(weights, float)
+    if not len(steps) or share.shape != (len(steps),):
+        raise InputError(f"{len(share)} weights for {len(steps)} models")
+    if not (np.isfinite(share) & (share > 0)).all():
+        raise InputError(f"the weights of models are above 0, not {', '.join(f'{each:g}' for each in share)}")
+    log_share = np.log(share / share.sum()).astype("float32")[:, None, None]
+
+    def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        answers = [each(tokens, own) for each, own in zip(steps, state, strict=True)]
+        sizes = [answer.shape[-1] for answer, _ in answers]
+        if len(set(sizes)) > 1:
+            raise InputError(f"models of one vocabulary are wanted; theirs have {', '.join(map(str, sizes))} tokens")
+        log_prob = ops.logsumexp(ops.stack([answer for answer, _ in answers]) + log_share, axis=0)
+        return log_prob, tuple(own for _, own in answers)
+
+    return step

@@ -1,0 +1,121 @@
+"""A decoder in training, step by step."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from imgnn import backend
+from imgnn.errors import DivergedError
+from imgnn.language.decoder import Decoder
+from imgnn.training.optimizers import build_optimizer
+from imgnn.training.sentences import SentenceBatch
+
+Tensor = Any
+
+
+class SmoothedEntropy(keras.losses.Loss):
+    """Cross-entropy of the next token, in nats; a share of each target's certainty is spread over all tokens."""
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        super().__init__(reduction="sum", dtype="float32")
+        self.smoothing = smoothing
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        entropy = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        if not self.smoothing:
+            return entropy
+        uniform = ops.logsumexp(y_pred, axis=-1) - ops.mean(y_pred, axis=-1)
+        return (1 - self.smoothing) * entropy + self.smoothing * uniform
+
+
+class SentenceTrainer:
+    """Trains a decoder, one batch after the other.
+
+    Args:
+        clip: the largest norm of all gradients together; None: any.
+        weight_decay: of Adam, apart from the gradient (AdamW).
+        smoothing: of the targets, 0..1.
+    """
+
+    def __init__(
+        self, decoder: Decoder, *, clip: float | None = 5.0, weight_decay: float = 0.0, smoothing: float = 0.0
+    ) -> None:
+        self.decoder = decoder
+        self.optimizer = build_optimizer("adam", {}, beta=0.999, weight_decay=weight_decay, clip=clip)
+        self.loss = SmoothedEntropy(smoothing)
+        self.optimizer.build(decoder.trainable)
+        self.models: dict[int, Any] = {}  # by length: each is traced for its own
+        self.answers: dict[int, Any] = {}
+
+    def model(self, length: int) -> Any:
+        """The decoder for sentences of `length` tokens, compiled; all of them have the same weights and optimiser."""
+        if length not in self.models:
+            model = self.decoder.model(length)
+            model.compile(self.optimizer, loss=self.loss, jit_compile=backend.jitted())
+            self.models[length] = model
+        return self.models[length]
+
+    def step(self, features: np.ndarray, batch: SentenceBatch, learning_rate: float) -> float:
+        """Train on one batch.
+
+        Args:
+            features: float32 `(n, numbers)`, of the batch's pictures.
+
+        Returns:
+            Nats per token of the batch before the step, with dropout (and smoothing, where there is any).
+
+        Raises:
+            DivergedError: the loss is no number any more.
+        """
+        self.optimizer.learning_rate = learning_rate
+        weights = batch.weights / batch.weights.sum()
+        told = self.model(batch.tokens.shape[1]).train_on_batch(
+            [features, batch.tokens], batch.targets, sample_weight=weights, return_dict=True
+        )
+        loss = float(told["loss"])
+        if not math.isfinite(loss):
+            raise DivergedError("the loss is no longer finite", hint="a smaller --learning-rate")
+        return loss
+
+    def logits(self, features: np.ndarray, tokens: np.ndarray) -> Tensor:
+        """What comes after each token, as the decoder answers: nothing is dropped."""
+        length = tokens.shape[1]
+        if length not in self.answers:
+            self.answers[length] = backend.answering(self.decoder.model(length))
+        return self.answers[length]([features, tokens])
+
+    def nats(self, features: np.ndarray, batch: SentenceBatch) -> float:
+        """What the targets of a batch cost in all: the sum of -log of their probabilities."""
+        logits = self.logits(features, batch.tokens)
+        entropy = ops.sparse_categorical_crossentropy(batch.targets, logits, from_logits=True)
+        return float(ops.sum(entropy * batch.weights))
+
+    def draw(self, features: np.ndarray, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """A token after each token, as probable as the decoder finds it: int32 `(n, t)`."""
+        logits = self.logits(features, tokens)
+        # The largest of scores with Gumbel noise is a draw from their softmax.
+        noise = -np.log(-np.log(random.random(tuple(logits.shape), "float32") + 1e-20) + 1e-20)
+        return ops.convert_to_numpy(ops.argmax(logits + noise, axis=-1)).astype("int32")
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that steps change."""
+        return {name: ops.convert_to_numpy(variable.value) for name, variable in self.variables().items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from there.
+
+        Raises:
+            KeyError, ValueError: the state is of another training.
+        """
+        for name, variable in self.variables().items():
+            variable.assign(state[name])
+
+    def variables(self) -> dict[str, Any]:
+        """What steps change, by name: weights, the optimiser's memory, the states of random generators."""
+        named = {f"weights/{name}": variable for name, variable in self.decoder.variables().items()}
+        named |= {f"random/{layer.name}": layer.seed_generator.state for layer in self.decoder.drop}
+        return named | {f"optimizer/{number}": each for number, each in enumerate(self.optimizer.variables)}
