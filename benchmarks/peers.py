@@ -7,12 +7,13 @@ The lower half of this file is the peers' side: it needs PyTorch and NumPy only,
 import datetime
 import inspect
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,57 @@ def kept_neural_style(cache: Path, python: str | Path, folder: Path, *words: obj
     return Run(**json.loads(cache.read_text()))
 
 
+# What both sides call.
+
+
+def seconds_of(action: Callable[[], object], count: int, warm: int = 0) -> list[float]:
+    """Seconds of each of `count` calls, after some that warm up."""
+    seconds = []
+    for _ in range(warm + count):
+        began = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - began)
+    return seconds[warm:]
+
+
+def search_by_rows(
+    step: Callable[[int, Any], tuple[np.ndarray, Any]], state: Any, width: int, length: int
+) -> list[tuple[list[int], float]]:
+    """A beam search as it is written down first: a picture's hypotheses one after the other, each with a state.
+
+    Each hypothesis goes on with its `width` most probable words; the `width` best of all are kept. END is a word like
+    others: sentences have `length` of them.
+
+    Args:
+        step: a word and a state -> log-probabilities of the next word `(vocabulary,)`, and the next state.
+        state: before START, which is word 0.
+
+    Returns:
+        Sentences and the sums of their log-probabilities, the best first.
+    """
+    beam: list[tuple[list[int], float, Any]] = [([], 0.0, state)]
+    for _ in range(length):
+        candidates = []
+        for words, total, own in beam:
+            log_prob, after = step(words[-1] if words else 0, own)
+            most = min(width, len(log_prob))
+            for word in np.argpartition(log_prob, -most)[-most:]:
+                candidates.append(([*words, int(word)], total + float(log_prob[word]), after))
+        beam = sorted(candidates, key=lambda each: -each[1])[:width]
+    return [(words, total) for words, total, _ in beam]
+
+
+def timed_searches(search: Callable[[np.ndarray], Any], rows: np.ndarray) -> dict[str, Any]:
+    """`seconds` of each row's search, after one that warms up, and the `sentences` found."""
+    search(rows[0])
+    seconds, found = [], []
+    for row in rows:
+        began = time.perf_counter()
+        found.append(search(row))
+        seconds.append(time.perf_counter() - began)
+    return {"seconds": seconds, "sentences": found}
+
+
 # The peers' side: PyTorch.
 
 
@@ -300,8 +352,11 @@ def picture_tensor(path: str, mean: Sequence[float] = MEAN) -> Any:
     return torch.from_numpy(pixels[:, :, ::-1] - np.array(mean, "float32")).permute(2, 0, 1)[None]
 
 
-def googlenet_features(blobs: Any, x: Any) -> Any:
-    """inception_4c/output of BVLC GoogLeNet, `(1, 512, h, w)`: `x` is `(1, 3, height, width)`, BGR minus mean.
+def googlenet_features(blobs: Any, x: Any, last: str = "4c") -> Any:
+    """An inception's output of BVLC GoogLeNet, `(n, channels, h, w)`: `x` is `(n, 3, height, width)`, BGR minus mean.
+
+    Args:
+        last: "3a" ... "5b".
 
     Source: bvlc_googlenet's prototxt (BVLC/caffe): pooling that rounds up, LRN over 5 channels.
     """
@@ -329,8 +384,11 @@ def googlenet_features(blobs: Any, x: Any) -> Any:
 
     x = lrn(pool(conv(x, "conv1/7x7_s2", stride=2)))
     x = pool(lrn(conv(conv(x, "conv2/3x3_reduce"), "conv2/3x3")))
-    x = pool(inception(inception(x, "inception_3a"), "inception_3b"))
-    return inception(inception(inception(x, "inception_4a"), "inception_4b"), "inception_4c")
+    for number in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
+        x = inception(pool(x) if number in ("4a", "5a") else x, f"inception_{number}")
+        if number == last:
+            break
+    return x
 
 
 def torch_blobs(npz: str) -> dict[str, Any]:
@@ -505,12 +563,7 @@ def training_seconds(
     network: str, npz: str, batch: str, rate: str, order: str, precision: str, warm: str, count: str
 ) -> list[float]:
     """Seconds of each of `count` training steps, after some that warm up."""
-    training, seconds = Training(network, npz, batch, float(rate), order, precision), []
-    for _ in range(int(warm) + int(count)):
-        began = time.perf_counter()
-        training.step()
-        seconds.append(time.perf_counter() - began)
-    return seconds[int(warm) :]
+    return seconds_of(Training(network, npz, batch, float(rate), order, precision).step, int(count), int(warm))
 
 
 def trained_blobs(network: str, npz: str, batch: str, rate: str, output: str, count: str) -> list[float]:
@@ -519,6 +572,147 @@ def trained_blobs(network: str, npz: str, batch: str, rate: str, output: str, co
     losses = [training.step()[0] for _ in range(int(count))]
     np.savez(output, **{name: each.detach().numpy() for name, each in training.blobs.items()})
     return losses
+
+
+class Captioning:
+    """A decoder like imgnn's with one LSTM, in training by Adam: the picture, START, then words.
+
+    Args:
+        npz: weights by imgnn's names. The gates stand in the same order, `i, f, g, o`; there is one bias of them, so
+            that of PyTorch's two the other one stays 0.
+        batch: a file with `x`, float32 `(n, numbers)`; `tokens` and `targets`, `(n, t)`.
+        precision: "float32", or "bfloat16" for what autocast chooses to compute in it.
+        drop: share of values dropped before the LSTM and after it.
+    """
+
+    def __init__(self, npz: str, batch: str, rate: float, precision: str, drop: float) -> None:
+        import torch
+        from torch import nn
+
+        own = torch_blobs(npz)
+        self.drop, self.given = drop, torch_blobs(batch)
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+        self.words = nn.Embedding.from_pretrained(own["words/embeddings"], freeze=False)
+        self.picture, self.output = linear(own, "picture"), linear(own, "output")
+        self.lstm = recurrent(own, nn.LSTM, batch_first=True)
+        self.lstm.bias_hh_l0.requires_grad_(False)
+        layers = nn.ModuleList([self.words, self.picture, self.lstm, self.output])
+        self.trained = [each for each in layers.parameters() if each.requires_grad]
+        # `fused`: all of a weight's step in one pass through memory.
+        self.steps, self.optimizer = 0, torch.optim.Adam(self.trained, rate, fused=True)
+
+    def step(self) -> float:
+        """The loss of the batch before the step, nats per token."""
+        import torch
+        import torch.nn.functional as F
+
+        self.steps += 1
+        # Keras adds its epsilon to the root that is not corrected (arXiv:1412.6980, the form before section 2.1).
+        self.optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999**self.steps)
+        self.optimizer.zero_grad()
+        with self.autocast:
+            x = torch.cat([self.picture(self.given["x"])[:, None], self.words(self.given["tokens"])], 1)
+            hidden, _ = self.lstm(F.dropout(x, self.drop))
+            logits = self.output(F.dropout(hidden[:, 1:], self.drop))
+        loss = F.cross_entropy(logits.float().flatten(0, 1), self.given["targets"].long().flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, 5.0)
+        self.optimizer.step()
+        return loss.item()
+
+
+def linear(own: Mapping[str, Any], name: str) -> Any:
+    """A fully connected layer with imgnn's weights of that name."""
+    import torch
+
+    kernel, bias = own[f"{name}/kernel"], own[f"{name}/bias"]
+    layer = torch.nn.Linear(*kernel.shape)
+    with torch.no_grad():
+        layer.weight.copy_(kernel.T)
+        layer.bias.copy_(bias)
+    return layer
+
+
+def recurrent(own: Mapping[str, Any], kind: Any, **options: Any) -> Any:
+    """`nn.LSTM` or `nn.LSTMCell` with imgnn's weights."""
+    import torch
+
+    kernel, back, bias = (own[f"recurrent_0/{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
+    layer = kind(len(kernel), len(back), **options)
+    with torch.no_grad():
+        for parameter, value in zip(layer.parameters(), (kernel.T, back.T, bias, bias * 0), strict=True):
+            parameter.copy_(value)
+    return layer
+
+
+def captioning_losses(npz: str, batch: str, rate: str, count: str) -> list[float]:
+    """The losses of some steps in float32, nothing dropped."""
+    training = Captioning(npz, batch, float(rate), "float32", 0.0)
+    return [training.step() for _ in range(int(count))]
+
+
+def captioning_seconds(
+    npz: str, batch: str, rate: str, precision: str, drop: str, warm: str, count: str
+) -> list[float]:
+    """Seconds of each of `count` training steps, after some that warm up."""
+    return seconds_of(Captioning(npz, batch, float(rate), precision, float(drop)).step, int(count), int(warm))
+
+
+def captions_by_rows(npz: str, features: str, width: str, length: str, count: str) -> dict[str, Any]:
+    """Sentences for the first `count` rows of a file, one row of one picture at a time, by `search_by_rows`.
+
+    Returns:
+        `seconds` of each picture, after one that warms up; `sentences`, the beam of each.
+    """
+    import torch
+
+    own = torch_blobs(npz)
+    words, picture, output = own["words/embeddings"], linear(own, "picture"), linear(own, "output")
+    cell = recurrent(own, torch.nn.LSTMCell)
+    with torch.no_grad():
+
+        def step(word: int, state: Any) -> tuple[np.ndarray, Any]:
+            state = cell(words[word : word + 1], state)
+            return output(state[0]).log_softmax(1)[0].numpy(), state
+
+        def search(row: np.ndarray) -> list[Any]:
+            return search_by_rows(step, cell(picture(torch.from_numpy(row[None]))), int(width), int(length))
+
+        return timed_searches(search, np.load(features)[: int(count)])
+
+
+def googlenet_vectors(npz: str, pixels: str, output: str) -> None:
+    """What pool5/7x7_s1 gives of uint8 RGB pixels `(n, 224, 224, 3)` in a file: `(n, 1024)`, to a file, in float32."""
+    np.save(output, Describing(npz, pixels, "contiguous_format", "float32").look().numpy())
+
+
+def googlenet_seconds(npz: str, pixels: str, order: str, precision: str, warm: str, count: str) -> list[float]:
+    """Seconds of each of `count` looks at the pixels of a file, after some that warm up."""
+    return seconds_of(Describing(npz, pixels, order, precision).look, int(count), int(warm))
+
+
+class Describing:
+    """GoogLeNet up to pool5/7x7_s1, for pixels of a file; order and precision as of `Training`."""
+
+    def __init__(self, npz: str, pixels: str, order: str, precision: str) -> None:
+        import torch
+
+        self.order, self.precision = getattr(torch, order), precision
+        self.pixels, self.mean = torch.from_numpy(np.load(pixels)), torch.tensor(GOOGLENET_MEAN).view(1, 3, 1, 1)
+        blobs = torch_blobs(npz).items()
+        self.blobs = {
+            name: each.contiguous(memory_format=self.order) if each.ndim == 4 and name.endswith(":0") else each
+            for name, each in blobs
+        }
+
+    def look(self) -> Any:
+        """From pixels to vectors."""
+        import torch
+
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
+            x = self.pixels.permute(0, 3, 1, 2).flip(1).float() - self.mean
+            seen = googlenet_features(self.blobs, x.contiguous(memory_format=self.order), "5b")
+            return seen.float().mean((2, 3))
 
 
 if __name__ == "__main__":

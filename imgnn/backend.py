@@ -238,6 +238,43 @@ def train_on_batch(model: Any, x: Any, targets: Any, weights: Any, devices: "Dev
     return model.train_function(iter([devices.spread((x, targets, weights))]))
 
 
+def apply_adam(
+    variable: Any,
+    momentum: Any,
+    velocity: Any,
+    gradient: Tensor,
+    *,
+    steps: Tensor,
+    learning_rate: Tensor,
+    betas: tuple[float, float],
+    epsilon: float,
+) -> None:
+    """TensorFlow's own step of Adam.
+
+    Args:
+        variable: of TensorFlow; `momentum`, `velocity`: of Keras, as large.
+        steps: of the optimiser, this one included.
+
+    Source: arXiv:1412.6980, the form before section 2.1: epsilon is added to the root that is not corrected.
+    """
+    import tensorflow as tf
+
+    kind = variable.dtype
+    count = tf.cast(steps, kind)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=momentum.value.handle,
+        v=velocity.value.handle,
+        beta1_power=tf.cast(betas[0], kind) ** count,
+        beta2_power=tf.cast(betas[1], kind) ** count,
+        lr=tf.cast(learning_rate, kind),
+        beta1=tf.cast(betas[0], kind),
+        beta2=tf.cast(betas[1], kind),
+        epsilon=tf.cast(epsilon, kind),
+        grad=tf.cast(tf.convert_to_tensor(gradient), kind),
+    )
+
+
 def why_no_gpu() -> str:
     """Why Keras computes on the processor, as far as that can be told."""
     if name() == "tensorflow":

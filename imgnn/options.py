@@ -417,15 +417,56 @@ class CaptionOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch: int = 128  # pictures that are captioned at once
 
+    @property
+    def drawn(self) -> bool:
+        """Whether captions are drawn at random."""
+        return self.temperature is not None or self.top_k > 0 or self.top_p < 1
+
+    @property
+    def width(self) -> int:
+        """Of the beam: what was asked for, or 3, or 20 (`n` if that is more) for several; shared evenly by groups."""
+        if self.beam is not None:
+            return self.beam
+        return math.ceil((3 if self.n == 1 else max(20, self.n)) / self.groups) * self.groups
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            InputError: which.
+        """
+        if self.drawn and (self.beam is not None or self.groups > 1):
+            raise InputError("captions are looked for (--beam, --groups) or drawn (--temperature, --top-k, --top-p)")
+        if self.width % self.groups:
+            raise InputError(f"--beam {self.beam} is not shared evenly by --groups {self.groups}")
+        if not self.drawn and self.width < self.n:
+            raise InputError(f"--beam {self.beam} finds {self.beam} captions at most; -n {self.n} are wanted")
+        if self.min_length >= self.max_length:
+            raise InputError(
+                f"--min-length {self.min_length} words do not fit into --max-length {self.max_length} tokens, of which "
+                "one is the end"
+            )
+        if self.weights is not None and len(self.weights) != len(self.models):
+            raise InputError(f"--weights has {len(self.weights)} numbers for {len(self.models)} models")
+
 
 @dataclass(frozen=True)
 class EvaluateCaptionOptions:
     """What `imgnn evaluate caption` may be told, beside how captions are written."""
 
-    split: Literal["train", "val", "test"] = "test"  # the pictures that are judged
+    # The data
+    split: Literal["train", "val", "test", "all"] | None = None  # that is judged; None: test, or val if there is none
     form: str | None = None  # of the captions, one of data/caption_files.py's FORMS; None: recognised
     images: Path | None = None  # the folder that pictures' names start from; None: found beside the captions
     skip_missing: bool = False  # leave out pictures that are not there
-    document_frequency: Path | None = None  # for CIDEr-D, of another corpus; None: of the pictures that are judged
-    baselines: bool = True  # retrieval, and how people agree
     limit: int | None = None  # pictures, the first ones; None: all
+    features: Path | None = None  # a .mat file of Karpathy's with a feature for each picture, in place of a network
+
+    # The sentences, where no model writes them
+    results: Path | None = None  # COCO's result file of any program
+    partial: bool = False  # it may lack pictures: those that it has are judged
+
+    # The scores
+    baselines: bool = True  # retrieval, and how people agree
+    document_frequency: Path | None = None  # for CIDEr-D, of another corpus; None: of the pictures that are judged
+    meteor: bool = False  # METEOR too, where Java and pycocoevalcap are found

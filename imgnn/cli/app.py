@@ -8,11 +8,25 @@ import typer
 from typer.core import TyperGroup
 
 from imgnn import __version__
-from imgnn.cli import classify, console, convert, dream, evaluate, fetch, finetune, label, mean, networks, style
+from imgnn.cli import (
+    caption,
+    classify,
+    console,
+    convert,
+    dream,
+    evaluate,
+    fetch,
+    finetune,
+    label,
+    mean,
+    networks,
+    style,
+    train,
+)
 from imgnn.errors import ImgnnError, InputError
 
 # Part of the plan and not yet of this version; named so that whoever read of them gets an answer.
-PLANNED = ("caption", "boke", "train", "serve")
+PLANNED = ("boke", "serve")
 
 
 class Group(TyperGroup):
@@ -70,9 +84,11 @@ app = typer.Typer(
 
 app.command(rich_help_panel="Pictures")(style.style)
 app.command(rich_help_panel="Pictures")(dream.dream)
+app.command(rich_help_panel="Pictures")(caption.caption)
 app.command(rich_help_panel="Networks")(classify.classify)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel="Networks")
 app.command(rich_help_panel="Networks")(finetune.finetune)
+app.add_typer(train.app, name="train", rich_help_panel="Networks")
 app.command(rich_help_panel="Networks")(networks.networks)
 app.command(rich_help_panel="Networks")(convert.convert)
 app.command(rich_help_panel="Data")(fetch.fetch)

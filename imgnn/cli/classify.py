@@ -74,11 +74,15 @@ def named(words: list[str]) -> Iterator[str]:
     """The paths meant: `-` stands for standard input, a path on each line (or ended by NUL: `find -print0`)."""
     for word in words:
         if word == "-":
-            listed = sys.stdin.buffer.read()
-            lines = listed.split(b"\0") if b"\0" in listed else listed.splitlines()
-            yield from (os.fsdecode(line) for line in lines if line)
+            yield from listed(sys.stdin.buffer.read())
         else:
             yield word
+
+
+def listed(text: bytes) -> Iterator[str]:
+    """The paths in a list."""
+    lines = text.split(b"\0") if b"\0" in text else text.splitlines()
+    return (os.fsdecode(line) for line in lines if line)
 
 
 def as_json(result: "Classified", network: str) -> dict[str, object]:

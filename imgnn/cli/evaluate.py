@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from imgnn.cli import console
+from imgnn.cli import console, evaluate_caption
 from imgnn.cli.parsing import Run, chosen_network
 from imgnn.errors import InputError
 from imgnn.options import EvaluateOptions
@@ -31,11 +31,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 @app.callback()
 def evaluate() -> None:
-    """Tell how often a network is right, where the truth is known.
+    """Tell how good a network or a model is, where the truth is known.
 
     \b
     Example:
       imgnn evaluate classify flowers_val.txt --run flowers_run
+      imgnn evaluate caption captions.jsonl --model captions_run
     """
 
 
@@ -259,3 +260,6 @@ def pairs_table(pairs: Sequence[tuple[int, int, int]], pictures: "np.ndarray", n
             console.Name(names[predicted]),
         )
     return table
+
+
+app.command()(evaluate_caption.caption)

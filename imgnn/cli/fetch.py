@@ -18,7 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import MACHINES, Dask, parse_positive, parse_seconds, parse_shard, parse_weight, was_given
+from imgnn.cli.parsing import (
+    MACHINES,
+    Dask,
+    parse_positive,
+    parse_seconds,
+    parse_shard,
+    parse_share,
+    parse_weight,
+    was_given,
+)
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES, PASSING
 from imgnn.errors import DownloadError, InputError
 from imgnn.options import FetchOptions, FileFormat, ResizeMode
@@ -43,14 +52,6 @@ def parse_outcomes(text: str) -> tuple[str, ...]:
         if name not in FAILURES:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(FAILURES)}")
     return names
-
-
-def parse_share(text: str) -> float:
-    """`0.9` or `90%` -> a share. Anything else is a usage error."""
-    number = parse_weight(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if number > 1:
-        raise typer.BadParameter(f"a share from 0 to 1 is expected, as 0.9 or 90%, not {text!r}")
-    return number
 
 
 def parse_bytes(text: str) -> int:

@@ -12,7 +12,17 @@ import typer
 
 from imgnn.cli import console
 from imgnn.cli.finetune_show import show_layers, show_plan, tell, tell_rate
-from imgnn.cli.parsing import MACHINE, Precision, parse_positive, parse_seconds, parse_weight, was_given
+from imgnn.cli.parsing import (
+    MACHINE,
+    SHARE,
+    UNSAID,
+    Precision,
+    parse_part,
+    parse_positive,
+    parse_seconds,
+    parse_weight,
+    was_given,
+)
 from imgnn.errors import InputError
 from imgnn.options import FinetuneOptions, Recipe, option_name
 
@@ -20,20 +30,6 @@ RUN, PICTURES, HEAD = "The run", "The pictures", "The head"
 TRAINING, AUGMENTATION = "Training", "Augmentation"
 OWN = "own"  # of --features: what the network's own classifier looked at
 LR_FIND = "lr_find.png"
-
-
-def parse_share(text: str) -> float:
-    """`0.2`: 0..1. Anything else is a usage error."""
-    if (share := parse_weight(text)) <= 1:
-        return share
-    raise typer.BadParameter(f"a number from 0 to 1 is expected, not {text!r}")
-
-
-def parse_part(text: str) -> float:
-    """`0.2`: 0 or more, and below 1. Anything else is a usage error."""
-    if (share := parse_weight(text)) < 1:
-        return share
-    raise typer.BadParameter(f"a number from 0 to 1, less than 1, is expected, not {text!r}")
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -59,9 +55,7 @@ def parse_rate(text: str) -> tuple[str, float]:
     return pattern, parse_weight(factor)
 
 
-SHARE: dict[str, Any] = {"parser": parse_share, "metavar": "0..1"}
 WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
-UNSAID: dict[str, Any] = {"show_default": False}
 
 
 def finetune(

@@ -40,6 +40,22 @@ def parse_seconds(text: str) -> float:
     return parse_weight(number) * UNITS[unit]
 
 
+def parse_share(text: str) -> float:
+    """`0.9` or `90%` -> a share. Anything else is a usage error."""
+    text = str(text)  # Typer hands a default over as it is
+    number = parse_weight(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if number > 1:
+        raise typer.BadParameter(f"a share from 0 to 1 is expected, as 0.9 or 90%, not {text!r}")
+    return number
+
+
+def parse_part(text: str) -> float:
+    """`0.2`: 0 or more, and below 1. Anything else is a usage error."""
+    if (share := parse_weight(text)) < 1:
+        return share
+    raise typer.BadParameter(f"a number from 0 to 1, less than 1, is expected, not {text!r}")
+
+
 def parse_layers(text: str) -> tuple[LayerChoice, ...]:
     """`conv1,fire2/concat=0.5` -> its layers. An empty name is a usage error."""
     try:
@@ -74,6 +90,8 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 # Options that several commands have.
+SHARE: dict[str, Any] = {"parser": parse_share, "metavar": "0..1"}
+UNSAID: dict[str, Any] = {"show_default": False}
 MACHINE = "The machine"
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],

@@ -1,6 +1,7 @@
 """Features of pictures that are kept: a network looks at a picture once."""
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -35,9 +36,10 @@ class FeatureCache:
         key: of `key_of`.
     """
 
+    database: sqlite3.Connection | None = None
+
     def __init__(self, name: str, key: str, reporter: Reporter) -> None:
         self.reporter, self.path = reporter, home() / FOLDER / f"{name}-{key}.sqlite"
-        self.database: sqlite3.Connection | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -57,7 +59,7 @@ class FeatureCache:
         found: list[bytes | None] = []
         fresh = []
         for path in paths:
-            stamped, named = stamp(path), str(path.absolute())
+            stamped, named = stamp(path), os.fsencode(path.absolute())
             digest = self.remembered(named, stamped) if stamped else None
             if stamped and digest is None:
                 with suppress(OSError):
@@ -67,7 +69,7 @@ class FeatureCache:
         self.write_rows("files", fresh)
         return found
 
-    def remembered(self, named: str, stamped: tuple[int, int]) -> bytes | None:
+    def remembered(self, named: bytes, stamped: tuple[int, int]) -> bytes | None:
         """The hash of a file that did not change since it was computed."""
         if self.database is None:
             return None
@@ -108,8 +110,11 @@ class FeatureCache:
             self.give_up(error)
 
     def give_up(self, error: Exception) -> None:
-        """Go on without."""
+        """Go on without; damage that is met late is taken away for the next time."""
         self.close()
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
         self.reporter.note(f"Features are not kept in {self.path}: {error}")
 
     def close(self) -> None:
@@ -117,17 +122,20 @@ class FeatureCache:
             self.database.close()
             self.database = None
 
+    def __del__(self) -> None:  # from Python 3.13 on it warns of a database that nobody closed
+        self.close()
+
 
 def opened(path: Path) -> sqlite3.Connection:
     """The database, its tables made if they are not there."""
-    database = sqlite3.connect(path, timeout=PATIENCE)
+    database = sqlite3.connect(path, timeout=PATIENCE, check_same_thread=False)
     try:
         with database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS features (hash BLOB, view INTEGER, feature BLOB, PRIMARY KEY (hash, view))"
             )
             database.execute(
-                "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, hash BLOB)"
+                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, hash BLOB)"
             )
     except BaseException:
         database.close()

@@ -110,7 +110,7 @@ def prepare_material(
         given = read_features_mat(options.features)
         spec = FeatureSpec(
             network=options.network, weights="", layers=options.layers or ("fc7",), size=options.size or 224,
-            descriptor=False, preprocessing={}, numbers=given.shape[1],
+            preprocessing={}, numbers=given.shape[1],
         )  # fmt: skip
     else:
         looker = describer(
@@ -155,7 +155,7 @@ def sentences_of(
 ) -> Sentences:
     """The captions of images as ids; a caption without a word is left out."""
     pairs = [(row, vocabulary.encode(each)) for row, captions in enumerate(tokens) for each in captions if each]
-    return Sentences([row for row, _ in pairs], [ids for _, ids in pairs], longest=longest, lengths=lengths)
+    return Sentences([row for row, _ in pairs], [ids for _, ids in pairs], longest=longest)
 
 
 def given_features(images: Sequence[Captioned], given: np.ndarray, path: Path | None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A trained caption model: a folder that tells what it was made of, and writes sentences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,17 @@ import numpy as np
 from keras import ops
 
 from imgnn.errors import InputError, WeightsError
-from imgnn.jobs.picture_features import FeatureSpec
+from imgnn.jobs.picture_features import Describer, FeatureSpec, describer_of
 from imgnn.language.beam import BeamOptions, beam_search
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.rules import Beams
 from imgnn.language.sample import SampleOptions, sample
 from imgnn.language.steps import DeviceStep, ensemble
 from imgnn.language.vocabulary import Vocabulary
-from imgnn.runs import is_file
+from imgnn.options import CaptionOptions
+from imgnn.runs import Reporter, is_file
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
-from imgnn.training.run_folder import DECODER, VOCABULARY, read_config
+from imgnn.training.run_folder import DECODER, NETWORK, VOCABULARY, read_config
 
 KIND = "caption"
 
@@ -63,6 +64,8 @@ def load_caption_model(folder: str | Path, *, precision: str = "float32") -> Cap
     try:
         spec = DecoderSpec(**facts["decoder"])
         feature = FeatureSpec(**{**facts["feature"], "layers": tuple(facts["feature"]["layers"])})
+        if feature.network == NETWORK:  # one that was trained along lies beside
+            feature = replace(feature, network=str(folder / NETWORK))
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / DECODER} is of another imgnn: {error}") from error
     if spec.vocabulary != len(vocabulary):
@@ -70,8 +73,25 @@ def load_caption_model(folder: str | Path, *, precision: str = "float32") -> Cap
             f"{folder / DECODER} says {spec.vocabulary:,} words; {VOCABULARY} beside it has {len(vocabulary):,}"
         )
     decoder = Decoder(spec, precision=precision)
-    decoder.assign(weights)
+    try:
+        decoder.assign(weights)
+    except WeightsError as error:
+        raise WeightsError(f"{folder / DECODER} does not fit itself: {error}") from error
     return CaptionModel(folder, config, vocabulary, feature, decoder)
+
+
+def describers_of(models: Sequence[CaptionModel], options: CaptionOptions, reporter: Reporter) -> list[Describer]:
+    """What gives the features of each model; models with the same feature share one.
+
+    Raises:
+        WeightsError, InputError, DownloadError: as of `describer_of`.
+    """
+    made: list[tuple[FeatureSpec, Describer]] = []
+    for spec in (model.feature for model in models):
+        if all(spec != other for other, _ in made):
+            describer = describer_of(spec, network=options.network, precision=options.precision, reporter=reporter)
+            made.append((spec, describer))
+    return [next(describer for spec, describer in made if spec == model.feature) for model in models]
 
 
 def save_decoder(path: Path, decoder: Decoder, feature: FeatureSpec, facts: Mapping[str, Any]) -> None:

@@ -2,29 +2,35 @@
 
 import math
 import shlex
+import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from imgnn import backend
-from imgnn.data.caption_files import write_results
+from imgnn.data.caption_files import result_keys, write_results
 from imgnn.errors import DivergedError, InterruptedRun
-from imgnn.jobs.caption_data import Material, Part
+from imgnn.jobs.caption_data import Material
 from imgnn.jobs.caption_model import Speaker, save_decoder
+from imgnn.jobs.caption_sources import CachedSource, PictureSource, Source, room_for
 from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.metrics import bleu, distinct, novel
 from imgnn.language.tokens import detokenize
+from imgnn.networks.describe import FEATURE, weights_digest
+from imgnn.networks.files import save_network
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter, Stop, Stopped, is_file
 from imgnn.training import health
 from imgnn.training.caption_curves import draw_caption_curves
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
-from imgnn.training.run_folder import CAPTIONS, DECODER, LAST, SKIPPED
+from imgnn.training.joint_trainer import JointTrainer
+from imgnn.training.likelihood import Likelihood, other_pictures
+from imgnn.training.run_folder import CAPTIONS, DECODER, LAST, NETWORK, SKIPPED
 from imgnn.training.run_log import RunLog
 from imgnn.training.schedule import Schedule
 from imgnn.training.sentence_trainer import SentenceTrainer
@@ -33,7 +39,11 @@ from imgnn.training.sentences import SentenceBatch
 DRAW_EVERY = 20.0  # seconds between two drawings of curves
 STEP_ROWS = 20  # lines of single steps in the log, for each epoch
 WARMUP = 50  # steps over which the learning rate rises
-JUDGED = BeamOptions(beam_width=3, length_penalty=0.7, max_length=24)  # how validation captions are written
+# How validation captions are written: as imgnn caption does.
+JUDGED = BeamOptions(beam_width=3, length_penalty=0.7, max_length=24, no_repeat_ngram=3)
+SCALE = 10_000  # parts of an epoch, of which the learning rate's schedule is made
+ROOM = 0.25  # share of the machine's memory for pictures that are kept, once the network is trained, too
+EPOCHS = "epochs"  # folder of weights that wait to be averaged; removed at the end
 AT_ONCE = 512  # pictures that are captioned in one search
 COLUMNS = (
     *("epoch", "stage", "step", "loss", "val_loss", "perplexity", "image_gain", "cider_d", "bleu_4", "distinct"),
@@ -52,7 +62,8 @@ class TrainedCaption:
         pictures: of validation.
         image_gain: nats per token that the right picture saves over another one.
         perplexity: of the validation captions.
-        epoch: the best; 0: the mean of several.
+        epoch: the best.
+        averaged: epochs whose mean is better than the best one; 0: none.
         epochs: done in all.
         seconds: from the command's start.
         tokens_per_second: of training.
@@ -68,6 +79,7 @@ class TrainedCaption:
     image_gain: float
     perplexity: float
     epoch: int
+    averaged: int
     epochs: int
     seconds: float
     tokens_per_second: float
@@ -90,6 +102,7 @@ class Position:
     seconds: float = 0.0  # of training before this process
     trained: float = 0.0  # seconds of steps, and tokens in them
     trained_tokens: float = 0.0
+    ranked: list[tuple[float, int]] = field(default_factory=list)  # CIDEr-D and epoch of those to be averaged
 
 
 class CaptionTraining:
@@ -107,25 +120,58 @@ class CaptionTraining:
     ) -> None:
         self.material, self.options, self.folder = material, options, folder
         self.reporter, self.stop, self.began = reporter, stop, began
-        self.decoder = Decoder(
-            spec, dropout=options.dropout, precision=backend.precision_of(options.precision), seed=options.seed
-        )
+        self.precision = backend.precision_of(options.precision)
+        self.decoder = Decoder(spec, dropout=options.dropout, precision=self.precision, seed=options.seed)
         self.decoder.begin_with(material.vocabulary.counts)
         self.decoder.standardise(material.train.features)
-        self.trainer = SentenceTrainer(
-            self.decoder,
-            clip=options.clip or None,
-            weight_decay=options.weight_decay,
-            smoothing=options.smoothing,
-        )
-        self.speaker = Speaker([self.decoder])
+        self.trainer = SentenceTrainer(self.decoder, **self.training_options())
+        self.source: Source = CachedSource(material, options)
+        self.speaker, self.likelihood = Speaker([self.decoder]), Likelihood([self.decoder])
+        self.feature = material.spec
         self.position = Position()
         self.warnings: list[str] = []
-        self.steps = material.train.sentences.steps(options.batch)
-        total = self.steps * options.epochs
-        self.schedule = Schedule(options.schedule, total, warmup=min(WARMUP, total // 10))
+        # An epoch with the pictures has another number of steps; the learning rate goes by shares of epochs.
+        self.schedule = Schedule(options.schedule, SCALE * options.epochs, warmup=self.warmup())
         self.saved = self.drawn = time.monotonic()
         self.log: RunLog | None = None
+
+    def training_options(self) -> dict[str, Any]:
+        """What both trainers are told."""
+        options = self.options
+        return {
+            "clip": options.clip or None,
+            "weight_decay": options.weight_decay,
+            "smoothing": options.smoothing,
+        }
+
+    def warmup(self) -> int:
+        """How long the rate rises, in parts of an epoch."""
+        return round(SCALE * min(WARMUP / self.source.steps, self.options.epochs / 10))
+
+    @property
+    def stage(self) -> str:
+        """What is trained: "decoder", or "joint": the network, too."""
+        return "joint" if isinstance(self.trainer, JointTrainer) else "decoder"
+
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        position = self.position
+        share = (position.epoch + position.step / self.source.steps) * SCALE
+        return self.options.learning_rate * self.schedule(int(share))
+
+    def begin_joint(self) -> None:
+        """From here on the network of the feature is trained, too."""
+        options, material = self.options, self.material
+        assert material.describer is not None  # noqa: S101  check_options() asked for it
+        network = material.describer.network
+        self.trainer = JointTrainer(
+            self.decoder,
+            network,
+            pace=options.network_rate / options.learning_rate,
+            precision=self.precision,
+            **self.training_options(),
+        )
+        self.source = PictureSource(material, options, self.trainer, room=room_for(ROOM))
 
     def run(self) -> TrainedCaption:
         """Train what is left of all epochs, and sum up."""
@@ -138,6 +184,8 @@ class CaptionTraining:
             (self.folder / SKIPPED).write_text(lines, encoding="utf-8")
         try:
             while position.epoch < options.epochs:
+                if position.epoch == options.finetune_after and self.stage == "decoder":
+                    self.begin_joint()
                 if options.patience is not None and position.waited >= options.patience:
                     self.reporter.note(f"No better CIDEr-D in {position.waited} epochs: training ends")
                     break
@@ -155,48 +203,36 @@ class CaptionTraining:
 
     def train_epoch(self) -> None:
         """The steps that are left of an epoch."""
-        position, options, part, log = self.position, self.options, self.material.train, self.log
+        position, options, log, source = self.position, self.options, self.log, self.source
         assert log is not None  # noqa: S101  run() made it
-        every = max(1, self.steps // STEP_ROWS)
-        batches = part.sentences.epoch(
-            batch=options.batch, seed=options.seed, epoch=position.epoch, first=position.step
-        )
-        self.reporter.begin(f"epoch {position.epoch + 1} of {options.epochs}", self.steps, "steps")
+        every = max(1, source.steps // STEP_ROWS)
+        self.reporter.begin(f"epoch {position.epoch + 1} of {options.epochs}", source.steps, "steps")
         began, tokens_here = time.monotonic(), 0.0
-        for batch in batches:
-            rate = options.learning_rate * self.schedule(position.steps)
-            random = np.random.default_rng([options.seed, position.epoch, position.step])
-            features = self.features_of(part, batch, random)
-            loss = self.trainer.step(features, self.mixed(features, batch, random), rate)
-            count = float(batch.weights.sum())
-            position.step, position.steps = position.step + 1, position.steps + 1
-            position.loss, position.tokens = position.loss + loss * count, position.tokens + count
-            tokens_here += count
-            speed = tokens_here / max(1e-9, time.monotonic() - began)
-            if position.step % every == 0:
-                log.add(
-                    "step", step=position.steps, epoch=position.epoch + 1, stage="decoder", loss=loss,
-                    learning_rate=rate, tokens_per_second=round(speed),
-                )  # fmt: skip
-            self.reporter.advance(position.step, loss=position.loss / position.tokens, **{"tokens/s": speed})
-            if self.stop():
-                raise Stopped
-            if time.monotonic() - self.saved > options.save_every:
-                self.save()
-            self.draw_now_and_then()
+        with self.trainer.computing():
+            for x, batch, random in source.epoch(position.epoch, position.step):
+                rate = self.rate()
+                loss = self.trainer.step(x, self.mixed(x, batch, random), rate)
+                count = float(batch.weights.sum())
+                position.step, position.steps = position.step + 1, position.steps + 1
+                position.loss, position.tokens = position.loss + loss * count, position.tokens + count
+                tokens_here += count
+                speed = tokens_here / max(1e-9, time.monotonic() - began)
+                if position.step % every == 0:
+                    log.add(
+                        "step", step=position.steps, epoch=position.epoch + 1, stage=self.stage, loss=loss,
+                        learning_rate=rate, tokens_per_second=round(speed),
+                    )  # fmt: skip
+                self.reporter.advance(position.step, loss=position.loss / position.tokens, **{"tokens/s": speed})
+                if self.stop():
+                    raise Stopped
+                if time.monotonic() - self.saved > options.save_every:
+                    self.save()
+                self.draw_now_and_then()
         self.reporter.end()
         position.trained += time.monotonic() - began
         position.trained_tokens += tokens_here
 
-    def features_of(self, part: Part, batch: SentenceBatch, random: np.random.Generator) -> np.ndarray:
-        """The features of a batch's pictures, float32 `(n, numbers)`; of half of them the mirror image's."""
-        features = part.features[batch.rows]
-        if part.mirrored is not None:
-            turned = random.random(len(features)) < 0.5
-            features[turned] = part.mirrored[batch.rows[turned]]
-        return features.astype("float32")
-
-    def mixed(self, features: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> SentenceBatch:
+    def mixed(self, x: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> SentenceBatch:
         """The batch with a share of its words as the decoder itself would have said them: scheduled sampling.
 
         The share grows in a line over the epochs. All words are drawn at once, after the caption's own words, not one
@@ -204,10 +240,11 @@ class CaptionTraining:
 
         Source: Scheduled Sampling, arXiv:1506.03099; at once: Parallel Scheduled Sampling, arXiv:1906.04331.
         """
-        share = self.options.scheduled_sampling * self.position.steps / (self.steps * self.options.epochs)
+        done = (self.position.epoch + self.position.step / self.source.steps) / self.options.epochs
+        share = self.options.scheduled_sampling * done
         if not share:
             return batch
-        said = self.trainer.draw(features, batch.tokens, random)
+        said = self.trainer.draw(x, batch, random)
         tokens = batch.tokens.copy()
         taken = random.random(tokens[:, 1:].shape) < share
         tokens[:, 1:] = np.where(taken, said[:, :-1], tokens[:, 1:])
@@ -219,7 +256,7 @@ class CaptionTraining:
         """Judge an epoch, write it down, and keep what is best."""
         position, log = self.position, self.log
         assert log is not None  # noqa: S101
-        began = time.monotonic()
+        began, rate = time.monotonic(), self.rate()
         facts = self.judge()
         position.epoch += 1
         better = facts["cider_d"] > position.best
@@ -228,31 +265,29 @@ class CaptionTraining:
         else:
             position.waited += 1
         log.add(
-            "epoch", epoch=position.epoch, stage="decoder", step=position.steps, loss=position.loss / position.tokens,
-            learning_rate=self.options.learning_rate * self.schedule(position.steps - 1), **facts,
+            "epoch", epoch=position.epoch, stage=self.stage, step=position.steps, loss=position.loss / position.tokens,
+            learning_rate=rate, **facts,
             tokens_per_second=round(position.trained_tokens / max(1e-9, position.trained)),
             seconds=round(time.monotonic() - began, 2),
         )  # fmt: skip
-        self.reporter.note(
-            f"epoch {position.epoch}: loss {position.loss / position.tokens:.3f}, val {facts['val_loss']:.3f}, "
-            f"CIDEr-D {facts['cider_d']:.3f}, BLEU-4 {facts['bleu_4']:.3f}, image gain {facts['image_gain']:.3f}, "
-            f"{facts['distinct']:,} captions for {len(self.material.val.images):,} pictures"
-        )
+        self.reporter.note(f"epoch {position.epoch}: loss {position.loss / position.tokens:.3f}, {words_of(facts)}")
         if position.epoch <= 3:
             self.warn(health.check_sentences(facts["distinct"], len(self.material.val.images), facts["image_gain"]))
         position.step, position.loss, position.tokens = 0, 0.0, 0.0
         if better:
-            self.keep(facts)
+            self.keep(facts, [position.epoch])
+        self.rank(facts["cider_d"])
         self.save()
         self.draw_now_and_then()
 
     def judge(self) -> dict[str, Any]:
         """How good the decoder is on the validation pictures."""
-        part = self.material.val
-        loss = self.loss_of(part, np.arange(len(part.images)))
-        # Another picture for every caption: what the decoder does not learn from pictures stays the same.
-        shuffled = self.loss_of(part, np.roll(np.arange(len(part.images)), len(part.images) // 2 or 1))
-        self.said = self.speak(part)
+        part, features = self.material.val, self.source.val_features()
+        batch = self.options.batch
+        loss = self.likelihood.nats_per_token([features], part.sentences, batch=batch)
+        others = other_pictures(len(part.images))
+        shuffled = self.likelihood.nats_per_token([features], part.sentences, others, batch=batch)
+        self.said = self.speak(features)
         training = (tokens for captions in self.material.train.tokens for tokens in captions)
         return {
             "val_loss": loss,
@@ -264,33 +299,57 @@ class CaptionTraining:
             "novel": novel(self.said, training),
         }
 
-    def loss_of(self, part: Part, pictures: np.ndarray) -> float:
-        """Nats per token of all captions; `pictures[row]` is shown for the captions of `row`."""
-        total = count = 0.0
-        for batch in part.sentences.all(self.options.batch):
-            features = part.features[pictures[batch.rows]].astype("float32")
-            total += self.trainer.nats(features, batch)
-            count += float(batch.weights.sum())
-        return total / count
-
-    def speak(self, part: Part) -> list[tuple[str, ...]]:
+    def speak(self, features: np.ndarray) -> list[tuple[str, ...]]:
         """The caption of each picture."""
         said = []
-        for start in range(0, len(part.images), AT_ONCE):
-            for beam in self.speaker.search([part.features[start : start + AT_ONCE]], JUDGED):
+        for start in range(0, len(features), AT_ONCE):
+            for beam in self.speaker.search([features[start : start + AT_ONCE]], JUDGED):
                 said.append(tuple(self.material.vocabulary.decode(beam[0].tokens)) if beam else ())
         return said
 
-    def keep(self, facts: dict[str, Any]) -> None:
-        """Write the decoder as it is now as the best, and what it says."""
-        save_decoder(
-            self.folder / DECODER,
-            self.decoder,
-            self.material.spec,
-            {"epoch": self.position.best_epoch, "metrics": facts},
-        )
+    def keep(self, facts: dict[str, Any], epochs: Sequence[int]) -> None:
+        """Write the decoder as it is now as the best, and what it says; the network, too, if it is trained."""
+        if isinstance(self.trainer, JointTrainer):
+            network = self.trainer.network
+            save_network(network, self.folder / NETWORK)
+            self.feature = replace(
+                self.feature, network=NETWORK, layers=(FEATURE,), weights=weights_digest(network.model)
+            )
+        save_decoder(self.folder / DECODER, self.decoder, self.feature, {"epochs": list(epochs), "metrics": facts})
+        captions = self.material.captions
+        keys = dict(zip((image.name for image in captions.images), result_keys(captions), strict=True))
         pairs = zip(self.material.val.images, self.said, strict=True)
-        write_results(self.folder / CAPTIONS, [(image.key, detokenize(tokens)) for image, tokens in pairs])
+        write_results(self.folder / CAPTIONS, [(keys[image.name], detokenize(tokens)) for image, tokens in pairs])
+
+    def rank(self, cider_d: float) -> None:
+        """Keep the weights of the epoch if it is among the best that are to be averaged."""
+        position, count = self.position, self.options.average
+        if not count or self.stage == "joint":  # the mean of networks would be another feature
+            return
+        position.ranked = sorted([*position.ranked, (cider_d, position.epoch)], reverse=True)
+        kept, dropped = position.ranked[:count], position.ranked[count:]
+        position.ranked = kept
+        if position.epoch in (epoch for _, epoch in kept):
+            (self.folder / EPOCHS).mkdir(exist_ok=True)
+            save_checkpoint(self.epoch_file(position.epoch), self.decoder.weights(), {})
+        for _, epoch in dropped:
+            self.epoch_file(epoch).unlink(missing_ok=True)
+
+    def epoch_file(self, epoch: int) -> Path:
+        """Where an epoch's weights wait to be averaged."""
+        return self.folder / EPOCHS / f"{epoch}.npz"
+
+    def average(self) -> None:
+        """Take the mean of the best epochs' weights, if it is better than each of them."""
+        epochs = [epoch for _, epoch in self.position.ranked if is_file(self.epoch_file(epoch))]
+        if len(epochs) > 1 and self.stage == "decoder":
+            every = [load_checkpoint(self.epoch_file(epoch))[0] for epoch in epochs]
+            self.decoder.assign({name: np.mean([each[name] for each in every], axis=0) for name in every[0]})
+            facts = self.judge()
+            self.reporter.note(f"mean of epochs {', '.join(map(str, sorted(epochs)))}: {words_of(facts)}")
+            if facts["cider_d"] > self.position.best:
+                self.keep(facts, sorted(epochs))
+        shutil.rmtree(self.folder / EPOCHS, ignore_errors=True)
 
     def warn(self, messages: Sequence[str]) -> None:
         for message in messages:
@@ -309,7 +368,9 @@ class CaptionTraining:
         """Write a checkpoint."""
         position = replace(self.position, seconds=self.position.seconds + time.monotonic() - self.began)
         save_checkpoint(
-            self.folder / LAST, self.trainer.state(), {"position": asdict(position), "warnings": self.warnings}
+            self.folder / LAST,
+            self.trainer.state(),
+            {"position": asdict(position), "warnings": self.warnings, "stage": self.stage},
         )
         self.saved = time.monotonic()
 
@@ -318,7 +379,11 @@ class CaptionTraining:
         if not is_file(self.folder / LAST):
             return  # it stopped before there was one: begin with the first step
         arrays, facts = load_checkpoint(self.folder / LAST)
-        self.position, self.warnings = Position(**facts["position"]), list(facts["warnings"])
+        position = facts["position"]
+        position["ranked"] = [tuple(each) for each in position["ranked"]]
+        self.position, self.warnings = Position(**position), list(facts["warnings"])
+        if facts["stage"] == "joint":
+            self.begin_joint()
         self.trainer.restore(arrays)
 
     def interrupted(self) -> NoReturn:
@@ -343,7 +408,9 @@ class CaptionTraining:
         log, position = self.log, self.position
         assert log is not None  # noqa: S101
         log.draw()
-        best = next(row for row in log.epochs if row["epoch"] == position.best_epoch)
+        self.average()
+        _, known = load_checkpoint(self.folder / DECODER)
+        best = known["metrics"]
         return TrainedCaption(
             folder=self.folder,
             cider_d=best["cider_d"],
@@ -353,9 +420,18 @@ class CaptionTraining:
             image_gain=best["image_gain"],
             perplexity=best["perplexity"],
             epoch=position.best_epoch,
+            averaged=len(known["epochs"]) if len(known["epochs"]) > 1 else 0,
             epochs=position.epoch,
             seconds=position.seconds + time.monotonic() - self.began,
             tokens_per_second=log.epochs[-1]["tokens_per_second"],
             skipped=len(self.material.bad),
             warnings=tuple(self.warnings),
         )
+
+
+def words_of(facts: Mapping[str, Any]) -> str:
+    """What an epoch came to, in a line."""
+    return (
+        f"val {facts['val_loss']:.3f}, CIDEr-D {facts['cider_d']:.3f}, BLEU-4 {facts['bleu_4']:.3f}, "
+        f"image gain {facts['image_gain']:.3f}, {facts['distinct']:,} different captions"
+    )

@@ -19,7 +19,6 @@ from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.jobs.features import padded
 from imgnn.jobs.load import load_network
 from imgnn.networks.describe import describing, weights_digest
-from imgnn.networks.head import enlarged_size, head_layers
 from imgnn.networks.network import Network
 from imgnn.runs import Reporter, Silent, Stop, Stopped
 
@@ -37,7 +36,6 @@ class FeatureSpec:
         weights: SHA-256 of the network's weights, as far as the layers need them.
         layers: Caffe's names, side by side.
         size: pixels, both sides, that the whole picture is scaled to, its shape not kept.
-        descriptor: each layer as roots of length 1 (`networks.layers.Descriptor`) instead of its plain values.
         preprocessing: facts of `Preprocessing`, for people; the network brings its own.
         numbers: in the vector.
     """
@@ -46,7 +44,6 @@ class FeatureSpec:
     weights: str
     layers: tuple[str, ...]
     size: int
-    descriptor: bool
     preprocessing: dict[str, Any]
     numbers: int
 
@@ -78,7 +75,6 @@ class Describer:
         called: str,
         layers: Sequence[str],
         *,
-        descriptor: bool,
         precision: str,
         reporter: Reporter,
     ) -> None:
@@ -90,11 +86,10 @@ class Describer:
             weights=weights_digest(network.model),
             layers=tuple(layers),
             size=network.preprocessing.size[0],
-            descriptor=descriptor,
             preprocessing={name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()},
             numbers=int(network.model.outputs[0].shape[-1]),
         )
-        key = key_of((self.spec.weights, *layers, self.spec.size, descriptor, sorted(facts.items()), self.precision))
+        key = key_of((self.spec.weights, *layers, self.spec.size, sorted(facts.items()), self.precision))
         self.cache = FeatureCache(network.name, key, reporter)
         self.answer = backend.answering(network.model)
 
@@ -179,15 +174,14 @@ def describer(
     layers: Sequence[str] | None = None,
     *,
     size: int | None = None,
-    descriptor: bool | None = None,
     precision: str = "auto",
     reporter: Reporter | None = None,
 ) -> Describer:
     """What gives the vectors of a network that the user named.
 
     Args:
-        layers: Caffe's names; None: those that a new classifier would look at, as descriptors of an enlarged picture.
-        size, descriptor: None: as goes with the layers.
+        layers: Caffe's names; None: those that the network itself names for features.
+        size: pixels, both sides; None: the network's own.
 
     Raises:
         InputError, UnknownNameError, WeightsError, DownloadError: the network or a layer cannot be had.
@@ -196,40 +190,56 @@ def describer(
     network = load_network(called, reporter=reporter)
     if network.preprocessing is None:
         raise InputError(f"{called} does not say how a picture becomes its input")
-    chosen = tuple(layers) if layers is not None else head_layers(network) or network.roles.features
+    chosen = tuple(dict.fromkeys(layers or network.roles.features))
     if not chosen:
         raise InputError(
             f"{called} does not say which layers to look at", hint=f"--layers A,B; {network.layers_command} lists them"
         )
-    descriptor = descriptor if descriptor is not None else layers is None
-    if size is None:
-        size = (enlarged_size(network, chosen) if layers is None else network.preprocessing.size)[0]
-    found = describing(network, chosen, (size, size), descriptor=descriptor)
-    return Describer(found, called, chosen, descriptor=descriptor, precision=precision, reporter=reporter)
+    size = size or network.preprocessing.size[0]
+    found = describing(network, chosen, (size, size))
+    return Describer(found, called, chosen, precision=precision, reporter=reporter)
 
 
-def describer_of(spec: FeatureSpec, *, precision: str = "auto", reporter: Reporter | None = None) -> Describer:
+def describer_of(
+    spec: FeatureSpec, *, network: str | None = None, precision: str = "auto", reporter: Reporter | None = None
+) -> Describer:
     """What gives the very vectors that a model was trained on.
 
+    Args:
+        network: where the model's network is now; None: where it was. Its weights are compared; those of features that
+            came from a file are not known, and the name is believed.
+
     Raises:
-        WeightsError: the network of this name has other weights now, or lacks a layer.
+        WeightsError: the network has other weights, takes pictures otherwise, or lacks a layer.
         InputError, DownloadError: it cannot be had.
     """
+    called, reporter = network or spec.network, reporter or Silent()
     try:
-        made = describer(
-            spec.network,
-            spec.layers,
-            size=spec.size,
-            descriptor=spec.descriptor,
-            precision=precision,
-            reporter=reporter,
-        )
+        made = describer(called, spec.layers, size=spec.size, precision=precision, reporter=reporter)
     except UnknownNameError as error:
         raise WeightsError(f"the model was trained on {spec.network}: {error}", hint=error.hint) from error
-    if made.spec.weights != spec.weights:
+    if not spec.weights:
+        if made.spec.numbers != spec.numbers:
+            raise WeightsError(
+                f"the model was trained on features of {spec.numbers:,} numbers; "
+                f"{', '.join(spec.layers)} of {called} gives {made.spec.numbers:,}",
+                hint="--network FILE names the network that the features came from",
+            )
+        reporter.note(
+            f"The model's features came from a file: that they are those of {', '.join(spec.layers)} of {called} "
+            "is believed, not checked"
+        )
+    elif made.spec.weights != spec.weights:
+        other = "with other weights" if called == spec.network else f"and not on {called}"
         raise WeightsError(
-            f"the model was trained on {spec.network} with other weights (SHA-256 {spec.weights[:12]}..., "
+            f"the model was trained on {spec.network} {other} (SHA-256 {spec.weights[:12]}..., "
             f"here {made.spec.weights[:12]}...)",
+            hint="--network FILE names the very network",
+        )
+    elif made.spec.preprocessing != spec.preprocessing:
+        raise WeightsError(
+            f"the model was trained on pictures prepared otherwise than {called} prepares them now: "
+            f"{spec.preprocessing}, here {made.spec.preprocessing}",
             hint="--network FILE names the very network",
         )
     return made

@@ -19,6 +19,8 @@ from imgnn.errors import InputError, WeightsError
 Tensor = Any
 State = Any
 
+SMALLEST_DEVIATION = 1e-6  # of features that are kept as float16; less is rounding
+
 
 @dataclass(frozen=True)
 class DecoderSpec:
@@ -60,11 +62,11 @@ class Output(keras.layers.Layer):
     def build(self, shape: Sequence[int | None]) -> None:
         if self.embedding is None:
             self.kernel = self.add_weight(shape=(shape[-1], self.units), initializer=self.initializer, name="kernel")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", autocast=False, name="bias")
 
     def call(self, x: Tensor) -> Tensor:
         kernel = self.kernel if self.embedding is None else ops.transpose(self.embedding.embeddings)
-        return multiply(x, kernel, self.compute_dtype) + ops.cast(self.bias, "float32")
+        return multiply(x, kernel, self.compute_dtype) + self.bias
 
 
 class Recurrent(keras.layers.Layer):
@@ -89,17 +91,27 @@ class Recurrent(keras.layers.Layer):
         self.recurrent = self.add_weight(
             shape=(self.units, wide), initializer=keras.initializers.Orthogonal(seed=self.seed), name="recurrent_kernel"
         )
-        self.bias = self.add_weight(shape=(wide,), initializer="zeros", name="bias")
+        self.bias = self.add_weight(shape=(wide,), initializer="zeros", autocast=False, name="bias")
         if self.cell == "lstm":
             start = np.zeros(wide, "float32")
             start[self.units : 2 * self.units] = 1.0
             self.bias.assign(start)
         else:
-            self.recurrent_bias = self.add_weight(shape=(wide,), initializer="zeros", name="recurrent_bias")
+            self.recurrent_bias = self.add_weight(
+                shape=(wide,), initializer="zeros", autocast=False, name="recurrent_bias"
+            )
 
     def project(self, x: Tensor) -> Tensor:
-        """What the inputs say to the gates: `(..., in)` -> float32 `(..., gates * units)`."""
-        return multiply(x, self.kernel, self.compute_dtype) + ops.cast(self.bias, "float32")
+        """What the inputs say to the gates, biases included: `(..., in)` -> float32 `(..., 4 * units)`.
+
+        A GRU's are `z, r, h`, and the recurrent bias of `h` apart, since `r` multiplies it.
+        """
+        z = multiply(x, self.kernel, self.compute_dtype) + self.bias
+        if self.cell == "lstm":
+            return z
+        gates, fresh = self.recurrent_bias[: 2 * self.units], self.recurrent_bias[2 * self.units :]
+        z_fresh = z[..., 2 * self.units :]
+        return ops.concatenate([z[..., : 2 * self.units] + gates, z_fresh, ops.zeros_like(z_fresh) + fresh], axis=-1)
 
     def begin(self, count: Tensor) -> tuple[Tensor, ...]:
         """The state before the first step."""
@@ -114,11 +126,10 @@ class Recurrent(keras.layers.Layer):
             i, f, c, o = ops.split(z + back, 4, axis=-1)
             c = ops.sigmoid(f) * state[1] + ops.sigmoid(i) * ops.tanh(c)
             return ops.sigmoid(o) * ops.tanh(c), c
-        back = back + ops.cast(self.recurrent_bias, "float32")
-        update, reset, fresh = ops.split(z, 3, axis=-1)
-        update_b, reset_b, fresh_b = ops.split(back, 3, axis=-1)
-        update, reset = ops.sigmoid(update + update_b), ops.sigmoid(reset + reset_b)
-        return (update * h + (1 - update) * ops.tanh(fresh + reset * fresh_b),)
+        update, reset, fresh, fresh_bias = ops.split(z, 4, axis=-1)
+        update_back, reset_back, fresh_back = ops.split(back, 3, axis=-1)
+        update, reset = ops.sigmoid(update + update_back), ops.sigmoid(reset + reset_back)
+        return (update * h + (1 - update) * ops.tanh(fresh + reset * (fresh_back + fresh_bias)),)
 
     def call(self, x: Tensor) -> Tensor:
         """`(n, t, in)` -> hidden states float32 `(n, t, units)`; t is known when it is traced."""
@@ -255,13 +266,18 @@ class Decoder:
         """Give it these values.
 
         Raises:
-            WeightsError: one is missing, or has another shape.
+            WeightsError: one is missing, is too many, or has another shape; nothing was assigned then.
         """
-        for name, variable in self.variables().items():
+        variables = self.variables()
+        for name in weights:
+            if name not in variables:
+                raise WeightsError(f"{name} has no place in this decoder")
+        for name, variable in variables.items():
             if name not in weights:
                 raise WeightsError(f"{name} is missing in the decoder's weights")
             if tuple(weights[name].shape) != tuple(variable.shape):
                 raise WeightsError(f"{name} wants {tuple(variable.shape)}; found {tuple(weights[name].shape)}")
+        for name, variable in variables.items():
             variable.assign(np.asarray(weights[name], "float32"))
 
     def begin_with(self, counts: Sequence[int]) -> None:
@@ -273,7 +289,13 @@ class Decoder:
         self.output.bias.assign(np.log(share / share.sum()).astype("float32"))
 
     def standardise(self, features: np.ndarray) -> None:
-        """Look at features as they differ from the mean of these, in units of their deviation."""
+        """Look at features as they differ from the mean of these, in units of their deviation.
+
+        A number that is the same in all of them is not looked at: how much another value would mean is not known.
+        """
         values = features.astype("float32")
-        self.standard.mean.assign(values.mean(axis=0))
-        self.standard.scale.assign(1 / (values.std(axis=0) + np.float32(1e-6)))
+        mean = values.mean(axis=0, dtype="float64")
+        deviation = np.sqrt(np.square(values - mean.astype("float32")).mean(axis=0, dtype="float64"))
+        varies = deviation > SMALLEST_DEVIATION
+        self.standard.mean.assign(mean.astype("float32"))
+        self.standard.scale.assign((varies / np.where(varies, deviation, 1)).astype("float32"))

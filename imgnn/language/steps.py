@@ -116,7 +116,7 @@ def ensemble(steps: Sequence[Step], weights: Sequence[float] | None = None) -> S
         sizes = [answer.shape[-1] for answer, _ in answers]
         if len(set(sizes)) > 1:
             raise InputError(f"models of one vocabulary are wanted; theirs have {', '.join(map(str, sizes))} tokens")
-        log_prob = ops.logsumexp(ops.stack([answer for answer, _ in answers]) + log_share, axis=0)
+        log_prob = ops.logsumexp(ops.add(ops.stack([answer for answer, _ in answers]), log_share), axis=0)
         return log_prob, tuple(own for _, own in answers)
 
     return step

@@ -10,13 +10,12 @@ import numpy as np
 from imgnn import backend
 from imgnn.errors import InputError
 from imgnn.networks.head import before_dropout, copy_weights, fresh_layer, trunk
-from imgnn.networks.layers import Descriptor
-from imgnn.networks.network import Network, keras_name
+from imgnn.networks.network import Network
 
-FEATURE = "feature"  # the layer that the vector comes from
+FEATURE = "feature"  # what the vector is called, as a layer
 
 
-def describing(network: Network, layers: Sequence[str], size: tuple[int, int], *, descriptor: bool) -> Network:
+def describing(network: Network, layers: Sequence[str], size: tuple[int, int]) -> Network:
     """A network that ends with one vector for each picture: the values of some layers, side by side.
 
     The network given is left as it is; the new one has copies of its weights, so that it can be trained.
@@ -24,7 +23,6 @@ def describing(network: Network, layers: Sequence[str], size: tuple[int, int], *
     Args:
         layers: Caffe's names; of one that is a map over the picture the mean over all places is taken.
         size: `(height, width)` of the pictures, pixels.
-        descriptor: let each layer be a `layers.Descriptor`: roots, of length 1, so that layers compare.
 
     Returns:
         Its model takes `x` and gives float32 `(n, numbers)`; as preprocessing the whole picture is scaled to `size`,
@@ -39,19 +37,19 @@ def describing(network: Network, layers: Sequence[str], size: tuple[int, int], *
     with backend.standard():
         cuts = [before_dropout(network.tensor(name)) for name in layers]
         entry, outputs = trunk(network, cuts, size, fresh_layer(0, 0.0))
-        vectors = []
-        for name, output in zip(layers, outputs, strict=True):
-            made = Descriptor(name=keras_name(f"{name}/descriptor"))(output) if descriptor else flat(output)
-            vectors.append(made)
-        x = vectors[0] if len(vectors) == 1 else keras.layers.Concatenate(name="descriptors")(vectors)
-        model = keras.Model(entry, keras.layers.Activation("linear", name=FEATURE)(x), name=network.model.name)
+        vectors = [flat(output) for output in outputs]
+        x = vectors[0] if len(vectors) == 1 else keras.layers.Concatenate()(vectors)
+        own = FEATURE
+        while own in {layer.name for layer in network.model.layers}:  # it describes pictures already
+            own += "_"
+        model = keras.Model(entry, keras.layers.Activation("linear", name=own)(x), name=network.model.name)
     copy_weights(network.model, model, but=set())
     there = {layer.name for layer in model.layers}
     return replace(
         network,
         model=model,
-        layers={**{name: layer for name, layer in network.layers.items() if layer in there}, FEATURE: FEATURE},
-        blobs={**{name: place for name, place in network.blobs.items() if place[0] in there}, FEATURE: (FEATURE, 0)},
+        layers={**{name: layer for name, layer in network.layers.items() if layer in there}, FEATURE: own},
+        blobs={**{name: place for name, place in network.blobs.items() if place[0] in there}, FEATURE: (own, 0)},
         preprocessing=replace(network.preprocessing, size=size, crop="caffe", resize=max(size)),
         words=None,
     )

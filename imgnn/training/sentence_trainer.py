@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -44,7 +45,7 @@ class SentenceTrainer:
     def __init__(
         self, decoder: Decoder, *, clip: float | None = 5.0, weight_decay: float = 0.0, smoothing: float = 0.0
     ) -> None:
-        self.decoder = decoder
+        self.decoder, self.clip, self.weight_decay = decoder, clip, weight_decay
         self.optimizer = build_optimizer("adam", {}, beta=0.999, weight_decay=weight_decay, clip=clip)
         self.loss = SmoothedEntropy(smoothing)
         self.optimizer.build(decoder.trainable)
@@ -54,16 +55,24 @@ class SentenceTrainer:
     def model(self, length: int) -> Any:
         """The decoder for sentences of `length` tokens, compiled; all of them have the same weights and optimiser."""
         if length not in self.models:
-            model = self.decoder.model(length)
+            model = self.build_model(length)
             model.compile(self.optimizer, loss=self.loss, jit_compile=backend.jitted())
             self.models[length] = model
         return self.models[length]
 
-    def step(self, features: np.ndarray, batch: SentenceBatch, learning_rate: float) -> float:
+    def build_model(self, length: int) -> Any:
+        """What `inputs` gives -> logits."""
+        return self.decoder.model(length)
+
+    def inputs(self, x: np.ndarray, batch: SentenceBatch) -> list[np.ndarray]:
+        """What the model takes."""
+        return [x, batch.tokens]
+
+    def step(self, x: np.ndarray, batch: SentenceBatch, learning_rate: float) -> float:
         """Train on one batch.
 
         Args:
-            features: float32 `(n, numbers)`, of the batch's pictures.
+            x: features float32 `(n, numbers)`, of the batch's pictures.
 
         Returns:
             Nats per token of the batch before the step, with dropout (and smoothing, where there is any).
@@ -74,32 +83,26 @@ class SentenceTrainer:
         self.optimizer.learning_rate = learning_rate
         weights = batch.weights / batch.weights.sum()
         told = self.model(batch.tokens.shape[1]).train_on_batch(
-            [features, batch.tokens], batch.targets, sample_weight=weights, return_dict=True
+            self.inputs(x, batch), batch.targets, sample_weight=weights, return_dict=True
         )
         loss = float(told["loss"])
         if not math.isfinite(loss):
             raise DivergedError("the loss is no longer finite", hint="a smaller --learning-rate")
         return loss
 
-    def logits(self, features: np.ndarray, tokens: np.ndarray) -> Tensor:
-        """What comes after each token, as the decoder answers: nothing is dropped."""
-        length = tokens.shape[1]
-        if length not in self.answers:
-            self.answers[length] = backend.answering(self.decoder.model(length))
-        return self.answers[length]([features, tokens])
-
-    def nats(self, features: np.ndarray, batch: SentenceBatch) -> float:
-        """What the targets of a batch cost in all: the sum of -log of their probabilities."""
-        logits = self.logits(features, batch.tokens)
-        entropy = ops.sparse_categorical_crossentropy(batch.targets, logits, from_logits=True)
-        return float(ops.sum(entropy * batch.weights))
-
-    def draw(self, features: np.ndarray, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def draw(self, x: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> np.ndarray:
         """A token after each token, as probable as the decoder finds it: int32 `(n, t)`."""
-        logits = self.logits(features, tokens)
+        length = batch.tokens.shape[1]
+        if length not in self.answers:
+            self.answers[length] = backend.answering(self.model(length))
+        logits = self.answers[length](self.inputs(x, batch))
         # The largest of scores with Gumbel noise is a draw from their softmax.
         noise = -np.log(-np.log(random.random(tuple(logits.shape), "float32") + 1e-20) + 1e-20)
-        return ops.convert_to_numpy(ops.argmax(logits + noise, axis=-1)).astype("int32")
+        return ops.convert_to_numpy(ops.argmax(ops.add(logits, noise), axis=-1)).astype("int32")
+
+    def computing(self) -> AbstractContextManager[None]:
+        """What steps are made in."""
+        return nullcontext()
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that steps change."""
@@ -117,5 +120,5 @@ class SentenceTrainer:
     def variables(self) -> dict[str, Any]:
         """What steps change, by name: weights, the optimiser's memory, the states of random generators."""
         named = {f"weights/{name}": variable for name, variable in self.decoder.variables().items()}
-        named |= {f"random/{layer.name}": layer.seed_generator.state for layer in self.decoder.drop}
+        named |= {f"random/{layer.name}": layer.seed_generator.state for layer in self.decoder.drop if layer.rate}
         return named | {f"optimizer/{number}": each for number, each in enumerate(self.optimizer.variables)}

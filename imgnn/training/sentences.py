@@ -37,7 +37,7 @@ class Sentences:
         rows: the picture of each sentence.
         sentences: ids of the words, without START and END; longer ones are cut.
         longest: words of a sentence at most.
-        lengths: tokens that a bucket's sentences are padded to, END among them, rising; None: chosen here.
+        lengths: tokens that batches are padded to, END among them, rising; None: chosen here.
 
     Raises:
         InputError: there is no sentence.
@@ -97,8 +97,8 @@ class Sentences:
                 yield self.gather(inside[start : start + batch], batch)
 
     def gather(self, chosen: np.ndarray, batch: int) -> SentenceBatch:
-        """Some sentences of one bucket."""
-        length = self.lengths[self.bucket[chosen[0]]]
+        """Some sentences, as long as the longest's bucket; there are `batch` rows, of which the last weigh nothing."""
+        length = self.lengths[self.bucket[chosen].max()]
         tokens, targets = np.full((2, batch, length), END, "int32")
         weights = np.zeros((batch, length), "float32")
         tokens[:, 0] = START

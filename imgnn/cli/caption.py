@@ -1,0 +1,402 @@
+"""`imgnn caption`."""
+
+import csv
+import io
+import json as json_format
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.classify import listed, named
+from imgnn.cli.parsing import MACHINE, Precision, parse_numbers, parse_weight, was_given
+from imgnn.errors import InputError
+from imgnn.options import CaptionOptions
+from imgnn.runs import check_folder, is_file, write_aside
+
+if TYPE_CHECKING:
+    from imgnn.jobs.caption import Caption, CaptionedImage
+
+MODELS, CAPTIONS, SEARCH, DRAWING, RESULT = "The models", "The captions", "By beam search", "At random", "The result"
+Format = Literal["table", "json", "csv", "coco", "sidecar"]
+FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"}  # by the suffix of --output
+COLUMNS = ("file", "rank", "caption", "log_prob", "log_prob_per_token", "finished")
+COCO_NUMBER = re.compile(r"(?:^|_)([0-9]{12})$")  # COCO_val2014_000000391895, and 000000391895 of 2017
+
+
+def caption(
+    context: typer.Context,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Pictures, folders, patterns as 'photos/*.jpg', or - for a list on standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    lists: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--list", "-l", metavar="FILE", help="A file with the path of a picture on each line.", show_default=False
+        ),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="RUN",
+            help="A run of imgnn train caption. Several: the mean of their probabilities.",
+            rich_help_panel=MODELS,
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_numbers,
+            metavar="2,1,...",
+            help="How much each model counts. \\[default: the same]",
+            rich_help_panel=MODELS,
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the network that a model looks with is now. \\[default: where it was]",
+            rich_help_panel=MODELS,
+            show_default=False,
+        ),
+    ] = CaptionOptions.network,
+    n: Annotated[
+        int, typer.Option("-n", help="Captions of each picture.", min=1, rich_help_panel=CAPTIONS)
+    ] = CaptionOptions.n,
+    max_length: Annotated[
+        int, typer.Option(help="Tokens at most, the end is one.", min=1, rich_help_panel=CAPTIONS)
+    ] = CaptionOptions.max_length,
+    min_length: Annotated[
+        int, typer.Option(help="Words at least.", min=0, rich_help_panel=CAPTIONS)
+    ] = CaptionOptions.min_length,
+    no_repeat_ngram: Annotated[
+        int,
+        typer.Option(help="So many words in a row do not come twice; 0: they may.", min=0, rich_help_panel=CAPTIONS),
+    ] = CaptionOptions.no_repeat_ngram,
+    unk: Annotated[
+        bool, typer.Option("--unk", help="Let <UNK> be said, for a word that is not known.", rich_help_panel=CAPTIONS)
+    ] = CaptionOptions.unk,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            help="Sentences that are followed. \\[default: 3; 20 for several captions]",
+            min=1,
+            rich_help_panel=SEARCH,
+            show_default=False,
+        ),
+    ] = CaptionOptions.beam,
+    length_penalty: Annotated[
+        float,
+        typer.Option(
+            parser=parse_weight,
+            metavar="FLOAT",
+            help="The order is that of log_prob / length ** this; 0: short ones win.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = CaptionOptions.length_penalty,
+    groups: Annotated[
+        int, typer.Option(help="Parts of the beam that avoid each other's words.", min=1, rich_help_panel=SEARCH)
+    ] = CaptionOptions.groups,
+    diversity: Annotated[
+        float,
+        typer.Option(parser=parse_weight, metavar="FLOAT", help="How much they do.", rich_help_panel=SEARCH),
+    ] = CaptionOptions.diversity,
+    temperature: Annotated[
+        Any,
+        typer.Option(
+            parser=parse_weight,
+            metavar="FLOAT",
+            help="1: as probable as the model says; below: more of the probable; 0: no chance.",
+            rich_help_panel=DRAWING,
+            show_default=False,
+        ),
+    ] = CaptionOptions.temperature,
+    top_k: Annotated[
+        int, typer.Option(help="Only so many of the most probable words; 0: all.", min=0, rich_help_panel=DRAWING)
+    ] = CaptionOptions.top_k,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            help="Only the most probable words that reach this probability together.",
+            min=0.0,
+            max=1.0,
+            rich_help_panel=DRAWING,
+        ),
+    ] = CaptionOptions.top_p,
+    seed: Annotated[
+        int, typer.Option(help="The same one draws the same captions.", min=0, rich_help_panel=DRAWING)
+    ] = CaptionOptions.seed,
+    form: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            help="coco: a result file; sidecar: photo.txt beside photo.jpg. \\[default: table]",
+            rich_help_panel=RESULT,
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="--format json: an object for each picture, a line.", rich_help_panel=RESULT)
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write csv, json or coco here. \\[default: on standard output]",
+            rich_help_panel=RESULT,
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Let sidecars replace files that are there.", rich_help_panel=RESULT)
+    ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw which places of a picture speak for which word, a sheet each.",
+            rich_help_panel=RESULT,
+            show_default=False,
+        ),
+    ] = None,
+    precision: Precision = CaptionOptions.precision,
+    batch: Annotated[
+        int, typer.Option(help="Pictures that are captioned at once.", min=1, rich_help_panel=MACHINE)
+    ] = CaptionOptions.batch,
+) -> None:
+    """Say in a sentence what is in a picture.
+
+    Captions are looked for by beam search, or drawn at random if --temperature,
+    --top-k or --top-p is given.
+
+    \b
+    Example:
+      imgnn caption photo.jpg --model captions_run
+      imgnn caption photos/ -m captions_run -n 5 --json > captions.jsonl
+      imgnn caption 'photos/*.jpg' -m captions_run --format sidecar
+      imgnn caption photo.jpg -m captions_run --explain why/
+    """
+    if not images and not lists:
+        raise typer.BadParameter("which pictures: IMAGE... or --list FILE is expected")
+    if not models:
+        raise typer.BadParameter("which model: --model RUN is expected; imgnn train caption makes one")
+    if temperature is None and (was_given(context, "top_k") or was_given(context, "top_p")):
+        temperature = 1.0
+    options = CaptionOptions(
+        models=tuple(models), weights=weights, network=network,
+        n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, unk=unk,
+        beam=beam, length_penalty=length_penalty, groups=groups, diversity=diversity,
+        temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+        precision=precision, batch=batch,
+    )  # fmt: skip
+    try:
+        options.check()
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+    form = chosen_format(form, json, output, n)
+    if output is not None:
+        check_folder(output)
+    paths = [*named(images or []), *(path for file in lists or [] for path in listed(read_bytes(file)))]
+
+    from imgnn.jobs.caption import caption_images, find_pictures  # Keras wakes here, not at --help
+
+    files = find_pictures(paths)
+    if form == "coco":
+        check_keys(files)
+    if form == "sidecar" and not (files := without_text(files, overwrite=overwrite)):
+        return
+    reporter = console.reporter()
+    writer = Writer(form, output, options.models)
+    failed = total = 0
+    try:  # what was captioned so far is kept, also after Ctrl-C
+        for result in caption_images(files, options, reporter, explain_in=explain):
+            if console.out.is_terminal and output is None:
+                reporter.end()  # the results, on the same screen, show how far it is
+            total += 1
+            if result.error:
+                failed += 1
+                reporter.note(f"Skipped: {result.error}")
+            else:
+                writer.add(result)
+    finally:
+        reporter.end()
+        if total:
+            writer.close()
+    if failed:
+        raise InputError(f"{failed} of {total} pictures could not be read")
+
+
+def chosen_format(form: Format | None, json: bool, output: Path | None, n: int) -> Format:
+    """The form of the result. Options that do not go together are a usage error."""
+    if json and form not in (None, "json"):
+        raise typer.BadParameter(f"--json is --format json; --format {form} another one")
+    if form is None:
+        form = "json" if json else FORMATS.get(output.suffix.lower(), "table") if output else "table"
+    if output is not None and form in ("table", "sidecar"):
+        raise typer.BadParameter(f"--output takes --format csv, json or coco, not {form}")
+    if form == "coco" and n > 1:
+        raise typer.BadParameter("a result file of COCO has one caption for each picture: --format coco without -n")
+    return form
+
+
+def read_bytes(file: Path) -> bytes:
+    """The content of a list.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the list {file}: {error.strerror or error}") from error
+
+
+def key_of(picture: Path) -> int | str:
+    """What a result file calls a picture: COCO's number, if its name ends with one, else its name without suffix."""
+    found = COCO_NUMBER.search(picture.stem)
+    return int(found[1]) if found else picture.stem
+
+
+def check_keys(files: Sequence[Path]) -> None:
+    """See to it, before the work, that each picture has an id of its own.
+
+    Raises:
+        InputError: two have the same.
+    """
+    seen: dict[int | str, Path] = {}
+    for file in files:
+        if (other := seen.setdefault(key_of(file), file)) is not file:
+            raise InputError(f"{other} and {file} have the same id in a result file: {key_of(file)}")
+
+
+def text_path(picture: Path) -> Path:
+    """The text beside a picture."""
+    return picture.with_suffix(".txt")
+
+
+def without_text(files: Sequence[Path], *, overwrite: bool) -> list[Path]:
+    """The pictures for which a text is to be written; what is kept is told.
+
+    Raises:
+        InputError: a text cannot be written, or would be that of two pictures.
+    """
+    from imgnn.jobs.caption import check_distinct
+
+    check_distinct({file: text_path(file) for file in files})
+    wanted = [file for file in files if overwrite or not is_file(text_path(file))]
+    if kept := len(files) - len(wanted):
+        console.note(f"Kept: {kept:,} of {len(files):,} pictures have a text already; --overwrite replaces it")
+    for file in {file.parent: file for file in wanted if is_file(file)}.values():
+        check_folder(text_path(file))
+    return wanted
+
+
+class Writer:
+    """Puts results where they are wanted: on stdout as they come, beside the pictures, or at the end into a file."""
+
+    def __init__(self, form: Format, output: Path | None, models: Sequence[str]) -> None:
+        self.form, self.output, self.models = form, output, models
+        self.rows: list[str] = []  # that wait for the end
+        self.header = [row_of(COLUMNS)] if form == "csv" else []  # that nobody saw yet
+
+    def put(self, row: str) -> None:
+        """A row that ends here: on stdout now, unless it is for a file, or one of COCO's list."""
+        if self.output is None and self.form != "coco":
+            print(*self.header, row, sep="\n", file=console.out.file, flush=True)
+            self.header = []
+        else:
+            self.rows.append(row)
+
+    def add(self, result: "CaptionedImage") -> None:
+        """One picture that could be read."""
+        if self.form == "table" and console.out.is_terminal:
+            show(result)
+        elif self.form == "table":
+            for each in result.captions:
+                self.put(f"{console.shown(result.path)}\t{each.text}")
+        elif self.form == "sidecar":
+            target = text_path(result.path)
+            with write_aside(target) as aside:
+                aside.write_text("".join(f"{each.text}\n" for each in result.captions), encoding="utf-8")
+            console.show_path(target)
+        elif self.form == "csv":
+            for rank, each in enumerate(result.captions, 1):
+                values = (rank, each.text, *rounded(each).values(), int(each.finished))
+                self.put(row_of((console.shown(result.path), *values)))
+        elif self.form == "json":
+            self.put(json_format.dumps(as_json(result, self.models), ensure_ascii=False))
+        else:
+            said = result.captions[0].text if result.captions else ""
+            self.put(json_format.dumps({"image_id": key_of(result.path), "caption": said}, ensure_ascii=False))
+
+    def close(self) -> None:
+        """Write what waited."""
+        if self.form == "coco":
+            self.rows = ["[" + ",\n ".join(self.rows) + "]"]
+        text = "".join(f"{row}\n" for row in [*self.header, *self.rows])
+        if self.output is None:
+            print(text, end="", file=console.out.file, flush=True)
+        else:
+            with write_aside(self.output) as aside:
+                aside.write_text(text, encoding="utf-8", newline="")
+            console.show_path(self.output)
+
+
+def row_of(values: Sequence[object]) -> str:
+    """A line of CSV, without its end."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
+
+
+def rounded(caption: "Caption") -> dict[str, float]:
+    """How probable a caption is, natural logarithms."""
+    return {"log_prob": round(caption.log_prob, 4), "log_prob_per_token": round(caption.per_token, 4)}
+
+
+def as_json(result: "CaptionedImage", models: Sequence[str]) -> dict[str, object]:
+    """The fields of one line of `--format json`; docs/caption.md describes them."""
+    return {
+        "file": console.shown(result.path),
+        "models": list(models),
+        "captions": [
+            {
+                "caption": each.text,
+                **rounded(each),
+                "finished": each.finished,
+                "tokens": list(each.tokens),
+                "token_log_probs": [round(value, 4) for value in each.log_probs],
+            }
+            for each in result.captions
+        ],
+        **({"explained": console.shown(result.explained)} if result.explained else {}),
+    }
+
+
+def show(result: "CaptionedImage") -> None:
+    """The path, then a line for each caption with its log_prob."""
+    console.out.print(Text(console.shown(result.path), style="bold"), soft_wrap=True, highlight=False)
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    for each in result.captions:
+        table.add_row("", Text(f"{each.log_prob:6.2f}", "cyan"), Text(each.text + ("" if each.finished else " …")))
+    console.out.print(table)
+    if result.explained:
+        line = Text(f"  explained in {console.shown(result.explained)}", style="dim")
+        console.out.print(line, soft_wrap=True, highlight=False)

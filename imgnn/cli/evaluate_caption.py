@@ -1,0 +1,354 @@
+"""`imgnn evaluate caption`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.parsing import MACHINE, UNSAID, Precision, parse_numbers, parse_weight, was_given
+from imgnn.cli.train import FORMS, option
+from imgnn.errors import InputError
+from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
+
+if TYPE_CHECKING:
+    from imgnn.jobs.evaluate_caption import EvaluatedCaptions, Judged
+
+SENTENCES, DATA, SCORES, WRITTEN = "The sentences", "The data", "The scores", "What is written"
+TOKENIZER = "imgnn's, of the Penn Treebank"
+BASELINES = {
+    "retrieval": "the first caption of the training picture that looks most like it",
+    "people": "the first caption of each picture, judged by its others",
+}
+SKIPPED = 10  # pictures that could not be read, named one by one
+# Options that tell how models write.
+WRITING = (
+    *("weights", "network", "features", "beam", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
+    *("unk", "precision", "batch"),
+)
+
+
+def caption(
+    context: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Captions: a file, or a folder that has one.", show_default=False)
+    ],
+    json: Annotated[bool, typer.Option("--json", help="All numbers as one JSON object.")] = False,
+    models: Annotated[
+        list[str] | None,
+        option(
+            SENTENCES,
+            "A run of imgnn train caption; several: the mean of their probabilities.",
+            "--model",
+            "-m",
+            metavar="RUN",
+            **UNSAID,
+        ),
+    ] = None,
+    weights: Annotated[
+        Any,
+        option(
+            SENTENCES,
+            "How much each model counts. \\[default: the same]",
+            parser=parse_numbers,
+            metavar="2,1,...",
+            **UNSAID,
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        option(
+            SENTENCES,
+            "Where the network that a model looks with is now. \\[default: where it was]",
+            metavar="FILE",
+            **UNSAID,
+        ),
+    ] = CaptionOptions.network,
+    features: Annotated[
+        Path | None,
+        option(SENTENCES, "Features in place of a network: Karpathy's vgg_feats.mat.", metavar="FILE.mat", **UNSAID),
+    ] = EvaluateCaptionOptions.features,
+    beam: Annotated[
+        int | None, option(SENTENCES, "Sentences that are followed. \\[default: 3]", min=1, **UNSAID)
+    ] = CaptionOptions.beam,
+    length_penalty: Annotated[
+        float,
+        option(
+            SENTENCES,
+            "The order is that of log_prob / length ** this; 0: short ones win.",
+            parser=parse_weight,
+            metavar="FLOAT",
+        ),
+    ] = CaptionOptions.length_penalty,
+    max_length: Annotated[int, option(SENTENCES, "Tokens at most, the end is one.", min=1)] = CaptionOptions.max_length,
+    min_length: Annotated[int, option(SENTENCES, "Words at least.", min=0)] = CaptionOptions.min_length,
+    no_repeat_ngram: Annotated[
+        int, option(SENTENCES, "So many words in a row do not come twice; 0: they may.", min=0)
+    ] = CaptionOptions.no_repeat_ngram,
+    unk: Annotated[
+        bool, option(SENTENCES, "Let <UNK> be said, for a word that is not known.", "--unk")
+    ] = CaptionOptions.unk,
+    results: Annotated[
+        Path | None,
+        option(SENTENCES, "Instead of a model: COCO's result file of any program.", metavar="FILE.json", **UNSAID),
+    ] = EvaluateCaptionOptions.results,
+    partial: Annotated[
+        bool, option(SENTENCES, "Of --results that lack pictures, judge those that are there.", "--partial")
+    ] = EvaluateCaptionOptions.partial,
+    split: Annotated[
+        Literal["train", "val", "test", "all"] | None,
+        option(DATA, "The pictures judged. \\[default: test, or val if there is none]", **UNSAID),
+    ] = EvaluateCaptionOptions.split,
+    limit: Annotated[
+        int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", min=1, **UNSAID)
+    ] = EvaluateCaptionOptions.limit,
+    form: Annotated[FORMS | None, option(DATA, "Of DATA. \\[default: by what is in it]", **UNSAID)] = None,
+    images: Annotated[
+        Path | None,
+        option(
+            DATA,
+            "The folder that pictures' names start from. \\[default: found beside DATA]",
+            file_okay=False,
+            **UNSAID,
+        ),
+    ] = EvaluateCaptionOptions.images,
+    skip_missing: Annotated[
+        bool, option(DATA, "Leave out pictures that are not there.", "--skip-missing")
+    ] = EvaluateCaptionOptions.skip_missing,
+    baselines: Annotated[
+        bool,
+        option(
+            SCORES,
+            "Judge beside them captions of similar training pictures, and those of people.",
+            "--baselines/--no-baselines",
+        ),
+    ] = EvaluateCaptionOptions.baselines,
+    cider_df: Annotated[
+        Path | None,
+        option(
+            SCORES,
+            "Document frequencies for CIDEr-D. \\[default: counted over the pictures judged]",
+            metavar="FILE",
+            **UNSAID,
+        ),
+    ] = EvaluateCaptionOptions.document_frequency,
+    meteor: Annotated[
+        bool, option(SCORES, "METEOR too; it needs Java and pycocoevalcap.", "--meteor")
+    ] = EvaluateCaptionOptions.meteor,
+    output: Annotated[
+        Path | None,
+        option(WRITTEN, "A table with a row for each picture.", "--output", "-o", metavar="FILE.csv", **UNSAID),
+    ] = None,
+    write_results: Annotated[
+        Path | None, option(WRITTEN, "The sentences as COCO's result file.", metavar="FILE.json", **UNSAID)
+    ] = None,
+    write_cider_df: Annotated[
+        Path | None,
+        option(
+            WRITTEN,
+            "Document frequencies of the pictures judged, for --cider-df: .json, .json.gz.",
+            metavar="FILE",
+            **UNSAID,
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        option(WRITTEN, "The first 20 pictures with their captions: .png, .jpg.", metavar="PICTURE", **UNSAID),
+    ] = None,
+    precision: Precision = CaptionOptions.precision,
+    batch: Annotated[int, option(MACHINE, "Pictures that are captioned at once.", min=1)] = CaptionOptions.batch,
+) -> None:
+    """Tell how good captions are: those of models, or of a result file.
+
+    They are judged by what people wrote of the same pictures: BLEU, ROUGE-L,
+    CIDEr-D. Beside them stand captions copied from similar training pictures,
+    and the captions of people. Without --model and --results people alone are
+    judged, and no picture is looked at.
+
+    \b
+    Example:
+      imgnn evaluate caption captions.jsonl --model captions_run
+      imgnn evaluate caption captions.jsonl -m captions_run --sheet first.png
+      imgnn evaluate caption captions_val2017.json --results others.json
+      imgnn evaluate caption Flickr8k.token.txt --json
+    """
+    if models and results is not None:
+        raise typer.BadParameter("--model or --results: whose sentences are judged?")
+    if not models and (given := [name for name in WRITING if was_given(context, name)]):
+        raise typer.BadParameter(f"{option_name(given[0])} goes with --model")
+    if partial and results is None:
+        raise typer.BadParameter("--partial goes with --results")
+    options = EvaluateCaptionOptions(
+        split=split,
+        form=form,
+        images=images,
+        skip_missing=skip_missing,
+        limit=limit,
+        features=features,
+        results=results,
+        partial=partial,
+        baselines=baselines,
+        document_frequency=cider_df,
+        meteor=meteor,
+    )
+    writing = None
+    if models:
+        writing = CaptionOptions(
+            models=tuple(models),
+            weights=weights,
+            network=network,
+            beam=beam,
+            length_penalty=length_penalty,
+            min_length=min_length,
+            max_length=max_length,
+            no_repeat_ngram=no_repeat_ngram,
+            unk=unk,
+            precision=precision,
+            batch=batch,
+        )
+        try:
+            writing.check()
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions  # Keras wakes here, not at --help
+
+    reporter = console.reporter()
+    try:
+        outputs = Outputs(table=output, results=write_results, document_frequency=write_cider_df, sheet=sheet)
+        result = evaluate_captions(source, options, writing, reporter, outputs=outputs)
+    finally:
+        reporter.end()
+    skipped = result.said.skipped if result.said else ()
+    for _, why in skipped[:SKIPPED]:
+        console.note(f"Skipped: {why}")
+    if len(skipped) > SKIPPED:
+        console.note(f"and {len(skipped) - SKIPPED:,} more; --json names them all")
+    if json:
+        console.print_json({"data": console.shown(source), **as_json(result, options, writing)})
+    else:
+        show(result, cider_df)
+        for path in (output, write_results, write_cider_df, sheet):
+            if path is not None:
+                console.show_path(path)
+    if skipped:
+        raise InputError(f"{len(skipped):,} of {len(skipped) + len(result.images):,} pictures could not be read")
+
+
+def as_json(
+    result: "EvaluatedCaptions", options: EvaluateCaptionOptions, writing: CaptionOptions | None
+) -> dict[str, object]:
+    """The fields of `--json`; docs/evaluate.md describes them."""
+    said, judged = result.said, result.rows[0]
+    facts: dict[str, object] = {
+        "split": result.split,
+        "pictures": len(result.images),
+        "references": result.references,
+        "models": list(writing.models) if writing else [],
+        "results": console.shown(options.results) if options.results else None,
+        "tokenizer": TOKENIZER,
+        "document_frequency": {
+            "file": console.shown(options.document_frequency) if options.document_frequency else None,
+            "images": judged.images,
+        },
+        "scores": {row.name: row_json(row) for row in result.rows},
+    }
+    if said is not None:
+        facts |= {
+            "words_used": judged.words,
+            "mean_length": judged.mean_length,
+            "div_1": judged.div(1),
+            "div_2": judged.div(2),
+            "ends_badly": judged.ends_badly,
+        }
+        if said.fit is not None:
+            facts |= {
+                "words_known": said.fit.words,
+                "nats_per_token": said.fit.nats,
+                "perplexity": said.fit.perplexity,
+                "image_gain": said.fit.image_gain,
+            }
+        facts["skipped"] = [{"file": console.shown(path), "reason": why} for path, why in said.skipped]
+    return facts
+
+
+def row_json(row: "Judged") -> dict[str, object]:
+    """The scores of one row."""
+    return {
+        "pictures": len(row.tokens),
+        **{f"bleu_{n}": value for n, value in enumerate(row.bleu, 1)},
+        "rouge_l": row.rouge_l,
+        "cider_d": row.cider_d,
+        "meteor": row.meteor,
+        "distinct": row.distinct,
+        "novel": row.novel,
+    }
+
+
+def show(result: "EvaluatedCaptions", cider_df: Path | None) -> None:
+    """The scores side by side, then what else is known of the sentences, and how it was counted."""
+    console.print_table(scores_table(result))
+    facts = facts_of(result)
+    for name, value, told in facts:
+        line = Text.assemble((f" {name:<10}", "dim"), (f"{value:>8}", "bold"), (f"  {told}", "dim"))
+        console.out.print(line, highlight=False, soft_wrap=True)
+    corpus = f" of {console.shown(cider_df)}" if cider_df else ""
+    lines = [
+        *(f"{row.name}: {BASELINES[row.name]}" for row in result.rows if row.name in BASELINES),
+        f"{len(result.images):,} pictures ({result.split}), {result.references:,} references",
+        f"Tokenizer: {TOKENIZER}",
+        f"CIDEr-D: document frequencies over {result.rows[0].images:,} pictures{corpus}",
+    ]
+    if facts:
+        console.out.print()
+    for text in lines:
+        console.out.print(Text(f" {text}", style="dim"), highlight=False, soft_wrap=True)
+
+
+def scores_table(result: "EvaluatedCaptions") -> Table:
+    """A row for the sentences and each baseline."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("")
+    for heading in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D", "distinct", "novel"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in result.rows:
+        table.add_row(
+            row.name,
+            *(f"{score:.3f}" for score in (*row.bleu, row.rouge_l, row.cider_d)),
+            f"{row.distinct:,}",
+            "-" if row.novel is None else percent(row.novel),
+            style="bold" if result.said and row is result.rows[0] else "",
+        )
+    return table
+
+
+def facts_of(result: "EvaluatedCaptions") -> list[tuple[str, str, str]]:
+    """Name, value and meaning of what is not in the table."""
+    judged, *others = result.rows
+    facts = []
+    if judged.meteor is not None:
+        facts.append(("METEOR", f"{judged.meteor:.3f}", ", ".join(f"{row.name} {row.meteor:.3f}" for row in others)))
+    if result.said is None:
+        return facts
+    fit = result.said.fit
+    if fit is not None:
+        facts.append(("perplexity", f"{fit.perplexity:.2f}", f"of the references: {fit.nats:.3f} nats per token"))
+        if fit.image_gain is not None:
+            facts.append(("image gain", f"{fit.image_gain:.3f}", "nats per token, of the right picture over another"))
+    known = f" of the {fit.words:,} that the model knows" if fit else ""
+    return [
+        *facts,
+        ("words", f"{judged.words:,}", f"different ones{known}"),
+        ("length", f"{judged.mean_length:.1f}", "words of a caption"),
+        ("Div-1", f"{judged.div(1):.3f}", "different words for each word"),
+        ("Div-2", f"{judged.div(2):.3f}", "different pairs for each word"),
+        ("ends badly", percent(judged.ends_badly), "end with a word that no sentence ends with: a, of, and"),
+    ]
+
+
+def percent(share: float) -> str:
+    """`91.2 %`."""
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,126 @@
+"""What `imgnn train` shows: what is in a caption data set, and what came of a training."""
+
+import math
+import shlex
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.runs import duration
+
+if TYPE_CHECKING:
+    from imgnn.data.caption_checks import CaptionReport
+    from imgnn.jobs.caption_run import TrainedCaption
+
+CURVE = 40  # characters
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "dim"}
+SENTENCES = 3  # that many pictures share, as examples
+
+
+# A data set
+
+
+def show_report(report: "CaptionReport") -> None:
+    """The splits in a table, how long sentences are, and what was found."""
+    from imgnn.training.curves import BLOCKS  # imports no matplotlib
+
+    facts = [("captions", f"{report.source}  ({report.form})")]
+    if "train" in report.splits:
+        words = f"{report.vocabulary:,} words seen {report.minimum} times or more in train, of {report.words:,}"
+        facts.append(("vocabulary", words))
+    for name, value in facts:
+        console.out.print(Text.assemble((f" {name:<11}", "dim"), (value, "bold")), highlight=False, soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("Split")
+    for heading in ("Pictures", "Captions", "Each", "Words: 5 %", "Half", "95 %", "Most", "UNK"):
+        table.add_column(heading, justify="right")
+    for name, each in report.splits.items():
+        low, middle, high, most = (each.quantiles[place] for place in (1, 3, 5, 6))
+        unknown = "-" if each.unknown is None else f"{100 * each.unknown:.1f} %"
+        table.add_row(
+            name,
+            f"{each.images:,}",
+            f"{each.captions:,}",
+            f"{each.captions / max(1, each.images):.1f}",
+            *(str(number) for number in (low, middle, high, most)),
+            unknown,
+        )
+    console.print_table(table)
+    lengths = [sum(counts) for counts in zip_longest_counts([each.lengths for each in report.splits.values()])]
+    if any(lengths):
+        last = next(i for i in range(len(lengths)) if sum(lengths[: i + 1]) >= 0.99 * sum(lengths))
+        top = max(lengths)
+        bars = "".join(
+            " " if not count else BLOCKS[round(count / top * (len(BLOCKS) - 1))] for count in lengths[1 : last + 1]
+        )
+        console.out.print(
+            Text.assemble((" lengths    ", "dim"), bars, (f"  1 to {last} words (99 % of captions)", "dim")),
+            highlight=False,
+            soft_wrap=True,
+        )
+    for sentence, count in report.common[:SENTENCES]:
+        if count > 2:
+            told = Text.assemble((" said of    ", "dim"), f"{count:,} pictures: {sentence}")
+            console.out.print(told, highlight=False, soft_wrap=True)
+    for finding in report.findings:
+        line = Text.assemble((f" {finding.severity.capitalize():<8} ", STYLES[finding.severity]), finding.message)
+        console.out.print(line, highlight=False, soft_wrap=True)
+    if not report.findings:
+        console.out.print(Text(" Nothing is wrong with it", style="green"))
+
+
+def zip_longest_counts(histograms: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The counts of several histograms side by side, the shorter ones with zeros at their ends."""
+    longest = max((len(each) for each in histograms), default=0)
+    padded = [each + (0,) * (longest - len(each)) for each in histograms]
+    return list(zip(*padded, strict=True))
+
+
+# A training
+
+
+def tell(done: "TrainedCaption", *, json: bool) -> None:
+    """The result: JSON, or words."""
+    if json:
+        console.print_json({**asdict(done), "folder": console.shown(done.folder), "seconds": round(done.seconds, 1)})
+    else:
+        show(done)
+
+
+def show(done: "TrainedCaption") -> None:
+    """How good it is, how it went, and what to type next."""
+    from imgnn.training.curves import sparkline
+    from imgnn.training.run_folder import CURVES, LOG, SKIPPED, read_config
+    from imgnn.training.run_log import read_log
+
+    folder = console.shown(done.folder)
+    epochs = [row for row in read_log(done.folder / LOG) if row["kind"] == "epoch"]
+    of = f"the mean of {done.averaged} epochs" if done.averaged else f"epoch {done.epoch} of {done.epochs}"
+    rows = [
+        ("CIDEr-D", f"{done.cider_d:.3f}", f"  BLEU-4 {done.bleu_4:.3f}  ({of}, {done.pictures:,} pictures of val)"),
+    ]
+    if len(epochs) > 1:
+        curve = [row["cider_d"] for row in epochs]
+        rows.append(("by epoch", sparkline(curve, CURVE), f"  first {curve[0]:.3f}, last {curve[-1]:.3f}"))
+    rows += [
+        ("perplexity", f"{done.perplexity:.1f}", f"  ({math.log(done.perplexity):.3f} nats per token)"),
+        ("image gain", f"{done.image_gain:.3f}", "  nats per token that the right picture saves over another"),
+        ("captions", f"{done.distinct:,}", f"  different ones for {done.pictures:,} pictures"),
+        ("trained", duration(done.seconds), f"  {done.tokens_per_second:,} tokens/s"),
+        ("curves", f"{folder}/{CURVES}", ""),
+    ]
+    if done.skipped:
+        rows.append(("skipped", f"{done.skipped:,}", f"  that could not be read: {folder}/{SKIPPED}"))
+    for name, value, more in rows:
+        line = Text.assemble((f" {name:<11}", "dim"), (value, "bold"), (more, "dim"))
+        console.out.print(line, highlight=False, soft_wrap=True)
+    for warning in done.warnings:
+        console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
+    run, source = shlex.quote(folder), shlex.quote(read_config(done.folder)["source"])
+    console.out.print(Text(" Next", style="dim"))
+    for command in (f"imgnn caption photo.jpg --model {run}", f"imgnn evaluate caption {source} --model {run}"):
+        console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)
