@@ -18,7 +18,7 @@ from imgnn.training.run_folder import CONFIG, DECODER, NETWORK, VOCABULARY, writ
 from tests.language.decoders import drawn, log_softmax, logits
 
 WORDS = Vocabulary((*MARKS, "a", "cat", "dog", "runs"), (0, 9, 1, 9, 4, 5, 3))
-FEATURE = FeatureSpec("small.keras", "12ab" * 16, ("conv1", "fc2"), 224, True, {"mean": [1.0, 2.0, 3.0]}, 3)
+FEATURE = FeatureSpec("small.keras", "12ab" * 16, ("conv1", "fc2"), 224, {"mean": [1.0, 2.0, 3.0]}, 3)
 
 
 def make(folder, decoder=None, feature=FEATURE):
