@@ -14,7 +14,21 @@ from rich.text import Text
 
 from imgnn.cli import console
 from imgnn.cli.classify import listed, named
-from imgnn.cli.parsing import MACHINE, Precision, parse_numbers, parse_weight, was_given
+from imgnn.cli.parsing import Precision, parse_weight, was_given
+from imgnn.cli.sentences import (
+    CAPTIONS,
+    SEARCH,
+    Batch,
+    Beam,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    Models,
+    NetworkFile,
+    NoRepeatNgram,
+    Unk,
+    Weights,
+)
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions
 from imgnn.runs import check_folder, is_file, write_aside
@@ -22,7 +36,7 @@ from imgnn.runs import check_folder, is_file, write_aside
 if TYPE_CHECKING:
     from imgnn.jobs.caption import Caption, CaptionedImage
 
-MODELS, CAPTIONS, SEARCH, DRAWING, RESULT = "The models", "The captions", "By beam search", "At random", "The result"
+DRAWING, RESULT = "At random", "The result"
 Format = Literal["table", "json", "csv", "coco", "sidecar"]
 FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"}  # by the suffix of --output
 COLUMNS = ("file", "rank", "caption", "log_prob", "log_prob_per_token", "finished")
@@ -45,70 +59,18 @@ def caption(
             "--list", "-l", metavar="FILE", help="A file with the path of a picture on each line.", show_default=False
         ),
     ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="RUN",
-            help="A run of imgnn train caption. Several: the mean of their probabilities.",
-            rich_help_panel=MODELS,
-            show_default=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_numbers,
-            metavar="2,1,...",
-            help="How much each model counts. \\[default: the same]",
-            rich_help_panel=MODELS,
-            show_default=False,
-        ),
-    ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Where the network that a model looks with is now. \\[default: where it was]",
-            rich_help_panel=MODELS,
-            show_default=False,
-        ),
-    ] = CaptionOptions.network,
+    models: Models = None,
+    weights: Weights = None,
+    network: NetworkFile = CaptionOptions.network,
     n: Annotated[
         int, typer.Option("-n", help="Captions of each picture.", min=1, rich_help_panel=CAPTIONS)
     ] = CaptionOptions.n,
-    max_length: Annotated[
-        int, typer.Option(help="Tokens at most, the end is one.", min=1, rich_help_panel=CAPTIONS)
-    ] = CaptionOptions.max_length,
-    min_length: Annotated[
-        int, typer.Option(help="Words at least.", min=0, rich_help_panel=CAPTIONS)
-    ] = CaptionOptions.min_length,
-    no_repeat_ngram: Annotated[
-        int,
-        typer.Option(help="So many words in a row do not come twice; 0: they may.", min=0, rich_help_panel=CAPTIONS),
-    ] = CaptionOptions.no_repeat_ngram,
-    unk: Annotated[
-        bool, typer.Option("--unk", help="Let <UNK> be said, for a word that is not known.", rich_help_panel=CAPTIONS)
-    ] = CaptionOptions.unk,
-    beam: Annotated[
-        int | None,
-        typer.Option(
-            help="Sentences that are followed. \\[default: 3; 20 for several captions]",
-            min=1,
-            rich_help_panel=SEARCH,
-            show_default=False,
-        ),
-    ] = CaptionOptions.beam,
-    length_penalty: Annotated[
-        float,
-        typer.Option(
-            parser=parse_weight,
-            metavar="FLOAT",
-            help="The order is that of log_prob / length ** this; 0: short ones win.",
-            rich_help_panel=SEARCH,
-        ),
-    ] = CaptionOptions.length_penalty,
+    max_length: MaxLength = CaptionOptions.max_length,
+    min_length: MinLength = CaptionOptions.min_length,
+    no_repeat_ngram: NoRepeatNgram = CaptionOptions.no_repeat_ngram,
+    unk: Unk = CaptionOptions.unk,
+    beam: Beam = CaptionOptions.beam,
+    length_penalty: LengthPenalty = CaptionOptions.length_penalty,
     groups: Annotated[
         int, typer.Option(help="Parts of the beam that avoid each other's words.", min=1, rich_help_panel=SEARCH)
     ] = CaptionOptions.groups,
@@ -177,9 +139,7 @@ def caption(
         ),
     ] = None,
     precision: Precision = CaptionOptions.precision,
-    batch: Annotated[
-        int, typer.Option(help="Pictures that are captioned at once.", min=1, rich_help_panel=MACHINE)
-    ] = CaptionOptions.batch,
+    batch: Batch = CaptionOptions.batch,
 ) -> None:
     """Say in a sentence what is in a picture.
 

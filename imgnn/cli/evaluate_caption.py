@@ -1,7 +1,7 @@
 """`imgnn evaluate caption`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -9,15 +9,32 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import MACHINE, UNSAID, Precision, parse_numbers, parse_weight, was_given
-from imgnn.cli.train import FORMS, option
+from imgnn.cli.parsing import UNSAID, Precision, was_given
+from imgnn.cli.sentences import (
+    DATA,
+    MODELS,
+    Batch,
+    Beam,
+    Form,
+    Images,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    Models,
+    NetworkFile,
+    NoRepeatNgram,
+    SkipMissing,
+    Unk,
+    Weights,
+    option,
+)
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
 
 if TYPE_CHECKING:
     from imgnn.jobs.evaluate_caption import EvaluatedCaptions, Judged
 
-SENTENCES, DATA, SCORES, WRITTEN = "The sentences", "The data", "The scores", "What is written"
+SCORES, WRITTEN = "The scores", "What is written"
 TOKENIZER = "imgnn's, of the Penn Treebank"
 BASELINES = {
     "retrieval": "the first caption of the training picture that looks most like it",
@@ -37,66 +54,25 @@ def caption(
         Path, typer.Argument(metavar="DATA", help="Captions: a file, or a folder that has one.", show_default=False)
     ],
     json: Annotated[bool, typer.Option("--json", help="All numbers as one JSON object.")] = False,
-    models: Annotated[
-        list[str] | None,
-        option(
-            SENTENCES,
-            "A run of imgnn train caption; several: the mean of their probabilities.",
-            "--model",
-            "-m",
-            metavar="RUN",
-            **UNSAID,
-        ),
-    ] = None,
-    weights: Annotated[
-        Any,
-        option(
-            SENTENCES,
-            "How much each model counts. \\[default: the same]",
-            parser=parse_numbers,
-            metavar="2,1,...",
-            **UNSAID,
-        ),
-    ] = None,
-    network: Annotated[
-        str | None,
-        option(
-            SENTENCES,
-            "Where the network that a model looks with is now. \\[default: where it was]",
-            metavar="FILE",
-            **UNSAID,
-        ),
-    ] = CaptionOptions.network,
+    models: Models = None,
+    weights: Weights = None,
+    network: NetworkFile = CaptionOptions.network,
     features: Annotated[
         Path | None,
-        option(SENTENCES, "Features in place of a network: Karpathy's vgg_feats.mat.", metavar="FILE.mat", **UNSAID),
+        option(MODELS, "Features in place of a network: Karpathy's vgg_feats.mat.", metavar="FILE.mat", **UNSAID),
     ] = EvaluateCaptionOptions.features,
-    beam: Annotated[
-        int | None, option(SENTENCES, "Sentences that are followed. \\[default: 3]", min=1, **UNSAID)
-    ] = CaptionOptions.beam,
-    length_penalty: Annotated[
-        float,
-        option(
-            SENTENCES,
-            "The order is that of log_prob / length ** this; 0: short ones win.",
-            parser=parse_weight,
-            metavar="FLOAT",
-        ),
-    ] = CaptionOptions.length_penalty,
-    max_length: Annotated[int, option(SENTENCES, "Tokens at most, the end is one.", min=1)] = CaptionOptions.max_length,
-    min_length: Annotated[int, option(SENTENCES, "Words at least.", min=0)] = CaptionOptions.min_length,
-    no_repeat_ngram: Annotated[
-        int, option(SENTENCES, "So many words in a row do not come twice; 0: they may.", min=0)
-    ] = CaptionOptions.no_repeat_ngram,
-    unk: Annotated[
-        bool, option(SENTENCES, "Let <UNK> be said, for a word that is not known.", "--unk")
-    ] = CaptionOptions.unk,
+    beam: Beam = CaptionOptions.beam,
+    length_penalty: LengthPenalty = CaptionOptions.length_penalty,
+    max_length: MaxLength = CaptionOptions.max_length,
+    min_length: MinLength = CaptionOptions.min_length,
+    no_repeat_ngram: NoRepeatNgram = CaptionOptions.no_repeat_ngram,
+    unk: Unk = CaptionOptions.unk,
     results: Annotated[
         Path | None,
-        option(SENTENCES, "Instead of a model: COCO's result file of any program.", metavar="FILE.json", **UNSAID),
+        option(MODELS, "Instead of a model: COCO's result file of any program.", metavar="FILE.json", **UNSAID),
     ] = EvaluateCaptionOptions.results,
     partial: Annotated[
-        bool, option(SENTENCES, "Of --results that lack pictures, judge those that are there.", "--partial")
+        bool, option(MODELS, "Of --results that lack pictures, judge those that are there.", "--partial")
     ] = EvaluateCaptionOptions.partial,
     split: Annotated[
         Literal["train", "val", "test", "all"] | None,
@@ -105,19 +81,9 @@ def caption(
     limit: Annotated[
         int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", min=1, **UNSAID)
     ] = EvaluateCaptionOptions.limit,
-    form: Annotated[FORMS | None, option(DATA, "Of DATA. \\[default: by what is in it]", **UNSAID)] = None,
-    images: Annotated[
-        Path | None,
-        option(
-            DATA,
-            "The folder that pictures' names start from. \\[default: found beside DATA]",
-            file_okay=False,
-            **UNSAID,
-        ),
-    ] = EvaluateCaptionOptions.images,
-    skip_missing: Annotated[
-        bool, option(DATA, "Leave out pictures that are not there.", "--skip-missing")
-    ] = EvaluateCaptionOptions.skip_missing,
+    form: Form = None,
+    images: Images = EvaluateCaptionOptions.images,
+    skip_missing: SkipMissing = EvaluateCaptionOptions.skip_missing,
     baselines: Annotated[
         bool,
         option(
@@ -159,7 +125,7 @@ def caption(
         option(WRITTEN, "The first 20 pictures with their captions: .png, .jpg.", metavar="PICTURE", **UNSAID),
     ] = None,
     precision: Precision = CaptionOptions.precision,
-    batch: Annotated[int, option(MACHINE, "Pictures that are captioned at once.", min=1)] = CaptionOptions.batch,
+    batch: Batch = CaptionOptions.batch,
 ) -> None:
     """Tell how good captions are: those of models, or of a result file.
 

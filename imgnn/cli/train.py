@@ -21,12 +21,12 @@ from imgnn.cli.parsing import (
     parse_weight,
     was_given,
 )
+from imgnn.cli.sentences import DATA, FORMS, Form, Images, SkipMissing, option
 from imgnn.cli.train_show import show_report, tell
 from imgnn.errors import InputError
 from imgnn.options import TrainCaptionOptions, option_name
 
-RUN, DATA, FEATURE, DECODER, TRAINING = "The run", "The data", "The feature", "The decoder", "Training"
-FORMS = Literal["karpathy", "coco", "flickr", "neuraltalk2", "csv", "jsonl", "folder"]
+RUN, FEATURE, DECODER, TRAINING = "The run", "The feature", "The decoder", "Training"
 ALONE = {"resume": "--resume", "check": "--check", "write": "--write"}  # what needs few other options
 READING = ("source", "json", "form", "images", "skip_missing", "val_share", "minimum", "seed", "workers")
 
@@ -41,11 +41,6 @@ def train() -> None:
     Example:
       imgnn train caption captions.jsonl -o captions_run
     """
-
-
-def option(panel: str, help: str, *names: str, **more: Any) -> Any:
-    """A `typer.Option` in a panel."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
 
 @app.command()
@@ -93,19 +88,9 @@ def caption(
             **UNSAID,
         ),
     ] = None,
-    form: Annotated[FORMS | None, option(DATA, "Of DATA. \\[default: by what is in it]", **UNSAID)] = None,
-    images: Annotated[
-        Path | None,
-        option(
-            DATA,
-            "The folder that pictures' names start from. \\[default: found beside DATA]",
-            file_okay=False,
-            **UNSAID,
-        ),
-    ] = TrainCaptionOptions.images,
-    skip_missing: Annotated[
-        bool, option(DATA, "Leave out pictures that are not there.", "--skip-missing")
-    ] = TrainCaptionOptions.skip_missing,
+    form: Form = None,
+    images: Images = TrainCaptionOptions.images,
+    skip_missing: SkipMissing = TrainCaptionOptions.skip_missing,
     val_share: Annotated[
         float,
         option(DATA, "The part that is kept to judge by, where DATA has no split.", parser=parse_part, metavar="0..1"),

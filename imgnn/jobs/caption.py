@@ -1,7 +1,6 @@
 """`imgnn caption`: sentences for pictures, by one trained model or the mean of several."""
 
 import glob
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from imgnn.errors import InputError
 from imgnn.images.files import find_images, is_image, natural_order, save_image
 from imgnn.jobs.caption_explain import draw, explain
-from imgnn.jobs.caption_model import CaptionModel, Speaker, describers_of, load_caption_model
+from imgnn.jobs.caption_model import Speaker, describers_of, load_caption_models
 from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import Seen
@@ -171,10 +170,7 @@ class Captioner:
     def __init__(self, options: CaptionOptions, reporter: Reporter) -> None:
         self.options, self.reporter = options, reporter
         self.decoding = decoding_of(options)
-        if not options.models:
-            raise InputError("no model was named", hint="imgnn train caption makes one")
-        self.models = [load_caption_model(folder) for folder in options.models]
-        check_vocabularies(self.models)
+        self.models = load_caption_models(options)
         self.vocabulary = self.models[0].vocabulary
         self.speaker = Speaker([model.decoder for model in self.models], options.weights)
         self.describers = describers_of(self.models, options, reporter)
@@ -287,22 +283,3 @@ def decoding_of(options: CaptionOptions) -> BeamOptions | SampleOptions:
         groups=options.groups,
         diversity=options.diversity,
     )
-
-
-def check_vocabularies(models: Sequence[CaptionModel]) -> None:
-    """See to it that models say the same words by the same numbers.
-
-    Raises:
-        InputError: they do not; the message names the first difference.
-    """
-    first = models[0]
-    for model in models[1:]:
-        pairs = itertools.zip_longest(first.vocabulary.words, model.vocabulary.words)
-        for number, (one, other) in enumerate(pairs):
-            if one != other:
-                told = [repr(word) if word is not None else "none" for word in (one, other)]
-                raise InputError(
-                    f"{first.folder} and {model.folder} have different words: number {number} is {told[0]} and "
-                    f"{told[1]}; the mean of models wants the same words in the same order",
-                    hint="models that were trained on the same captions, with the same --minimum",
-                )

@@ -1,5 +1,6 @@
 """A trained caption model: a folder that tells what it was made of, and writes sentences."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from imgnn import backend
 from imgnn.errors import InputError, WeightsError
 from imgnn.jobs.picture_features import Describer, FeatureSpec, describer_of
 from imgnn.language.beam import BeamOptions, beam_search
@@ -78,6 +80,40 @@ def load_caption_model(folder: str | Path, *, precision: str = "float32") -> Cap
     except WeightsError as error:
         raise WeightsError(f"{folder / DECODER} does not fit itself: {error}") from error
     return CaptionModel(folder, config, vocabulary, feature, decoder)
+
+
+def load_caption_models(options: CaptionOptions) -> list[CaptionModel]:
+    """The models that are to write sentences together, or the one, in the precision asked for.
+
+    Raises:
+        InputError: none was named, or their words differ.
+        WeightsError: the files of a model do not fit each other.
+    """
+    if not options.models:
+        raise InputError("no model was named", hint="imgnn train caption makes one")
+    precision = backend.precision_of(options.precision)
+    models = [load_caption_model(folder, precision=precision) for folder in options.models]
+    check_vocabularies(models)
+    return models
+
+
+def check_vocabularies(models: Sequence[CaptionModel]) -> None:
+    """See to it that models say the same words by the same numbers.
+
+    Raises:
+        InputError: they do not; the message names the first difference.
+    """
+    first = models[0]
+    for model in models[1:]:
+        pairs = itertools.zip_longest(first.vocabulary.words, model.vocabulary.words)
+        for number, (one, other) in enumerate(pairs):
+            if one != other:
+                told = [repr(word) if word is not None else "none" for word in (one, other)]
+                raise InputError(
+                    f"{first.folder} and {model.folder} have different words: number {number} is {told[0]} and "
+                    f"{told[1]}; the mean of models wants the same words in the same order",
+                    hint="models that were trained on the same captions, with the same --minimum",
+                )
 
 
 def describers_of(models: Sequence[CaptionModel], options: CaptionOptions, reporter: Reporter) -> list[Describer]:

@@ -16,9 +16,9 @@ from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
 from imgnn.images.files import check_apart, check_writable, load_image, save_image
 from imgnn.images.sheet import contact_sheet, fit
-from imgnn.jobs.caption import check_vocabularies, decoding_of
+from imgnn.jobs.caption import decoding_of
 from imgnn.jobs.caption_data import given_features, sentences_of
-from imgnn.jobs.caption_model import CaptionModel, Speaker, describers_of, load_caption_model
+from imgnn.jobs.caption_model import CaptionModel, Speaker, describers_of, load_caption_models
 from imgnn.jobs.features import padded
 from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder
@@ -199,7 +199,7 @@ def evaluate_captions(
     options, reporter, outputs = options or EvaluateCaptionOptions(), reporter or Silent(), outputs or Outputs()
     check_options(source, options, caption, outputs)
     frequency = DocumentFrequency.load(options.document_frequency) if options.document_frequency else None
-    models = load_models(caption) if caption else []
+    models = load_caption_models(caption) if caption else []
     captions = read_data(source, options, models, reporter)
     split, images = judged_images(captions, options, bool(models), reporter)
     words = {image.name: [found for text in image.captions if (found := tokenize(text))] for image in images}
@@ -379,20 +379,6 @@ def said_by_results(
 
 
 # Sentences of models
-
-
-def load_models(caption: CaptionOptions) -> list[CaptionModel]:
-    """The models, of one vocabulary.
-
-    Raises:
-        InputError: there is none, or their words differ.
-        WeightsError: the files of a model do not fit each other.
-    """
-    if not caption.models:
-        raise InputError("no model was named", hint="imgnn train caption makes one")
-    models = [load_caption_model(folder) for folder in caption.models]
-    check_vocabularies(models)
-    return models
 
 
 class Looker:
