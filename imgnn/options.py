@@ -351,8 +351,8 @@ class TrainCaptionOptions:
 
     # The feature
     network: str = "googlenet"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
-    layers: tuple[str, ...] | None = None  # side by side; None: those that a new classifier would look at
-    size: int | None = None  # pixels, both sides, of the picture; None: larger than the network's own where it may be
+    layers: tuple[str, ...] | None = None  # side by side; None: those that the network itself names for features
+    size: int | None = None  # pixels, both sides, of the picture; None: the network's own
     features: Path | None = None  # a .mat file of Karpathy's with a feature for each picture, in place of a network
     mirror: bool = True  # train on mirrored pictures, too
 

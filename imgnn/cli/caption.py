@@ -3,7 +3,6 @@
 import csv
 import io
 import json as json_format
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,7 +39,6 @@ DRAWING, RESULT = "At random", "The result"
 Format = Literal["table", "json", "csv", "coco", "sidecar"]
 FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"}  # by the suffix of --output
 COLUMNS = ("file", "rank", "caption", "log_prob", "log_prob_per_token", "finished")
-COCO_NUMBER = re.compile(r"(?:^|_)([0-9]{12})$")  # COCO_val2014_000000391895, and 000000391895 of 2017
 
 
 def caption(
@@ -228,22 +226,18 @@ def read_bytes(file: Path) -> bytes:
         raise InputError(f"cannot read the list {file}: {error.strerror or error}") from error
 
 
-def key_of(picture: Path) -> int | str:
-    """What a result file calls a picture: COCO's number, if its name ends with one, else its name without suffix."""
-    found = COCO_NUMBER.search(picture.stem)
-    return int(found[1]) if found else picture.stem
-
-
 def check_keys(files: Sequence[Path]) -> None:
     """See to it, before the work, that each picture has an id of its own.
 
     Raises:
         InputError: two have the same.
     """
+    from imgnn.data.captions import result_key
+
     seen: dict[int | str, Path] = {}
     for file in files:
-        if (other := seen.setdefault(key_of(file), file)) is not file:
-            raise InputError(f"{other} and {file} have the same id in a result file: {key_of(file)}")
+        if (other := seen.setdefault(key := result_key(file.name), file)) is not file:
+            raise InputError(f"{other} and {file} have the same id in a result file: {key}")
 
 
 def text_path(picture: Path) -> Path:
@@ -303,8 +297,11 @@ class Writer:
         elif self.form == "json":
             self.put(json_format.dumps(as_json(result, self.models), ensure_ascii=False))
         else:
+            from imgnn.data.captions import result_key
+
             said = result.captions[0].text if result.captions else ""
-            self.put(json_format.dumps({"image_id": key_of(result.path), "caption": said}, ensure_ascii=False))
+            known = {"image_id": result_key(result.path.name), "caption": said}
+            self.put(json_format.dumps(known, ensure_ascii=False))
 
     def close(self) -> None:
         """Write what waited."""

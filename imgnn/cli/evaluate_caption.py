@@ -32,7 +32,8 @@ from imgnn.errors import InputError
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
 
 if TYPE_CHECKING:
-    from imgnn.jobs.evaluate_caption import EvaluatedCaptions, Judged
+    from imgnn.jobs.evaluate_caption import EvaluatedCaptions
+    from imgnn.jobs.evaluate_caption_scores import Judged
 
 SCORES, WRITTEN = "The scores", "What is written"
 TOKENIZER = "imgnn's, of the Penn Treebank"
@@ -180,11 +181,11 @@ def caption(
         except InputError as error:
             raise typer.BadParameter(str(error)) from None
 
-    from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions  # Keras wakes here, not at --help
+    from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions  # NumPy wakes here, not at --help
 
     reporter = console.reporter()
+    outputs = Outputs(table=output, results=write_results, document_frequency=write_cider_df, sheet=sheet)
     try:
-        outputs = Outputs(table=output, results=write_results, document_frequency=write_cider_df, sheet=sheet)
         result = evaluate_captions(source, options, writing, reporter, outputs=outputs)
     finally:
         reporter.end()
@@ -197,9 +198,8 @@ def caption(
         console.print_json({"data": console.shown(source), **as_json(result, options, writing)})
     else:
         show(result, cider_df)
-        for path in (output, write_results, write_cider_df, sheet):
-            if path is not None:
-                console.show_path(path)
+        for path in outputs.paths:
+            console.show_path(path)
     if skipped:
         raise InputError(f"{len(skipped):,} of {len(skipped) + len(result.images):,} pictures could not be read")
 

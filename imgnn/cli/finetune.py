@@ -340,7 +340,7 @@ def finetune(
     if resume is not None:
         from imgnn.training.run_folder import read_config
 
-        read_config(resume)  # a mistyped name should not wait for Keras
+        read_config(resume, "classifier")  # a mistyped name should not wait for Keras
         from imgnn.jobs.finetune import resume as go_on
 
         try:

@@ -195,7 +195,7 @@ def caption(
     if resume is not None:
         from imgnn.training.run_folder import read_config
 
-        read_config(resume, "imgnn train caption")  # a mistyped name should not wait for Keras
+        read_config(resume, "caption")  # a mistyped name should not wait for Keras
         from imgnn.jobs.train_caption import resume_caption
 
         try:

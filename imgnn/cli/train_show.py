@@ -120,7 +120,7 @@ def show(done: "TrainedCaption") -> None:
         console.out.print(line, highlight=False, soft_wrap=True)
     for warning in done.warnings:
         console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
-    run, source = shlex.quote(folder), shlex.quote(read_config(done.folder)["source"])
+    run, source = shlex.quote(folder), shlex.quote(read_config(done.folder, "caption")["source"])
     console.out.print(Text(" Next", style="dim"))
     for command in (f"imgnn caption photo.jpg --model {run}", f"imgnn evaluate caption {source} --model {run}"):
         console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)

@@ -147,6 +147,7 @@ def check_captions(
     reporter: Reporter,
     *,
     minimum: int = 5,
+    skip_missing: bool = False,
     workers: int | None = None,
 ) -> CaptionReport:
     """Look at every caption and every picture of a data set.
@@ -156,6 +157,7 @@ def check_captions(
         tokenize: a sentence to its tokens.
         reporter: told the progress, first of the sentences, then of the pictures.
         minimum: occurrences in train that a word of the vocabulary has.
+        skip_missing: pictures that are not there are to be left out: no error, as long as there are others.
         workers: threads that look at pictures; None: as many as there are cores.
 
     Raises:
@@ -187,7 +189,7 @@ def check_captions(
         same_keys=sum(count for count in Counter(image.key for image in captions.images).values() if count > 1),
         findings=(),
     )
-    found = [CaptionFinding(*each) for each in findings_of(report)]
+    found = [CaptionFinding(*each) for each in findings_of(report, skip_missing)]
     return replace(report, findings=tuple(sorted(found, key=lambda each: SEVERITIES.index(each.severity))))
 
 
@@ -278,17 +280,23 @@ def check_looks(captions: CaptionSet, reporter: Reporter, workers: int | None) -
     return Looks(True, missing, tuple(broken), tuple(same), tuple(near))
 
 
-def findings_of(report: CaptionReport) -> Iterator[tuple[str, str, str]]:
-    """What is to be said: severity, kind and message."""
+def findings_of(report: CaptionReport, skip_missing: bool) -> Iterator[tuple[str, str, str]]:
+    """What is to be said: severity, kind and message. An error is what a training would refuse."""
     images = sum(facts.images for facts in report.splits.values())
     if not report.looked:
-        yield "note", "missing", "no picture is there: only the sentences were looked at"
+        yield (
+            "warning",
+            "missing",
+            "no picture is there: only the sentences were looked at; training needs pictures or --features",
+        )
     elif report.missing:
-        first = report.missing[0]
-        yield "error", "missing", f"{len(report.missing):,} of {images:,} pictures are not there: the first is {first}"
+        told = f"{len(report.missing):,} of {images:,} pictures are not there: the first is {report.missing[0]}"
+        yield "warning" if skip_missing else "error", "missing", told
     if report.broken:
         name, kind, _ = report.broken[0]
-        yield "error", "broken", f"files that are no pictures to work with: {len(report.broken):,}, as {name} ({kind})"
+        told = f"files that are no pictures to work with: {len(report.broken):,}, as {name} ({kind})"
+        none_left = len(report.broken) + len(report.missing) == images
+        yield "error" if none_left else "warning", "broken", told
     if "train" not in report.splits:
         yield "note", "train", "there is no train split: nothing can be said of a vocabulary"
     elif not report.vocabulary:

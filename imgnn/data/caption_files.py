@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from imgnn.data.caption_readers import COCO_FILE, STRAY, Found, identity, load_json, objects, read_file
-from imgnn.data.captions import Captioned, CaptionSet, find_root, hold_out, part_of, picture_file, picture_folders
+from imgnn.data.captions import Captioned, CaptionSet, find_root, hold_out, picture_file, picture_folders
 from imgnn.data.lists import lines_of
 from imgnn.errors import InputError
 from imgnn.runs import Reporter, Silent, is_file, is_folder, write_aside
@@ -58,17 +58,15 @@ def read_captions(
     images: Path | None = None,
     need_images: bool = True,
     skip_missing: bool = False,
-    split_files: Mapping[str, Path] | None = None,
     val_share: float = 0.1,
-    test_share: float = 0.0,
     seed: int = 0,
     reporter: Reporter | None = None,
 ) -> CaptionSet:
     """Read a caption data set.
 
-    Splits are, in this order: those of `split_files`; those the data set tells; lists of pictures beside it
-    (`*trainImages.txt`, `*devImages.txt`, `*testImages.txt`); else a share of the pictures is drawn by `seed`. Where
-    there is a train split but no val, val is drawn from train.
+    Splits are, in this order: those the data set tells; those of lists of pictures beside it (`*trainImages.txt`,
+    `*devImages.txt`, `*testImages.txt`; pictures in none are left out); else all is train. Where there is no val, a
+    share of train is drawn by `seed`.
 
     Args:
         source: a file, or a folder with a file of a usual name (`USUAL`), or with texts beside pictures.
@@ -76,9 +74,7 @@ def read_captions(
         images: the folder that the pictures' names start from, or in which they lie; None: looked for near the file.
         need_images: whether pictures that are not there are an error.
         skip_missing: leave them out instead, as long as there are others.
-        split_files: split -> a file with a picture's name on each line, with or without suffix; pictures in none are
-            left out.
-        val_share, test_share: 0..1, for data without splits; 0: none is drawn.
+        val_share: 0 to less than 1, of train; 0: none is drawn.
         reporter: told what is left out or drawn.
 
     Raises:
@@ -91,7 +87,7 @@ def read_captions(
     found = Found()
     with no_collection():
         forms = [read_file(file, form, found) for file in files]
-    pictures = settle(found, source, files, split_files, reporter)
+    pictures = settle(found, source, files, reporter)
     bases = [source] if is_folder(source) else []
     if files[0] != source or not bases:
         bases += [files[0].parent, files[0].resolve().parent.parent]
@@ -105,7 +101,7 @@ def read_captions(
     root, flat = place or (images or bases[0], False)
     if need_images:
         pictures = those_there(pictures, source, root, flat, skip_missing, reporter)
-    pictures = share_out(pictures, val_share, test_share, seed, reporter)
+    pictures = share_out(pictures, val_share, seed, reporter)
     return CaptionSet(source, root, tuple(pictures), forms[0], flat, found.empty)
 
 
@@ -164,9 +160,7 @@ def coco_validation(file: Path) -> list[Path]:
     return [beside] if is_file(beside) else []
 
 
-def settle(
-    found: Found, source: Path, files: Sequence[Path], split_files: Mapping[str, Path] | None, reporter: Reporter
-) -> list[Captioned]:
+def settle(found: Found, source: Path, files: Sequence[Path], reporter: Reporter) -> list[Captioned]:
     """Every picture that has captions, with the split that is told of it, or "".
 
     Raises:
@@ -182,17 +176,12 @@ def settle(
     if bare := len(found.drafts) - len(drafts):
         reporter.note(f"{bare:,} pictures have no caption, and are left out")
     told = any(draft.split for draft in drafts.values())
-    beside = split_files is None and not told and is_file(files[0])
-    lists = split_files_beside(files[0]) if beside else split_files or {}
-    listed = read_split_files(lists)
+    listed = {} if told or not is_file(files[0]) else read_split_files(split_files_beside(files[0]))
     splits = {name: listed.get(name) or listed.get(name.rpartition(".")[0]) for name in drafts}
     if any(splits.values()):
         if outside := [name for name, part in splits.items() if part is None]:
             reporter.note(f"{len(outside):,} of {len(drafts):,} pictures are in no split, and are left out")
         drafts = {name: draft for name, draft in drafts.items() if splits[name]}
-    elif split_files:
-        names = ", ".join(str(each) for each in split_files.values())
-        raise InputError(f"no picture of {source} is in {names}: {next(iter(drafts))} is not")
     else:
         splits = {name: draft.split for name, draft in drafts.items()}
         if told and (without := [name for name, part in splits.items() if part is None]):
@@ -225,23 +214,18 @@ def those_there(
     return there
 
 
-def share_out(
-    pictures: list[Captioned], val_share: float, test_share: float, seed: int, reporter: Reporter
-) -> list[Captioned]:
-    """The same pictures, with val and test drawn from those that have no split; or val from train, if it has none.
+def share_out(pictures: list[Captioned], val_share: float, seed: int, reporter: Reporter) -> list[Captioned]:
+    """The same pictures, all of train if none has a split, and val drawn from train if there is none.
 
     Raises:
         InputError: as of `hold_out`.
     """
-    unknown = not pictures[0].split
-    if not unknown and any(picture.split == "val" for picture in pictures):
+    if any(picture.split == "val" for picture in pictures):
         return pictures
-    before = [replace(picture, split="train") for picture in pictures] if unknown else pictures
-    result = hold_out(before, val_share, test_share if unknown else 0.0, seed)
-    moved = {"val": "validation", "test": "testing"}
-    for part, purpose in moved.items():
-        if drawn := sum(one.split != other.split == part for one, other in zip(before, result, strict=True)):
-            reporter.note(f"{drawn:,} of {len(pictures):,} pictures are kept for {purpose}")
+    before = pictures if pictures[0].split else [replace(picture, split="train") for picture in pictures]
+    result = hold_out(before, val_share, seed)
+    if drawn := sum(picture.split == "val" for picture in result):
+        reporter.note(f"{drawn:,} of {len(pictures):,} pictures are kept for validation")
     return result
 
 
@@ -278,8 +262,7 @@ def read_split_files(files: Mapping[str, Path]) -> dict[str, str]:
         InputError: a picture is in two of them.
     """
     parts: dict[str, str] = {}
-    for word, file in files.items():
-        part = part_of(word, str(file))
+    for part, file in files.items():
         for number, line in lines_of(file):
             name = line.strip(" \t").replace("\\", "/")
             if parts.setdefault(name, part) != part:
@@ -434,27 +417,13 @@ def write_results(path: Path, results: Iterable[tuple[int | str, str]]) -> None:
     write_json(path, found)
 
 
-def read_results(path: Path, expected: Iterable[int | str] | None = None) -> dict[int | str, str]:
+def read_results(path: Path) -> dict[int | str, str]:
     """A result file: the id of each picture with its sentence.
 
-    Args:
-        expected: the ids of the pictures that are to be in it, and no others; None: any.
-
     Raises:
-        InputError: it is no result file, has a picture twice, lacks one or has one too many.
+        InputError: it is no result file, or has a picture twice.
     """
-    found = joined(objects(load_json(path), "a result file", path), path)
-    if expected is not None:
-        wanted = dict.fromkeys(expected)
-        if unknown := [image_id for image_id in found if image_id not in wanted]:
-            raise InputError(
-                f"{path}: {len(unknown):,} of {len(found):,} ids are no picture's, the first {unknown[0]!r}"
-            )
-        if absent := [image_id for image_id in wanted if image_id not in found]:
-            raise InputError(
-                f"{path}: {len(absent):,} of {len(wanted):,} pictures have no sentence, the first {absent[0]!r}"
-            )
-    return found
+    return joined(objects(load_json(path), "a result file", path), path)
 
 
 def joined(records: Sequence[Mapping[str, Any]], path: Path) -> dict[int | str, str]:

@@ -1,5 +1,6 @@
 """Pictures with sentences: what a caption data set is, whatever file it came from."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,7 @@ FOLDERS = (
     "flickr30k_images",
 )
 SAMPLE = 20  # pictures that a folder is judged by
+COCO_NUMBER = re.compile(r"(?:^|_)([0-9]{12})$")  # COCO_val2014_000000391895, and 000000391895 of 2017
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Captioned:
 
     @property
     def key(self) -> int | str:
-        """What a result file calls the picture: its id, or else its name without folders and suffix."""
-        return PurePosixPath(self.name).stem if self.image_id is None else self.image_id
+        """What a result file calls the picture: its id, or else what `result_key` makes of its name."""
+        return result_key(self.name) if self.image_id is None else self.image_id
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ class CaptionSet:
         return contents_digest((image.name, "\0".join((image.split, *image.captions))) for image in self.images)
 
 
+def result_key(name: str) -> int | str:
+    """What a result file calls a picture of which only the name is known: COCO's number, if the name ends with one, or
+    else the name without folders and suffix."""
+    stem = PurePosixPath(name).stem
+    found = COCO_NUMBER.search(stem)
+    return int(found[1]) if found else stem
+
+
 def picture_file(root: Path, name: str, flat: bool) -> Path:
     """Where the picture of a name is."""
     return root / (PurePosixPath(name).name if flat else name)
@@ -104,36 +114,31 @@ def part_of(word: str, where: str) -> str:
     return part
 
 
-def hold_out(images: Sequence[Captioned], val_share: float, test_share: float, seed: int) -> list[Captioned]:
-    """The same pictures, some of those that are trained on moved to val and test.
+def hold_out(images: Sequence[Captioned], val_share: float, seed: int) -> list[Captioned]:
+    """The same pictures, some of those that are trained on moved to val.
 
     Pictures are drawn, not captions: all of one picture stay on one side. The same seed draws the same ones.
 
     Args:
         images: those of other splits than train stay as they are.
-        val_share, test_share: 0..1, of the pictures of train.
+        val_share: 0 to less than 1, of the pictures of train; 0: none is moved.
 
     Raises:
-        InputError: the shares leave nothing to train on, or there are fewer pictures than parts.
+        InputError: the share leaves nothing to train on, or there is one picture.
     """
-    if not (0 <= val_share < 1 and 0 <= test_share < 1 and val_share + test_share < 1):
-        raise InputError(
-            f"the shares of val and test are from 0 to less than 1 in sum; found {val_share}, {test_share}"
-        )
-    shares = {"train": 1 - val_share - test_share, "val": val_share, "test": test_share}
-    parts = [part for part in PARTS if shares[part]]
+    if not 0 <= val_share < 1:
+        raise InputError(f"the share of val is from 0 to less than 1, not {val_share}")
     pool = [index for index, image in enumerate(images) if image.split == "train"]
     result = list(images)
-    if len(parts) == 1 or not pool:
+    if not val_share or not pool:
         return result
-    if len(pool) < len(parts):
-        count = f"{len(pool)} picture{'s' if len(pool) > 1 else ''}"
-        raise InputError(f"{count} cannot be split into {', '.join(parts[:-1])} and {parts[-1]}")
+    if len(pool) == 1:
+        raise InputError("1 picture cannot be split into train and val")
     names = [images[index].name for index in pool]
-    drawn = split(names, [0] * len(pool), range(len(pool)), [shares[part] for part in parts], seed=seed)
+    drawn = split(names, [0] * len(pool), range(len(pool)), (1 - val_share, val_share), seed=seed)
     for index, part in zip(pool, drawn, strict=True):
         if part:
-            result[index] = replace(images[index], split=parts[part])
+            result[index] = replace(images[index], split="val")
     return result
 
 

@@ -4,8 +4,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import PIL
 
 from imgnn import __version__
+from imgnn.data.kept_file import PATIENCE, KeptFile, stamp
 from imgnn.data.spread import spread
 from imgnn.errors import InterruptedRun
 from imgnn.home import home
@@ -22,7 +22,6 @@ from imgnn.runs import Reporter, Silent, one_interrupt
 FILE = "inspections.sqlite"  # in IMGNN_HOME
 BUNDLE = 16  # pictures that a worker takes at once: a task of Dask's costs as much as decoding one
 TOGETHER = 256  # inspections that are written at once; a power cut loses no more
-PATIENCE = 10.0  # seconds that another process may write
 
 DEFAULTS = asdict(Inspection())
 # What another imgnn or Pillow found out may be told otherwise now.
@@ -100,15 +99,6 @@ def inspect_each(inspect: Callable[..., Inspection], paths: Sequence[Path]) -> l
     return [inspect(path, looks=True) for path in paths]
 
 
-def stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, by which it is seen that it was not changed; None if there is none."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
 def row(path: Path, stamped: tuple[int, int] | None, inspection: Inspection) -> Row:
     """An inspection as it is kept: what differs from the defaults, in JSON."""
     size, modified = stamped or (0, 0)
@@ -116,71 +106,16 @@ def row(path: Path, stamped: tuple[int, int] | None, inspection: Inspection) -> 
     return os.fsencode(path), size, modified, json.dumps(facts)
 
 
-class Kept:
-    """The file of inspections. Whatever is wrong with it, the work goes on without.
+class Kept(KeptFile):
+    """The file of inspections."""
 
-    Two processes may use it at once: each writes in short transactions, and waits for the other.
-    """
+    what = "What was found out about the pictures is"
 
     def __init__(self, reporter: Reporter) -> None:
-        self.reporter, self.path = reporter, home() / FILE
-        self.database: sqlite3.Connection | None = None
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self.database = opened(self.path)
-            except sqlite3.OperationalError:  # locked, or a disk that is full
-                raise
-            except sqlite3.DatabaseError:  # damaged, or no database at all
-                for ending in ("", "-journal"):
-                    with suppress(FileNotFoundError):
-                        Path(f"{self.path}{ending}").unlink()
-                self.database = opened(self.path)
-        except (OSError, sqlite3.Error) as error:
-            self.give_up(error)
+        super().__init__(home() / FILE, reporter, patience=PATIENCE)
 
-    def read(self, paths: Sequence[Path], stamps: Sequence[tuple[int, int] | None]) -> list[Inspection | None]:
-        """What is known of each file; None if nothing is, or the file was changed since."""
-        found: list[Inspection | None] = [None] * len(paths)
-        if self.database is None:
-            return found
-        asked = "SELECT facts FROM inspections WHERE path = ? AND size = ? AND modified = ?"
-        try:
-            for index, (path, stamped) in enumerate(zip(paths, stamps, strict=True)):
-                if stamped and (facts := self.database.execute(asked, (os.fsencode(path), *stamped)).fetchone()):
-                    found[index] = Inspection(**json.loads(facts[0]))
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            self.give_up(error)
-        return found
-
-    def write(self, rows: Iterable[Row]) -> None:
-        """Keep inspections."""
-        if self.database is None:
-            return
-        try:
-            with self.database:
-                self.database.executemany("INSERT OR REPLACE INTO inspections VALUES (?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            self.give_up(error)
-
-    def give_up(self, error: Exception) -> None:
-        """Go on without; damage that is met late is taken away for the next time."""
-        self.close()
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-        self.reporter.note(f"What was found out about the pictures is not kept in {self.path}: {error}")
-
-    def close(self) -> None:
-        if self.database is not None:
-            self.database.close()
-            self.database = None
-
-
-def opened(path: Path) -> sqlite3.Connection:
-    """The database, emptied if it is of another edition."""
-    database = sqlite3.connect(path, timeout=PATIENCE)
-    try:
+    def prepare(self, database: sqlite3.Connection) -> None:
+        """Empty it if it is of another edition."""
         if database.execute("PRAGMA user_version").fetchone()[0] != EDITION:
             with database:
                 database.execute("BEGIN IMMEDIATE")
@@ -190,7 +125,19 @@ def opened(path: Path) -> sqlite3.Connection:
                     " WITHOUT ROWID"
                 )
                 database.execute(f"PRAGMA user_version = {EDITION}")
-    except BaseException:
-        database.close()
-        raise
-    return database
+
+    def read(self, paths: Sequence[Path], stamps: Sequence[tuple[int, int] | None]) -> list[Inspection | None]:
+        """What is known of each file; None if nothing is, or the file was changed since."""
+        found: list[Inspection | None] = [None] * len(paths)
+        asked = "SELECT facts FROM inspections WHERE path = ? AND size = ? AND modified = ?"
+        try:
+            for index, (path, stamped) in enumerate(zip(paths, stamps, strict=True)):
+                if stamped and (facts := self.find(asked, (os.fsencode(path), *stamped))):
+                    found[index] = Inspection(**json.loads(facts[0]))
+        except (ValueError, TypeError) as error:
+            self.give_up(error)
+        return found
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Keep inspections."""
+        self.write_rows("inspections", rows)

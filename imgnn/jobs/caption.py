@@ -174,6 +174,9 @@ class Captioner:
         self.vocabulary = self.models[0].vocabulary
         self.speaker = Speaker([model.decoder for model in self.models], options.weights)
         self.describers = describers_of(self.models, options, reporter)
+        self.portion = Portion(reporter)
+        for describer in self.describers:
+            describer.reporter = self.portion
 
     def results(self, files: Sequence[Path], explain_in: Path | None = None) -> Iterator[CaptionedImage]:
         """The stream behind `caption_images`, after everything that can be checked was."""
@@ -207,10 +210,9 @@ class Captioner:
         different = {id(each): each for each in self.describers}
         seen: dict[int, Seen] = {}
         bad: dict[int, str] = {}
+        self.portion.share = 1 / len(different)
         for number, (name, describer) in enumerate(different.items()):
-            # The network is most of the work: its steps are those that are shown.
-            share = 1 / len(different)
-            describer.reporter = Within(self.reporter, before + number * share * len(files), share)
+            self.portion.before = before + len(files) * number / len(different)
             seen[name] = describer.look(files)
             bad |= seen[name].bad
         return [seen[id(each)].values for each in self.describers], bad
@@ -237,17 +239,21 @@ class Captioner:
         return path
 
 
-class Within(Silent):
-    """A reporter for a part of a larger piece of work, whose own counting goes on.
+class Portion:
+    """A reporter for looks at some of the pictures, which are most of the work: it counts them as parts of the whole.
 
-    Args:
+    Attributes:
         before: what of the whole is done.
-        share: of the whole for one of the part.
+        share: of the whole, for one picture that is looked at.
     """
 
-    def __init__(self, reporter: Reporter, before: float, share: float) -> None:
-        self.reporter, self.before, self.share = reporter, before, share
-        self.note = reporter.note  # type: ignore[method-assign]
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter, self.note = reporter, reporter.note
+        self.before, self.share = 0.0, 1.0
+
+    def begin(self, task: str, total: float | None, unit: str = "") -> None: ...
+
+    def end(self) -> None: ...
 
     def advance(self, done: float, **facts: float) -> None:
         self.reporter.advance(self.before + self.share * done, **facts)

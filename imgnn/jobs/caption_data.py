@@ -74,9 +74,9 @@ def read_data(source: Path, options: TrainCaptionOptions, reporter: Reporter) ->
         seed=options.seed,
         reporter=reporter,
     )
-    for split in ("train", "val"):
+    for split, hint in (("train", None), ("val", "--val-share 0.1")):
         if not len(captions.part(split)):
-            raise InputError(f"{source} has no pictures of the split {split}", hint="--val-share 0.1")
+            raise InputError(f"{source} has no pictures of the split {split}", hint=hint)
     return captions
 
 
@@ -133,9 +133,7 @@ def prepare_material(
                 reporter.note(f"Skipped: {why}")
             kept = [number for number in range(len(images)) if number not in seen.bad]
             if not kept:
-                raise InputError(
-                    f"none of the {len(images)} pictures of {split} can be read: {next(iter(bad.values()))}"
-                )
+                raise InputError(f"none of the {len(images):,} pictures of {split} can be read: {seen.bad[0]}")
             images, features = tuple(images[number] for number in kept), seen.values[kept]
             if options.mirror and split == "train":
                 files = [files[number] for number in kept]
@@ -147,12 +145,7 @@ def prepare_material(
     return Material(captions, vocabulary, spec, looker, train, val, CiderD(val.tokens), bad)
 
 
-def sentences_of(
-    tokens: Sequence[Sequence[Sequence[str]]],
-    vocabulary: Vocabulary,
-    longest: int,
-    lengths: Sequence[int] | None = None,
-) -> Sentences:
+def sentences_of(tokens: Sequence[Sequence[Sequence[str]]], vocabulary: Vocabulary, longest: int) -> Sentences:
     """The captions of images as ids; a caption without a word is left out."""
     pairs = [(row, vocabulary.encode(each)) for row, captions in enumerate(tokens) for each in captions if each]
     return Sentences([row for row, _ in pairs], [ids for _, ids in pairs], longest=longest)

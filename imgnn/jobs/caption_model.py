@@ -50,12 +50,7 @@ def load_caption_model(folder: str | Path, *, precision: str = "float32") -> Cap
         WeightsError: its files do not fit each other.
     """
     folder = Path(folder)
-    config = read_config(folder, "imgnn train caption")
-    if config.get("kind") != KIND:
-        raise InputError(
-            f"{folder} is a run of the kind {config.get('kind')!r}; one of captions is wanted",
-            hint="imgnn train caption makes one",
-        )
+    config = read_config(folder, "caption")
     if not is_file(folder / DECODER):
         raise InputError(
             f"{folder} has no trained decoder yet: there is no {DECODER} in it",
@@ -70,9 +65,10 @@ def load_caption_model(folder: str | Path, *, precision: str = "float32") -> Cap
             feature = replace(feature, network=str(folder / NETWORK))
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder / DECODER} is of another imgnn: {error}") from error
-    if spec.vocabulary != len(vocabulary):
+    if facts.get("words") != vocabulary.digest:
         raise WeightsError(
-            f"{folder / DECODER} says {spec.vocabulary:,} words; {VOCABULARY} beside it has {len(vocabulary):,}"
+            f"{folder / DECODER} was trained on other words than those of {VOCABULARY} beside it: "
+            f"{spec.vocabulary:,} of them, here {len(vocabulary):,}"
         )
     decoder = Decoder(spec, precision=precision)
     try:
@@ -130,13 +126,15 @@ def describers_of(models: Sequence[CaptionModel], options: CaptionOptions, repor
     return [next(describer for spec, describer in made if spec == model.feature) for model in models]
 
 
-def save_decoder(path: Path, decoder: Decoder, feature: FeatureSpec, facts: Mapping[str, Any]) -> None:
-    """Write a decoder's weights, its form, and the feature it looks at.
+def save_decoder(
+    path: Path, decoder: Decoder, feature: FeatureSpec, vocabulary: Vocabulary, facts: Mapping[str, Any]
+) -> None:
+    """Write a decoder's weights, its form, the feature it looks at, and a hash of its words.
 
     Raises:
         InputError: the file cannot be written.
     """
-    known = {"decoder": asdict(decoder.spec), "feature": asdict(feature), **facts}
+    known = {"decoder": asdict(decoder.spec), "feature": asdict(feature), "words": vocabulary.digest, **facts}
     save_checkpoint(path, decoder.weights(), known)
 
 

@@ -68,7 +68,7 @@ class TrainedCaption:
         seconds: from the command's start.
         tokens_per_second: of training.
         skipped: pictures that could not be read.
-        warnings: what was said of the training's health.
+        warnings: what is wrong with what it said in the last epoch.
     """
 
     folder: Path
@@ -184,18 +184,20 @@ class CaptionTraining:
             (self.folder / SKIPPED).write_text(lines, encoding="utf-8")
         try:
             while position.epoch < options.epochs:
-                if position.epoch == options.finetune_after and self.stage == "decoder":
-                    self.begin_joint()
                 if options.patience is not None and position.waited >= options.patience:
                     self.reporter.note(f"No better CIDEr-D in {position.waited} epochs: training ends")
                     break
+                if position.epoch == options.finetune_after and self.stage == "decoder":
+                    self.begin_joint()
+                began = time.monotonic()
                 self.train_epoch()
-                self.end_epoch()
+                self.end_epoch(began)
         except Stopped:
             self.interrupted()
         except DivergedError as error:
             self.log.draw()
-            where = f"step {position.step + 1} of epoch {position.epoch + 1}, in {self.folder}"
+            step = min(position.step + 1, self.source.steps)  # all were done where validation tells of it
+            where = f"step {step} of epoch {position.epoch + 1}, in {self.folder}"
             raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
         finally:
             self.reporter.end()
@@ -208,29 +210,31 @@ class CaptionTraining:
         every = max(1, source.steps // STEP_ROWS)
         self.reporter.begin(f"epoch {position.epoch + 1} of {options.epochs}", source.steps, "steps")
         began, tokens_here = time.monotonic(), 0.0
-        with self.trainer.computing():
-            for x, batch, random in source.epoch(position.epoch, position.step):
-                rate = self.rate()
-                loss = self.trainer.step(x, self.mixed(x, batch, random), rate)
-                count = float(batch.weights.sum())
-                position.step, position.steps = position.step + 1, position.steps + 1
-                position.loss, position.tokens = position.loss + loss * count, position.tokens + count
-                tokens_here += count
-                speed = tokens_here / max(1e-9, time.monotonic() - began)
-                if position.step % every == 0:
-                    log.add(
-                        "step", step=position.steps, epoch=position.epoch + 1, stage=self.stage, loss=loss,
-                        learning_rate=rate, tokens_per_second=round(speed),
-                    )  # fmt: skip
-                self.reporter.advance(position.step, loss=position.loss / position.tokens, **{"tokens/s": speed})
-                if self.stop():
-                    raise Stopped
-                if time.monotonic() - self.saved > options.save_every:
-                    self.save()
-                self.draw_now_and_then()
+        try:
+            with self.trainer.computing():
+                for step, x, batch, random in source.epoch(position.epoch, position.step):
+                    rate = self.rate()
+                    loss = self.trainer.step(x, self.mixed(x, batch, random), rate)
+                    count = float(batch.weights.sum())
+                    position.step, position.steps = step + 1, position.steps + 1
+                    position.loss, position.tokens = position.loss + loss * count, position.tokens + count
+                    tokens_here += count
+                    speed = tokens_here / max(1e-9, time.monotonic() - began)
+                    if position.step % every == 0:
+                        log.add(
+                            "step", step=position.steps, epoch=position.epoch + 1, stage=self.stage, loss=loss,
+                            learning_rate=rate, tokens_per_second=round(speed),
+                        )  # fmt: skip
+                    self.reporter.advance(position.step, loss=position.loss / position.tokens, **{"tokens/s": speed})
+                    if self.stop():
+                        raise Stopped
+                    if time.monotonic() - self.saved > options.save_every:
+                        self.save()
+                    self.draw_now_and_then()
+        finally:
+            position.trained += time.monotonic() - began
+            position.trained_tokens += tokens_here
         self.reporter.end()
-        position.trained += time.monotonic() - began
-        position.trained_tokens += tokens_here
 
     def mixed(self, x: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> SentenceBatch:
         """The batch with a share of its words as the decoder itself would have said them: scheduled sampling.
@@ -252,12 +256,15 @@ class CaptionTraining:
 
     # Judging
 
-    def end_epoch(self) -> None:
-        """Judge an epoch, write it down, and keep what is best."""
+    def end_epoch(self, began: float) -> None:
+        """Judge an epoch, write it down, and keep what is best.
+
+        Args:
+            began: when the epoch did, or this process with it.
+        """
         position, log = self.position, self.log
         assert log is not None  # noqa: S101
-        began, rate = time.monotonic(), self.rate()
-        facts = self.judge()
+        rate, facts = self.rate(), self.judge()
         position.epoch += 1
         better = facts["cider_d"] > position.best
         if better:
@@ -271,8 +278,12 @@ class CaptionTraining:
             seconds=round(time.monotonic() - began, 2),
         )  # fmt: skip
         self.reporter.note(f"epoch {position.epoch}: loss {position.loss / position.tokens:.3f}, {words_of(facts)}")
+        pictures = len(self.material.val.images)
+        if pictures > 1:  # one has no other to be taken for
+            self.warnings = health.check_sentences(facts["distinct"], pictures, facts["image_gain"])
         if position.epoch <= 3:
-            self.warn(health.check_sentences(facts["distinct"], len(self.material.val.images), facts["image_gain"]))
+            for warning in self.warnings:
+                self.reporter.note(f"Warning: {warning}")
         position.step, position.loss, position.tokens = 0, 0.0, 0.0
         if better:
             self.keep(facts, [position.epoch])
@@ -281,10 +292,17 @@ class CaptionTraining:
         self.draw_now_and_then()
 
     def judge(self) -> dict[str, Any]:
-        """How good the decoder is on the validation pictures."""
+        """How good the decoder is on the validation pictures.
+
+        Raises:
+            DivergedError: the last step made its weights infinite, or no numbers.
+        """
         part, features = self.material.val, self.source.val_features()
         batch = self.options.batch
-        loss = self.likelihood.nats_per_token([features], part.sentences, batch=batch)
+        with np.errstate(invalid="ignore"):
+            loss = self.likelihood.nats_per_token([features], part.sentences, batch=batch)
+        if not math.isfinite(loss):
+            raise DivergedError("the loss of val is no longer finite", hint="a smaller --learning-rate")
         others = other_pictures(len(part.images))
         shuffled = self.likelihood.nats_per_token([features], part.sentences, others, batch=batch)
         self.said = self.speak(features)
@@ -315,7 +333,13 @@ class CaptionTraining:
             self.feature = replace(
                 self.feature, network=NETWORK, layers=(FEATURE,), weights=weights_digest(network.model)
             )
-        save_decoder(self.folder / DECODER, self.decoder, self.feature, {"epochs": list(epochs), "metrics": facts})
+        save_decoder(
+            self.folder / DECODER,
+            self.decoder,
+            self.feature,
+            self.material.vocabulary,
+            {"epochs": list(epochs), "metrics": facts},
+        )
         captions = self.material.captions
         keys = dict(zip((image.name for image in captions.images), result_keys(captions), strict=True))
         pairs = zip(self.material.val.images, self.said, strict=True)
@@ -350,11 +374,6 @@ class CaptionTraining:
             if facts["cider_d"] > self.position.best:
                 self.keep(facts, sorted(epochs))
         shutil.rmtree(self.folder / EPOCHS, ignore_errors=True)
-
-    def warn(self, messages: Sequence[str]) -> None:
-        for message in messages:
-            self.warnings.append(message)
-            self.reporter.note(f"Warning: {message}")
 
     def draw_now_and_then(self) -> None:
         """Curves and events, while it trains."""
@@ -432,6 +451,6 @@ class CaptionTraining:
 def words_of(facts: Mapping[str, Any]) -> str:
     """What an epoch came to, in a line."""
     return (
-        f"val {facts['val_loss']:.3f}, CIDEr-D {facts['cider_d']:.3f}, BLEU-4 {facts['bleu_4']:.3f}, "
-        f"image gain {facts['image_gain']:.3f}, {facts['distinct']:,} different captions"
+        f"val {facts['val_loss']:.3f}, CIDEr-D {facts['cider_d']:.3f}, image gain {facts['image_gain']:.3f}, "
+        f"{facts['distinct']:,} distinct"
     )

@@ -18,7 +18,7 @@ from imgnn.options import TrainCaptionOptions
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.sentences import SentenceBatch
 
-Given = tuple[np.ndarray, SentenceBatch, np.random.Generator]
+Given = tuple[int, np.ndarray, SentenceBatch, np.random.Generator]
 
 
 class Source(Protocol):
@@ -31,7 +31,7 @@ class Source(Protocol):
     steps: int
 
     def epoch(self, epoch: int, first: int) -> Iterator[Given]:
-        """What the trainer takes, the batch, and random numbers of its own, from step `first` on."""
+        """The step's number, what the trainer takes, the batch, and random numbers of its own, from step `first` on."""
 
     def val_features(self) -> np.ndarray:
         """The features of the validation pictures, `(pictures, numbers)`."""
@@ -54,7 +54,7 @@ class CachedSource:
             if part.mirrored is not None:
                 turned = random.random(len(features)) < 0.5
                 features[turned] = part.mirrored[batch.rows[turned]]
-            yield features.astype("float32"), batch, random
+            yield step, features.astype("float32"), batch, random
 
     def val_features(self) -> np.ndarray:
         return self.material.val.features
@@ -91,13 +91,16 @@ class PictureSource:
         """Pixels uint8 `(pictures, height, width, 3)`, half of them mirrored, and their captions."""
         seed, size = self.options.seed, self.at_once
         order = epoch_order(len(self.train), seed, epoch)
-        seen = spread(self.train.frame, (int(row) for row in order[first * size :]), ahead=2 * size)
+        wanted = (int(row) for row in order[first * size :])
+        seen = spread(self.train.frame, wanted, workers=self.options.workers, ahead=2 * size)
         for step in range(first, self.steps):
             random = np.random.default_rng([seed, epoch, step])
             found = [(row, frame) for row, frame in itertools.islice(seen, size) if frame is not None]
-            numbers = [number for row, _ in found for number in self.captions[row]][: self.options.batch]
+            numbers = [number for row, _ in found for number in self.captions[row]]
             if not numbers:
                 continue
+            if len(numbers) > self.options.batch:  # some of them now, others another time
+                numbers = random.permutation(numbers)[: self.options.batch].tolist()
             batch = self.material.train.sentences.gather(np.array(numbers), self.options.batch)
             place = {row: number for number, (row, _) in enumerate(found)}
             batch.rows[: len(numbers)] = [place[row] for row in batch.rows[: len(numbers)]]
@@ -105,18 +108,19 @@ class PictureSource:
             pixels = np.stack(
                 [frame[:, ::-1] if turned else frame for (_, frame), turned in zip(found, turn, strict=True)]
             )
-            yield padded(pixels, size), batch, random
+            yield step, padded(pixels, size), batch, random
 
     def val_features(self) -> np.ndarray:
         """The features as the network gives them now."""
         size, found = self.at_once, []
-        frames = spread(self.val.frame, range(len(self.val)), ahead=2 * size)
+        frames = spread(self.val.frame, range(len(self.val)), workers=self.options.workers, ahead=2 * size)
         while group := [frame for _, frame in itertools.islice(frames, size)]:
             # They could be read when the training began; one that cannot any more is black.
             blank = np.zeros(self.trainer.looking.inputs[0].shape[1:], "uint8")
             pixels = np.stack([blank if frame is None else frame for frame in group])
             pixels = padded(pixels, size).astype("float32")
-            found.append(keras.ops.convert_to_numpy(self.trainer.look(pixels))[: len(group)])
+            with self.trainer.computing():
+                found.append(keras.ops.convert_to_numpy(self.trainer.look(pixels))[: len(group)])
         return np.concatenate(found).astype("float16")
 
 

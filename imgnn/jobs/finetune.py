@@ -90,7 +90,7 @@ def resume(folder: Path, reporter: Reporter | None = None, *, show_layers: ShowS
         InterruptedRun, DivergedError: as of `finetune`.
     """
     began, reporter = time.monotonic(), reporter or Silent()
-    config = read_config(folder)
+    config = read_config(folder, "classifier")
     options = options_from(config["options"])
     source = Path(config["source"])
     train, val = read_pictures(source, options, reporter)

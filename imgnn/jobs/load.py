@@ -63,7 +63,7 @@ def load_run(folder: Path, reporter: Reporter) -> Network:
         InputError: there is none yet, or a later imgnn made the run.
         WeightsError: its file is damaged.
     """
-    read_config(folder)
+    read_config(folder, "classifier")
     best = folder / BEST
     if not is_file(best):
         hint = f"imgnn finetune --resume {shlex.quote(str(folder))}"

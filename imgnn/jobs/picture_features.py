@@ -23,7 +23,7 @@ from imgnn.networks.network import Network
 from imgnn.runs import Reporter, Silent, Stop, Stopped
 
 BATCH = 32  # pictures that go through the network at once
-TOGETHER = 256  # features that are written at once
+TOGETHER = 256  # features that are read or written at once
 LARGEST = float(np.finfo("float16").max)
 
 
@@ -67,6 +67,7 @@ class Describer:
     Args:
         network: of `networks.describe.describing`.
         called: as the user named it.
+        workers: threads that read and decode; None: one for each core, four at most.
     """
 
     def __init__(
@@ -77,9 +78,11 @@ class Describer:
         *,
         precision: str,
         reporter: Reporter,
+        workers: int | None = None,
     ) -> None:
         assert network.preprocessing is not None  # noqa: S101  describing() asked for it
         self.network, self.reporter, self.precision = network, reporter, backend.precision_of(precision)
+        self.workers = workers or min(4, cores())
         facts = asdict(network.preprocessing)
         self.spec = FeatureSpec(
             network=called,
@@ -102,18 +105,21 @@ class Describer:
             mirrored: of their mirror images.
 
         Raises:
-            Stopped: `stop` said so; what was seen is kept.
+            Stopped: `stop` said so; what was hashed and seen is kept.
         """
         values = np.zeros((len(files), self.spec.numbers), "float16")
         bad: dict[int, str] = {}
-        keys = [(digest, int(mirrored)) if digest else None for digest in self.cache.digests(files)]
-        known = self.cache.read(key for key in keys if key)
+        digests = self.cache.digests(files, workers=self.workers, reporter=self.reporter, stop=stop)
+        keys = [(digest, int(mirrored)) if digest else None for digest in digests]
         missing = []
-        for number, key in enumerate(keys):
-            if key in known:
-                values[number] = known[key]
-            else:
-                missing.append(number)
+        for start in range(0, len(keys), TOGETHER):
+            part = keys[start : start + TOGETHER]
+            known = self.cache.read(key for key in part if key)
+            for number, key in enumerate(part, start):
+                if key in known:
+                    values[number] = known[key]
+                else:
+                    missing.append(number)
         if not missing:
             return Seen(values, bad)
         if len(missing) > 1:
@@ -153,7 +159,7 @@ class Describer:
                 return error
 
         batch = min(BATCH, 1 << max(0, math.ceil(math.log2(max(1, len(wanted))))))
-        seen = spread(crop, wanted, workers=min(4, cores()), ahead=2 * batch)
+        seen = spread(crop, wanted, workers=self.workers, ahead=2 * batch)
         while group := list(itertools.islice(seen, batch)):
             pixels = [each for _, each in group if not isinstance(each, InputError)]
             rows = iter(self.vectors(np.stack(pixels), batch) if pixels else ())
@@ -166,7 +172,12 @@ class Describer:
         x = padded(preprocess(pixels, self.network.preprocessing), batch)
         with backend.computing_in(self.network.model.layers, self.precision):
             found = keras.ops.convert_to_numpy(self.answer(x))[: len(pixels)]
-        return np.clip(found, -LARGEST, LARGEST).astype("float16")
+        return rounded(found)
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Numbers as features are kept: float16, what is beyond its range being the largest in it."""
+    return np.clip(values, -LARGEST, LARGEST).astype("float16")
 
 
 def describer(
@@ -175,6 +186,7 @@ def describer(
     *,
     size: int | None = None,
     precision: str = "auto",
+    workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Describer:
     """What gives the vectors of a network that the user named.
@@ -182,6 +194,7 @@ def describer(
     Args:
         layers: Caffe's names; None: those that the network itself names for features.
         size: pixels, both sides; None: the network's own.
+        workers: as of `Describer`.
 
     Raises:
         InputError, UnknownNameError, WeightsError, DownloadError: the network or a layer cannot be had.
@@ -197,17 +210,23 @@ def describer(
         )
     size = size or network.preprocessing.size[0]
     found = describing(network, chosen, (size, size))
-    return Describer(found, called, chosen, precision=precision, reporter=reporter)
+    return Describer(found, called, chosen, precision=precision, reporter=reporter, workers=workers)
 
 
 def describer_of(
-    spec: FeatureSpec, *, network: str | None = None, precision: str = "auto", reporter: Reporter | None = None
+    spec: FeatureSpec,
+    *,
+    network: str | None = None,
+    precision: str = "auto",
+    workers: int | None = None,
+    reporter: Reporter | None = None,
 ) -> Describer:
     """What gives the very vectors that a model was trained on.
 
     Args:
         network: where the model's network is now; None: where it was. Its weights are compared; those of features that
             came from a file are not known, and the name is believed.
+        workers: as of `Describer`.
 
     Raises:
         WeightsError: the network has other weights, takes pictures otherwise, or lacks a layer.
@@ -215,7 +234,7 @@ def describer_of(
     """
     called, reporter = network or spec.network, reporter or Silent()
     try:
-        made = describer(called, spec.layers, size=spec.size, precision=precision, reporter=reporter)
+        made = describer(called, spec.layers, size=spec.size, precision=precision, workers=workers, reporter=reporter)
     except UnknownNameError as error:
         raise WeightsError(f"the model was trained on {spec.network}: {error}", hint=error.hint) from error
     if not spec.weights:

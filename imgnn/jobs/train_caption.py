@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, InterruptedRun
+from imgnn.errors import InputError, InterruptedRun, UnknownNameError
 from imgnn.jobs.caption_data import Material, prepare_material, read_data, words_of
 from imgnn.jobs.caption_model import KIND
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
+from imgnn.networks import registry
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter, Silent, Stopped, check_folder, is_file, is_folder, stop_after_step
-from imgnn.training.run_folder import CONFIG, VOCABULARY, read_config, write_config
+from imgnn.training.run_folder import CONFIG, VOCABULARY, is_run, read_config, write_config
 
 
 def train_caption(
@@ -46,6 +47,7 @@ def train_caption(
     options, reporter = options or TrainCaptionOptions(), reporter or Silent()
     check_options(options)
     check_caption_folder(folder)
+    options = replace(options, network=whole(options.network))
     captions = read_data(source, options, reporter)
     vocabulary = words_of(captions, options.minimum)
     with stop_after_step() as stop:
@@ -68,9 +70,7 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
         InterruptedRun, DivergedError: as of `train_caption`.
     """
     began, reporter = time.monotonic(), reporter or Silent()
-    config = read_config(folder, "imgnn train caption")
-    if config.get("kind") != KIND:
-        raise InputError(f"{folder} is a run of the kind {config.get('kind')!r}", hint="imgnn finetune --resume")
+    config = read_config(folder, "caption")
     options = options_from(config["options"])
     captions = read_data(Path(config["source"]), options, reporter)
     if captions.digest != config["data"]["sha256"]:
@@ -126,6 +126,19 @@ def check_caption_folder(folder: Path) -> None:
         check_folder(folder / CONFIG)
 
 
+def whole(network: str) -> str:
+    """A network's name as it is; of a file, or of a run's folder, the whole path: a model is used in other folders."""
+    path = Path(network).expanduser()
+    if not is_file(path):
+        try:
+            registry.find(network)
+            return network
+        except UnknownNameError:
+            if not is_run(path):
+                return network
+    return str(path.resolve())
+
+
 def spec_of(material: Material, options: TrainCaptionOptions) -> DecoderSpec:
     """The decoder's form."""
     return DecoderSpec(
@@ -152,7 +165,6 @@ def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOption
         "tokens": "Penn Treebank, lower case, without punctuation (imgnn/language/tokens.py)",
         "options": json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve()))),
         "data": {
-            "source": str(captions.source.resolve()),
             "form": captions.form,
             "sha256": captions.digest,
             **{

@@ -3,6 +3,7 @@
 tokens.py     English text to tokens, and back; light, as metrics.py is
 metrics.py    BLEU, ROUGE-L, CIDEr-D against reference sentences; how diverse sentences are, and how new
 meteor.py     METEOR, where Java and pycocoevalcap are found
+vocabulary.py the words that a decoder knows; decoder.py: the network that says what comes next
 steps.py      a language model as decoding sees it, compiled or not; several as one
 rules.py      what every sentence keeps to, and how it comes out; beam.py, sample.py: the best ones, or drawn ones
 """

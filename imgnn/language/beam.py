@@ -1,5 +1,6 @@
 """Beam search: the most probable sentences of many images at once."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ from imgnn.language.vocabulary import END, START
 class BeamOptions(Rules):
     """What `beam_search` may be told.
 
-    Sentences are ordered by `log_prob / length ** length_penalty`, where the length counts END.
+    Sentences are ordered by `log_prob / length ** length_penalty`, where the length counts END: im2txt's
+    length_normalization_factor.
     """
 
     beam_width: int = 3  # hypotheses that are followed for each image; 1: greedy search
@@ -128,7 +130,8 @@ def choose(candidates: np.ndarray, ids: np.ndarray, diversity: float) -> np.ndar
         order = np.argsort(penalty - candidates[:, group], axis=1, kind="stable")[:, :width]
         chosen[:, group] = order
         possible = np.isfinite(np.take_along_axis(candidates[:, group], order, axis=1))
-        said[:, group] = np.where(possible, np.take_along_axis(ids[:, group], order, axis=1), -1)
+        words = np.take_along_axis(ids[:, group], order, axis=1)
+        said[:, group] = np.where(possible & (words != END), words, -1)  # two sentences may be of the same length
     return chosen
 
 
@@ -168,8 +171,17 @@ class Kept:
             self.unfinished[image].append(make_hypothesis(tokens[at], log_probs[at], self.options.length_penalty))
 
     def results(self) -> Beams:
-        """Of each image, the best first, what two groups found once."""
-        together = [[each for group in groups for each in group] for groups in self.finished]
-        beams = [finished or unfinished for finished, unfinished in zip(together, self.unfinished, strict=True)]
-        distinct = [{each.tokens: each for each in beam} for beam in beams]
-        return [sorted(beam.values(), key=lambda each: -each.score)[: self.options.n] for beam in distinct]
+        """Of each image, the best first, what two groups found once.
+
+        Where fewer are wanted than there are, the best of each group come before any group's second: by their
+        scores alone, the first group, which nothing was taken from, would give them all.
+        """
+        return [self.best_of(*each) for each in zip(self.finished, self.unfinished, strict=True)]
+
+    def best_of(self, groups: list[list[Hypothesis]], unfinished: list[Hypothesis]) -> list[Hypothesis]:
+        """The sentences of one image."""
+        in_turn = [each for rank in itertools.zip_longest(*groups) for each in rank if each is not None]
+        distinct: dict[tuple[int, ...], Hypothesis] = {}
+        for each in in_turn or sorted(unfinished, key=lambda each: -each.score):
+            distinct.setdefault(each.tokens, each)
+        return sorted(list(distinct.values())[: self.options.n], key=lambda each: -each.score)

@@ -226,7 +226,7 @@ class Vector:
 
 
 class CiderD:
-    """CIDEr-D of hypotheses for the same images, again and again: the references are looked at once.
+    """CIDEr-D of hypotheses for the same images, as often as one likes: n-grams are counted once.
 
     The document frequencies are those of the references themselves, as in coco-caption, unless they are given: of few
     images (`FEW`) they say little, and of one image every score is 0.
@@ -234,6 +234,7 @@ class CiderD:
     Args:
         references: of each image, one sentence or more.
         document_frequency: of another corpus.
+        keep: what is known of the references, for many scores: about 5 kB for a reference of ten words.
 
     Raises:
         InputError: an image has no reference, or there is none.
@@ -242,31 +243,35 @@ class CiderD:
     """
 
     def __init__(
-        self, references: Sequence[Sequence[Tokens]], document_frequency: DocumentFrequency | None = None
+        self,
+        references: Sequence[Sequence[Tokens]],
+        document_frequency: DocumentFrequency | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         check_references(references)
         self.references = references
         self.document_frequency = document_frequency or DocumentFrequency.of(references)
         self.highest = math.log(max(1, self.document_frequency.images))
-        self.vectors: dict[int, list[Vector]] = {}  # of an image's references, made when it is first asked for
+        self.kept = [self.vectors(each) for each in references] if keep else None
 
-    def score(self, hypotheses: Sequence[Tokens], indices: Sequence[int] | None = None) -> np.ndarray:
-        """The score of each hypothesis, 0..10.
-
-        Args:
-            indices: the image of each hypothesis, any number of them for the same one; None: each image in order.
+    def score(self, hypotheses: Sequence[Tokens]) -> np.ndarray:
+        """The score of each image's hypothesis, 0..10.
 
         Returns:
-            `(hypotheses,)`.
+            `(images,)`.
 
         Raises:
             InputError: there are not as many hypotheses as images.
         """
-        if indices is None:
-            check(hypotheses, self.references)
-            indices = range(len(self.references))
-        pairs = zip(hypotheses, indices, strict=True)
-        return np.array([self.similarity(self.vector(hypothesis), image) for hypothesis, image in pairs], float)
+        check(hypotheses, self.references)
+        references = map(self.vectors, self.references) if self.kept is None else self.kept
+        pairs = zip(map(self.vector, hypotheses), references, strict=True)
+        return np.array([similarity(hypothesis, own) for hypothesis, own in pairs], float)
+
+    def vectors(self, sentences: Iterable[Tokens]) -> list[Vector]:
+        """Sentences as they are compared."""
+        return [self.vector(tokens) for tokens in sentences]
 
     def vector(self, tokens: Tokens) -> Vector:
         """n-grams of a sentence, weighted by how often they occur in it and how seldom elsewhere."""
@@ -277,25 +282,23 @@ class CiderD:
             squares[len(ngram) - 1] += weight * weight
         return Vector(weights, tuple(map(math.sqrt, squares)), max(0, len(tokens) - 1))
 
-    def similarity(self, hypothesis: Vector, image: int) -> float:
-        """Ten times the mean, over references and orders, of the cosine of two vectors; a longer count than the
-        reference's gains nothing, and another length loses."""
-        if image not in self.vectors:
-            self.vectors[image] = [self.vector(reference) for reference in self.references[image]]
-        references = self.vectors[image]
-        result = 0.0
-        for reference in references:
-            products = [0.0] * ORDERS
-            for ngram, weight in hypothesis.weights.items():
-                if other := reference.weights.get(ngram):
-                    products[len(ngram) - 1] += min(weight, other) * other
-            cosines = sum(
-                product / (norm * other)
-                for product, norm, other in zip(products, hypothesis.norms, reference.norms, strict=True)
-                if product
-            )
-            result += cosines * math.exp(-((hypothesis.length - reference.length) ** 2) / (2 * SIGMA**2))
-        return 10 * result / (ORDERS * len(references))
+
+def similarity(hypothesis: Vector, references: Sequence[Vector]) -> float:
+    """Ten times the mean, over references and orders, of the cosine of two vectors; a longer count than the
+    reference's gains nothing, and another length loses."""
+    result = 0.0
+    for reference in references:
+        products = [0.0] * ORDERS
+        for ngram, weight in hypothesis.weights.items():
+            if other := reference.weights.get(ngram):
+                products[len(ngram) - 1] += min(weight, other) * other
+        cosines = sum(
+            product / (norm * other)
+            for product, norm, other in zip(products, hypothesis.norms, reference.norms, strict=True)
+            if product
+        )
+        result += cosines * math.exp(-((hypothesis.length - reference.length) ** 2) / (2 * SIGMA**2))
+    return 10 * result / (ORDERS * len(references))
 
 
 def cider_d(
@@ -315,58 +318,14 @@ def cider_d(
     return float(scores.mean()), scores
 
 
-# All together
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What hypotheses for some images got.
-
-    Attributes:
-        bleu: BLEU-1 to BLEU-4, 0..1.
-        rouge_l: 0..1.
-        cider_d: 0..10, mostly below 1.5.
-    """
-
-    bleu: tuple[float, ...]
-    rouge_l: float
-    cider_d: float
-
-
-def score(
-    hypotheses: Sequence[Tokens],
-    references: Sequence[Sequence[Tokens]],
-    document_frequency: DocumentFrequency | None = None,
-) -> Scores:
-    """BLEU, ROUGE-L and CIDEr-D of a hypothesis for each image.
-
-    Raises:
-        InputError: an image has no reference or no hypothesis, or there is none.
-    """
-    return Scores(
-        bleu(hypotheses, references)[0],
-        rouge_l(hypotheses, references)[0],
-        cider_d(hypotheses, references, document_frequency)[0],
-    )
-
-
-def consistency(references: Sequence[Sequence[Tokens]], document_frequency: DocumentFrequency | None = None) -> Scores:
-    """What people get: the first reference of each image judged by its others. An image with one is left out.
-
-    Raises:
-        InputError: no image has two.
-    """
-    several = [refs for refs in references if len(refs) > 1]
-    return score([refs[0] for refs in several], [refs[1:] for refs in several], document_frequency)
-
-
 # Diversity
 
 
 def div_n(captions: Sequence[Tokens], n: int) -> float:
     """Distinct n-grams of some captions for each of their words, 0..1: Div-1, Div-2.
 
-    The captions are those for one image (then the mean over the images is what is reported) or all there are.
+    The captions are those for one image (then the mean over the images is what is reported) or all there are. Of all,
+    it depends on how many there are, as words come again: it compares between models on the same images alone.
 
     Source: Luo & Shakhnarovich 2020, Analysis of diversity-accuracy tradeoff in image captioning, arXiv:2002.11848.
     """

@@ -36,7 +36,7 @@ class HostStep:
     def best(
         self, count: int, tokens: np.ndarray, parents: np.ndarray, state: State
     ) -> tuple[np.ndarray, np.ndarray, State]:
-        """The most probable next tokens, the lower id first where two are equal.
+        """The most probable next tokens, the lower id first where two are equal (Torch does not promise it).
 
         Args:
             count: how many, at most; no more than there are tokens.
@@ -91,25 +91,40 @@ def driver(step: Step | HostStep) -> HostStep:
     return step if isinstance(step, HostStep) else HostStep(step)
 
 
+def log_shares(models: int, weights: Sequence[float] | None = None) -> np.ndarray:
+    """How much each of several models counts in their mean.
+
+    Args:
+        weights: of each, above 0; None: the same for all.
+
+    Returns:
+        float64 `(models,)`: logarithms of shares whose sum is 1.
+
+    Raises:
+        InputError: no models, or weights that do not fit them.
+    """
+    share = np.ones(models) if weights is None else np.asarray(weights, float)
+    if not models or share.shape != (models,):
+        raise InputError(f"{len(share)} weights for {models} models")
+    if not (np.isfinite(share) & (share > 0)).all():
+        raise InputError(f"the weights of models are above 0, not {', '.join(f'{each:g}' for each in share)}")
+    return np.log(share / share.sum())
+
+
 def ensemble(steps: Sequence[Step], weights: Sequence[float] | None = None) -> Step:
     """Several models as one that says the mean of their probabilities.
 
     Args:
         steps: step functions with the same vocabulary, of NumPy or of `keras.ops`.
-        weights: of each, above 0; they are divided by their sum. None: the same for all.
+        weights: as of `log_shares`.
 
     Returns:
         A step function; its state is the tuple of theirs.
 
     Raises:
-        InputError: no models, or weights that do not fit them; at the first step: vocabularies of different sizes.
+        InputError: as of `log_shares`; at the first step: vocabularies of different sizes.
     """
-    share = np.ones(len(steps)) if weights is None else np.asarray(weights, float)
-    if not len(steps) or share.shape != (len(steps),):
-        raise InputError(f"{len(share)} weights for {len(steps)} models")
-    if not (np.isfinite(share) & (share > 0)).all():
-        raise InputError(f"the weights of models are above 0, not {', '.join(f'{each:g}' for each in share)}")
-    log_share = np.log(share / share.sum()).astype("float32")[:, None, None]
+    log_share = log_shares(len(steps), weights).astype("float32")[:, None, None]
 
     def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
         answers = [each(tokens, own) for each, own in zip(steps, state, strict=True)]

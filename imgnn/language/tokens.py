@@ -36,8 +36,8 @@ NUMBERED = "no nos fig figs art pp op ca"  # these before a number
 BEGINNINGS = "A An The This That These There Here He She It They We You One Many Some In At While When"  # of sentences
 
 LETTER, ALNUM = r"[^\W\d_]", r"[^\W_]"
-END = r"(?!\w)"
-CLITIC = rf"'(?:s|m|d|re|ve|ll){END}"  # it 's, they 're
+STOP = r"(?!\w)"  # the word ends here
+CLITIC = rf"'(?:s|m|d|re|ve|ll){STOP}"  # it 's, they 're
 HALVES = "|".join(rf"{first}(?={second}(?![\w-]))" for first, second in map(str.split, PAIRS))
 
 
@@ -52,8 +52,8 @@ TOKEN = re.compile(
     rf"""
       (?<![\w'-])(?:{HALVES})
     | [a-z]+(?=\s|$)                                      # most words, soon found
-    | {ALNUM}+(?=n't{END}) | n't{END} | {CLITIC}          # do n't, it 's
-    | 'n'|'(?:em|n|till?|cause|[2-9]0s|\d\d){END}(?!'s)
+    | {ALNUM}+(?=n't{STOP}) | n't{STOP} | {CLITIC}          # do n't, it 's
+    | 'n'|'(?:em|n|till?|cause|[2-9]0s|\d\d){STOP}(?!'s)
 
     | {either(" ".join(BRACKETS.values()))}
     | (?:https?://|www\.)[^\s<>]*[^\s<>.,;:!?']
@@ -62,19 +62,19 @@ TOKEN = re.compile(
     | (?-i:[A-Z]+(?:&[A-Z]+)+)                            # AT&T
 
     # With a period
-    | (?<!{LETTER}) (?: {LETTER}\.{END}(?!\s+(?-i:{either(BEGINNINGS)}){END})
-                      | {LETTER}(?:\.{LETTER})+\.{END}(?:-{ALNUM}+)*
+    | (?<!{LETTER}) (?: {LETTER}\.{STOP}(?!\s+(?-i:{either(BEGINNINGS)}){STOP})
+                      | {LETTER}(?:\.{LETTER})+\.{STOP}(?:-{ALNUM}+)*
                       | {either(ABBREVIATIONS)}\.(?!{LETTER}|-)
-                      | (?-i:{either(CAPITALISED)})\.{END}
+                      | (?-i:{either(CAPITALISED)})\.{STOP}
                       | {either(NUMBERED)}\.(?=[ ]?\d) )
 
     # With an apostrophe: o'clock, jack-o'lantern, Hawai'i, D'Angelo, c'mon
     | (?: (?:{ALNUM}+-)*[dol] | {LETTER}*[aeiouy](?='(?:[aeiou]|(?-i:[A-Z]))) | (?-i:[A-HJ-XZ])(?='{LETTER}{{2}})
         | c(?='mon) | s(?='mores) | li(?='l) ) (?!{CLITIC})'{ALNUM}+(?:-{ALNUM}+)*
-    | ol'{END}
+    | ol'{STOP}
 
     # Numbers: 1.5-meter, 10:30, 1,000, .5, -5
-    | \d+(?:[.,]\d+)+(?:[-/]{ALNUM}+)+ | [-+]?(?:\d+[.:,]|\.)\d+(?:[.:,]\d+)* | [-+]\d+{END}
+    | \d+(?:[.,]\d+)+(?:[-/]{ALNUM}+)+ | [-+]?(?:\d+[.:,]|\.)\d+(?:[.:,]\d+)* | [-+]\d+{STOP}
 
     # Words with periods and hyphens: statefarm.com, black-and-white, and/or; their period, if a comma follows
     | (?:{LETTER}{ALNUM}*(?:[.!?]{LETTER}{ALNUM}*)+ | {ALNUM}+) (?:[-_/]{ALNUM}+)* (?:(?<={LETTER})\.(?=[,;]))?
@@ -87,7 +87,7 @@ TOKEN = re.compile(
 # What detokenize takes away: the space between a pair, before these, and after those.
 JOINTS = re.compile(
     rf" (?=(?:n't|{CLITIC}|%|-r[rsc]b-)(?:\s|$))|(?<=-l[rsc]b-) |(?<=[$#]) (?=\d)"
-    + "".join(rf"|(?<=(?<!\w){first}) (?={second}{END})" for first, second in map(str.split, PAIRS))
+    + "".join(rf"|(?<=(?<!\w){first}) (?={second}{STOP})" for first, second in map(str.split, PAIRS))
 )
 
 

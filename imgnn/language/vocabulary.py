@@ -1,5 +1,6 @@
 """The words a decoder knows, by number."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the words in their order, by which a decoder knows its own."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
         """Ids of tokens; UNK for words that are not known. START and END are not added."""

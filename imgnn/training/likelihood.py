@@ -8,6 +8,7 @@ from keras import ops
 
 from imgnn import backend
 from imgnn.language.decoder import Decoder
+from imgnn.language.steps import log_shares
 from imgnn.training.sentences import SentenceBatch, Sentences
 
 
@@ -16,12 +17,14 @@ class Likelihood:
 
     Args:
         decoders: of one vocabulary.
-        weights: of each decoder's probabilities; None: the same for all.
+        weights: of each decoder's probabilities, above 0; None: the same for all.
+
+    Raises:
+        InputError: no decoder, or weights that do not fit them.
     """
 
     def __init__(self, decoders: Sequence[Decoder], weights: Sequence[float] | None = None) -> None:
-        share = np.ones(len(decoders)) if weights is None else np.asarray(weights, float)
-        self.decoders, self.log_share = decoders, np.log(share / share.sum())
+        self.decoders, self.log_share = decoders, log_shares(len(decoders), weights)
         self.answers: dict[tuple[int, int], Callable[[Any], Any]] = {}  # by decoder and length: each is traced once
 
     def log_probs(self, features: Sequence[np.ndarray], batch: SentenceBatch) -> np.ndarray:
@@ -64,6 +67,14 @@ class Likelihood:
 
 
 def other_pictures(count: int) -> np.ndarray:
-    """Another picture for each of `count`, far from it in their order: what a sentence costs beside it shows how much
-    the right one tells."""
-    return np.roll(np.arange(count), count // 2 or 1)
+    """Another picture for each of `count`, drawn at random, each one once and always the same: what a sentence costs
+    beside it shows how much the right one tells. (Of pictures sorted by class, the neighbour would nearly always be of
+    the same class, and the one half of them away of another.)
+
+    Returns:
+        int `(count,)`, one circle of them all; a single picture stays its own.
+    """
+    circle = np.random.default_rng(0).permutation(count)
+    others = np.empty(count, int)
+    others[circle] = np.roll(circle, 1)
+    return others

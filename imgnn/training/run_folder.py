@@ -21,13 +21,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from imgnn.errors import InputError, UnknownNameError
 from imgnn.networks import registry
 from imgnn.runs import check_version, is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn run", 1
+Kind = Literal["classifier", "caption"]
+MAKERS: dict[Kind, str] = {"classifier": "imgnn finetune", "caption": "imgnn train caption"}  # what writes them
 
 CONFIG = "config.json"
 LOG = "log.jsonl"
@@ -56,15 +58,17 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
-def read_config(folder: str | Path, maker: str = "imgnn finetune") -> dict[str, Any]:
+def read_config(folder: str | Path, kind: Kind | None = None) -> dict[str, Any]:
     """The config of the run in a folder.
 
     Args:
-        maker: the command whose run is wanted.
+        kind: of run that is wanted; None: any.
 
     Raises:
-        InputError: there is no such folder, no run in it, its config is damaged, or a later imgnn wrote it.
+        InputError: there is no such folder, no run in it or one of another kind, its config is damaged, or a later
+            imgnn wrote it.
     """
+    maker = " or ".join(MAKERS.values()) if kind is None else MAKERS[kind]
     folder = Path(folder)
     path = folder / CONFIG
     if not is_folder(folder):
@@ -82,6 +86,9 @@ def read_config(folder: str | Path, maker: str = "imgnn finetune") -> dict[str, 
     if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(config.get("version"), int):
         raise InputError(f"{folder} is no run of imgnn: its {CONFIG} belongs to something else")
     check_version(config["version"], VERSION, f"{folder} is a run")
+    if kind is not None and (found := config.get("kind")) != kind:
+        hint = f"{maker} makes one"
+        raise InputError(f"{folder} is a run of {MAKERS.get(found, repr(found))}; one of {maker} is wanted", hint=hint)
     return config
 
 
@@ -100,7 +107,7 @@ def as_network(folder: str | Path) -> str:
     Raises:
         InputError: as of `read_config`.
     """
-    read_config(folder)
+    read_config(folder, "classifier")
     try:
         registry.find(str(folder))
     except UnknownNameError:

@@ -84,8 +84,9 @@ def make_model(
     if from_file:
         spec = type(spec)(**{**vars(spec), "weights": "", "preprocessing": {}})
     write_config(folder, {"kind": "caption"})
-    Vocabulary(words, (0,) * len(words)).save(folder / VOCABULARY)
-    save_decoder(folder / DECODER, make_decoder(len(words), end=end), spec, {})
+    vocabulary = Vocabulary(words, (0,) * len(words))
+    vocabulary.save(folder / VOCABULARY)
+    save_decoder(folder / DECODER, make_decoder(len(words), end=end), spec, vocabulary, {})
     return folder
 
 

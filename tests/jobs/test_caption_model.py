@@ -25,7 +25,7 @@ def make(folder, decoder=None, feature=FEATURE):
     folder.mkdir(exist_ok=True)
     write_config(folder, {"kind": KIND, "network": "small.keras"})
     WORDS.save(folder / VOCABULARY)
-    save_decoder(folder / DECODER, decoder or drawn(1), feature, {"epoch": 3})
+    save_decoder(folder / DECODER, decoder or drawn(1), feature, WORDS, {"epochs": [3], "metrics": {}})
     return folder
 
 
@@ -68,7 +68,7 @@ def test_another_folder_is_told_in_words(tmp_path, run):
         load_caption_model(tmp_path / "empty")
     assert caught.value.hint == "the folder that imgnn train caption wrote"
     write_config(run, {"kind": "classifier"})
-    with pytest.raises(InputError, match="is a run of the kind 'classifier'; one of captions is wanted"):
+    with pytest.raises(InputError, match="is a run of imgnn finetune; one of imgnn train caption is wanted"):
         load_caption_model(run)
 
 
@@ -79,9 +79,12 @@ def test_a_run_without_a_decoder_can_be_resumed(run):
     assert caught.value.hint == f"imgnn train caption --resume {run}"
 
 
-def test_a_vocabulary_of_another_size_is_told(run):
-    Vocabulary((*WORDS.words, "bee"), (*WORDS.counts, 1)).save(run / VOCABULARY)
-    with pytest.raises(WeightsError, match=r"best.npz says 7 words; vocabulary.json beside it has 8"):
+@pytest.mark.parametrize("words", [(*WORDS.words, "bee"), (*MARKS, "a", "dog", "cat", "runs")], ids=str)
+def test_a_vocabulary_of_other_words_is_told(run, words):
+    Vocabulary(words, (1,) * len(words)).save(run / VOCABULARY)
+    with pytest.raises(
+        WeightsError, match=rf"on other words than those of vocabulary.json .*: 7 of them, here {len(words)}"
+    ):
         load_caption_model(run)
 
 
@@ -124,7 +127,7 @@ def test_what_is_kept_is_text_and_numbers_alone(run):
         assert {str(archive[name].dtype) for name in archive.files if name != "facts"} == {"float32"}
     assert facts["decoder"]["hidden"] == 4
     assert facts["feature"]["layers"] == ["conv1", "fc2"]
-    assert facts["epoch"] == 3
+    assert facts["epochs"] == [3]
 
 
 # What it says

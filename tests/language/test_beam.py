@@ -195,6 +195,17 @@ def test_groups_begin_with_different_words_when_the_diversity_is_large():
         assert len({each.tokens[0] for each in beam}) == len(beam)
 
 
+def test_of_fewer_sentences_than_were_found_each_group_gives_its_best_first():
+    table = Table.drawn(11, images=8, steps=6, vocabulary=12)
+    found = search(table, beam_width=12, groups=3, n=3, diversity=100.0, min_length=1, max_length=6)
+    alone = search(table, beam_width=4, n=1, min_length=1, max_length=6)  # the first group, from which nothing is taken
+    for beam, (best,) in zip(found, alone, strict=True):
+        assert best.tokens in sentences(beam)
+        # With the width's 12 sentences in one order, the first group would give all three.
+        assert len({each.tokens[0] for each in beam}) > 1
+        assert [each.score for each in beam] == sorted((each.score for each in beam), reverse=True)
+
+
 def test_groups_without_diversity_are_one_narrow_beam():
     table = Table.drawn(8, images=5, steps=6, vocabulary=12)
     narrow = search(table, beam_width=2, max_length=6)

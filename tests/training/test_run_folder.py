@@ -58,11 +58,18 @@ def test_a_run_of_a_later_imgnn_is_a_run_nevertheless(tmp_path):
     assert is_run(tmp_path)
 
 
+def test_a_run_of_another_kind_is_told_with_its_maker(tmp_path):
+    write_config(tmp_path, {"kind": "caption"})
+    with pytest.raises(InputError, match="is a run of imgnn train caption; one of imgnn finetune is wanted"):
+        read_config(tmp_path, "classifier")
+    assert read_config(tmp_path, "caption") == read_config(tmp_path)
+
+
 def test_a_run_that_is_called_like_a_network_is_still_meant(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("googlenet", "flowers"):
         (tmp_path / name).mkdir()
-        write_config(tmp_path / name, {})
+        write_config(tmp_path / name, {"kind": "classifier"})
     assert as_network("googlenet").replace("\\", "/") == "./googlenet"
     assert as_network("flowers") == "flowers"
     assert as_network(tmp_path / "googlenet") == str(tmp_path / "googlenet")

@@ -1,0 +1,171 @@
+"""A decoder in training together with its network: which weights move, how far, and that pixels serve as features."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from imgnn.errors import InputError
+from imgnn.images.preprocessing import Preprocessing
+from imgnn.networks.describe import describing
+from imgnn.networks.network import Network
+from imgnn.training.joint_trainer import JointTrainer
+from imgnn.training.sentence_trainer import SentenceTrainer
+from imgnn.training.sentences import Sentences
+from tests.language.decoders import drawn
+from tests.training.small import SIZE, pixels, small_network
+
+# Of three pictures with 2, 1 and 3 captions.
+ROWS = [0, 0, 1, 2, 2, 2]
+SAID = [[3, 4, 5, 6], [4, 3], [3, 4, 6, 6, 5], [5, 5, 3], [6], [3]]
+BATCH = 8  # the last two rows weigh nothing
+RATE = 0.001
+
+
+def build(pace, **options):
+    """A trainer of a decoder and the small network, which has a batch normalisation."""
+    network = describing(small_network(), ("fc2",), SIZE)
+    decoder = drawn(1, size=0.3, vocabulary=8, feature=int(network.model.outputs[0].shape[-1]))
+    return JointTrainer(decoder, network, pace=pace, precision="float32", **options)
+
+
+def pictures():
+    return pixels(3).astype("uint8")
+
+
+def batches():
+    data = Sentences(ROWS, SAID, longest=5, lengths=(3, 6))
+    return list(data.all(BATCH))
+
+
+def train(trainer, times=1, rate=RATE):
+    with trainer.computing():
+        return [trainer.step(pictures(), batch, rate) for _ in range(times) for batch in batches()]
+
+
+def parts_of(trainer):
+    """The weights of the network, and of the decoder."""
+    network = {each.path: keras.ops.convert_to_numpy(each) for each in trainer.network.model.weights}
+    return network, trainer.decoder.weights()
+
+
+def changes(before, after):
+    return {name for name, values in before.items() if not np.array_equal(values, after[name])}
+
+
+def test_two_steps_lower_the_loss():
+    trainer = build(1.0)
+    losses = train(trainer, times=3, rate=0.01)
+    assert losses[2] < losses[0] and losses[3] < losses[1] and losses[4] < losses[2]
+
+
+def test_the_loss_is_that_of_the_decoder_on_the_networks_features():
+    trainer = build(0.0)
+    alone = SentenceTrainer(drawn(1, size=0.3, vocabulary=8, feature=trainer.decoder.spec.feature))
+    features = keras.ops.convert_to_numpy(trainer.look(pictures().astype("float32")))
+    expected = [alone.step(features[batch.rows], batch, RATE) for _ in range(2) for batch in batches()]
+    assert train(trainer, times=2) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_network_with_no_pace_stays_as_it_is():
+    trainer = build(0.0)
+    network, decoder = parts_of(trainer)
+    train(trainer, times=2)
+    assert changes(network, parts_of(trainer)[0]) == set()
+    assert changes(decoder, parts_of(trainer)[1]) == decoder.keys() - {"standard/mean", "standard/scale"}
+
+
+def test_the_network_goes_at_its_own_pace():
+    """Adam's first step is the learning rate in each weight, whatever the gradient is."""
+    for pace in (0.1, 0.5):
+        trainer = build(pace, clip=None)
+        network, decoder = parts_of(trainer)
+        with trainer.computing():
+            trainer.step(pictures(), batches()[1], RATE)
+        network_after, decoder_after = parts_of(trainer)
+        moved = network_after["fc2/kernel"] - network["fc2/kernel"]
+        assert np.abs(moved).max() == pytest.approx(RATE * pace, rel=1e-2)
+        moved = decoder_after["picture/kernel"] - decoder["picture/kernel"]
+        assert np.abs(moved).max() == pytest.approx(RATE, rel=1e-2)
+
+
+def test_batch_normalisation_stays_as_it_is():
+    trainer = build(1.0)
+    network, _ = parts_of(trainer)
+    train(trainer, times=2)
+    changed = changes(network, parts_of(trainer)[0])
+    assert {name for name in network if name.startswith("bn1/")} & changed == set()
+    assert {name.partition("/")[0] for name in changed} >= {"conv1", "fc2"}
+
+
+def test_a_restart_goes_on_as_if_nothing_had_happened():
+    unbroken = build(0.5, weight_decay=0.01)
+    train(unbroken)
+    halfway = unbroken.state()
+    expected = train(unbroken)
+    again = build(0.5, weight_decay=0.01)
+    again.restore(halfway)
+    assert train(again) == expected
+    for name, values in unbroken.state().items():
+        np.testing.assert_array_equal(again.state()[name], values, err_msg=name)
+    assert {name.partition("/")[0] for name in halfway} == {"weights", "network", "optimizer"}
+
+
+def test_what_it_draws_comes_of_the_pictures():
+    trainer, random = build(0.1), np.random.default_rng(1)
+    (_, batch) = batches()
+    said = trainer.draw(pictures(), batch, random)
+    assert said.shape == batch.tokens.shape and said.max() < 8
+
+
+def test_a_network_without_weights_has_nothing_to_train():
+    data = keras.Input((*SIZE, 3))
+    model = keras.Model(data, keras.layers.GlobalAveragePooling2D(name="mean")(data))
+    network = Network(
+        "mean", model, Preprocessing(SIZE, mean=(0.0,) * 3, resize=12), {"mean": "mean"}, {"mean": ("mean", 0)}
+    )
+    with pytest.raises(InputError, match="mean has no weights that could be trained"):
+        JointTrainer(drawn(1, feature=3), describing(network, ("mean",), SIZE), pace=1.0, precision="float32")
+
+
+# Other backends
+
+RUN = """
+import json
+from imgnn import backend
+from tests.training.test_joint_trainer import story
+
+print(json.dumps([backend.name(), *story()]))
+"""
+
+
+def story():
+    """Losses of steps of two lengths, again after a restart, and a number of what the network gives then."""
+    trainer = build(0.1, weight_decay=0.01, smoothing=0.1)
+    losses = train(trainer)
+    halfway = trainer.state()
+    losses += train(trainer)
+    trainer.restore(halfway)
+    losses += train(trainer)
+    features = keras.ops.convert_to_numpy(trainer.look(pictures().astype("float32")))
+    return losses, float(features.astype("float64").sum())
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_every_backend_trains_alike(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "0"}
+    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    name, losses, total = json.loads(done.stdout.splitlines()[-1])
+    expected, features = story()
+    assert name == backend
+    np.testing.assert_allclose(losses, expected, atol=1e-4)
+    assert total == pytest.approx(features, rel=1e-3)
+    assert losses[2:4] == losses[4:6]
