@@ -31,7 +31,8 @@ class FeatureCache(KeptFile):
     """The features of one kind, a SQLite file in IMGNN_HOME/features.
 
     Pictures are known by their contents, wherever they lie. Values are kept as float16, and are to be used as float16
-    when they are fresh, too: then what is read is what was computed. ROUNDING
+    when they are fresh, too: then what is read is what was computed. What is computed once more may differ in the last
+    digits: in a batch of another size a network may add in another order.
 
     Args:
         name: of the network, for people who look into the folder.
@@ -74,7 +75,7 @@ class FeatureCache(KeptFile):
         found = [self.remembered(path, stamped) for path, stamped in zip(paths, stamps, strict=True)]
         missing = [number for number, digest in enumerate(found) if digest is None and stamps[number]]
 
-        def read(number: int) -> bytes | None:
+        def hash_of(number: int) -> bytes | None:
             with suppress(OSError):
                 return bytes.fromhex(file_digest(paths[number]))
             return None
@@ -84,7 +85,7 @@ class FeatureCache(KeptFile):
         reporter.begin("hash", len(missing), "pictures")
         fresh: list[tuple[object, ...]] = []
         try:
-            for done, (number, digest) in enumerate(spread(read, missing, workers=workers), 1):
+            for done, (number, digest) in enumerate(spread(hash_of, missing, workers=workers), 1):
                 found[number] = digest
                 if digest and (stamped := stamps[number]):
                     fresh.append((path_key(paths[number]), *stamped, digest))

@@ -73,6 +73,7 @@ class KeptFile:
         except sqlite3.Error as error:
             self.give_up(error)
             return None
+        return row
 
     def write_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Keep rows, in one transaction, in the place of those with the same key."""

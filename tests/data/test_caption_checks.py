@@ -105,9 +105,9 @@ def test_what_is_wrong_with_the_words_is_said_with_the_worst_first():
     )
     assert [(finding.severity, finding.kind) for finding in report.findings] == [
         ("error", "vocabulary"),
+        ("warning", "missing"),
         ("warning", "val"),
         ("warning", "ids"),
-        ("note", "missing"),
         ("note", "captions"),
         ("note", "empty"),
     ]
@@ -159,13 +159,17 @@ def test_pictures_that_are_missing_or_broken_are_named(tmp_path, random):
     paint(tmp_path / "a.png", random)
     (tmp_path / "b.jpg").write_text("<html>not found</html>")
     (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:-60])
-    report = check(*((name, "train", "x y z") for name in ("a.png", "b.jpg", "c.png", "d.jpg")), root=tmp_path)
+    images = [(name, "train", "x y z") for name in ("a.png", "b.jpg", "c.png", "d.jpg")]
+    report = check(*images, root=tmp_path)
     assert report.looked
     assert report.missing == ("d.jpg",)
     assert [broken[:2] for broken in report.broken] == [("b.jpg", "not_image"), ("c.png", "truncated")]
     said = findings(report)
     assert said["missing"] == ("error", "1 of 4 pictures are not there: the first is d.jpg")
-    assert said["broken"] == ("error", "files that are no pictures to work with: 2, as b.jpg (not_image)")
+    assert said["broken"] == ("warning", "files that are no pictures to work with: 2, as b.jpg (not_image)")
+    # What training leaves out is no error, as long as something is left.
+    assert findings(check(*images, root=tmp_path, skip_missing=True))["missing"][0] == "warning"
+    assert findings(check(*images[1:], root=tmp_path))["broken"][0] == "error"
 
 
 def test_copies_count_only_across_splits(tmp_path, random):
@@ -216,7 +220,10 @@ def test_pictures_that_look_alike_in_two_splits_are_told(tmp_path, random):
 def test_a_set_without_its_pictures_is_judged_by_its_words():
     report = check(("a.jpg", "train", "x y z"))
     assert (report.looked, report.missing) == (False, ())
-    assert findings(report)["missing"] == ("note", "no picture is there: only the sentences were looked at")
+    assert findings(report)["missing"] == (
+        "warning",
+        "no picture is there: only the sentences were looked at; training needs pictures or --features",
+    )
 
 
 # Real data

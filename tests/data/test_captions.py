@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgnn.data.captions import Captioned, CaptionSet, find_root, hold_out, part_of, picture_folders
+from imgnn.data.captions import Captioned, CaptionSet, find_root, hold_out, part_of, picture_folders, result_key
 from imgnn.errors import InputError
 
 
@@ -31,6 +31,22 @@ def test_results_call_a_picture_by_its_id_or_else_by_its_name():
     assert Captioned("a/x.y.jpg", (), "test").key == "x.y"
     assert Captioned("a/x.jpg", (), "test", 7).key == 7
     assert Captioned("a/x.jpg", (), "test", 0).key == 0
+    assert Captioned("val2014/COCO_val2014_000000391895.jpg", (), "test").key == 391895
+    assert Captioned("000000391895.jpg", (), "test", "mine").key == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("val2014/COCO_val2014_000000391895.jpg", 391895),
+        ("000000391895.jpg", 391895),
+        ("1000268201_693b08cb0e.jpg", "1000268201_693b08cb0e"),
+        ("1000000391895.jpg", "1000000391895"),
+        ("photo.of.me.png", "photo.of.me"),
+    ],
+)
+def test_a_picture_without_an_id_is_called_as_coco_calls_it(name, key):
+    assert result_key(name) == key
 
 
 def test_a_part_has_the_pictures_of_one_split():
@@ -78,40 +94,35 @@ def test_a_word_that_is_no_split_is_told():
 
 
 def test_the_same_share_of_pictures_is_held_out_in_whatever_order_they_come():
-    drawn = hold_out(pictures(20), 0.1, 0.2, seed=0)
-    assert sorted(each.split for each in drawn) == ["test"] * 4 + ["train"] * 14 + ["val"] * 2
-    again = hold_out(pictures(20)[::-1], 0.1, 0.2, seed=0)
-    assert set(drawn) == set(again) != set(hold_out(pictures(20), 0.1, 0.2, seed=1))
+    drawn = hold_out(pictures(20), 0.1, seed=0)
+    assert sorted(each.split for each in drawn) == ["train"] * 18 + ["val"] * 2
+    again = hold_out(pictures(20)[::-1], 0.1, seed=0)
+    assert set(drawn) == set(again) != set(hold_out(pictures(20), 0.1, seed=1))
 
 
 def test_other_splits_than_train_are_left_alone():
-    drawn = hold_out([*pictures(4, "test"), *pictures(10)], 0.1, 0, seed=0)
+    drawn = hold_out([*pictures(4, "test"), *pictures(10)], 0.1, seed=0)
     assert [each.split for each in drawn[:4]] == ["test"] * 4
     assert sum(each.split == "val" for each in drawn) == 1
-    assert hold_out(pictures(3, "test"), 0.5, 0, seed=0) == pictures(3, "test")
+    assert hold_out(pictures(3, "test"), 0.5, seed=0) == pictures(3, "test")
 
 
 def test_without_a_share_nothing_is_held_out():
-    assert hold_out(pictures(1), 0, 0, seed=0) == pictures(1)
-
-
-def test_only_test_may_be_held_out():
-    assert sum(each.split == "test" for each in hold_out(pictures(10), 0, 0.3, seed=0)) == 3
+    assert hold_out(pictures(1), 0, seed=0) == pictures(1)
 
 
 @pytest.mark.parametrize(
-    ("count", "shares", "message"),
+    ("count", "share", "message"),
     [
-        (1, (0.1, 0), "1 picture cannot be split into train and val"),
-        (2, (0.1, 0.1), "2 pictures cannot be split into train, val and test"),
-        (9, (1, 0), "from 0 to less than 1 in sum; found 1, 0"),
-        (9, (-0.1, 0), "from 0 to less than 1"),
-        (9, (0.5, 0.5), "from 0 to less than 1"),
+        (1, 0.1, "1 picture cannot be split into train and val"),
+        (9, 1, "the share of val is from 0 to less than 1, not 1"),
+        (9, -0.1, "from 0 to less than 1"),
+        (9, float("nan"), "from 0 to less than 1"),
     ],
 )
-def test_shares_that_leave_a_part_empty_are_refused(count, shares, message):
+def test_a_share_that_leaves_a_part_empty_is_refused(count, share, message):
     with pytest.raises(InputError, match=message):
-        hold_out(pictures(count), *shares, seed=0)
+        hold_out(pictures(count), share, seed=0)
 
 
 # Where the pictures are

@@ -1,6 +1,7 @@
 """Features that are kept: a picture is known by its contents, and whatever happens to the file, work goes on."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -12,8 +13,9 @@ import pytest
 
 from imgnn.data import feature_cache
 from imgnn.data.feature_cache import FOLDER, FeatureCache, key_of
+from imgnn.data.kept_file import stamp
 from imgnn.data.lists import file_digest
-from imgnn.runs import Silent
+from imgnn.runs import Silent, Stopped
 
 KEY = key_of(("a network", ("fc7",), 224))
 ONE, OTHER = bytes(range(32)), bytes(range(1, 33))
@@ -21,10 +23,19 @@ ONE, OTHER = bytes(range(32)), bytes(range(1, 33))
 
 class Listener(Silent):
     def __init__(self):
-        self.notes = []
+        self.notes, self.heard = [], []
 
     def note(self, message):
         self.notes.append(message)
+
+    def begin(self, task, total, unit=""):
+        self.heard.append((task, total, unit))
+
+    def advance(self, done, **facts):
+        self.heard.append(done)
+
+    def end(self):
+        self.heard.append("end")
 
 
 @pytest.fixture
@@ -47,7 +58,7 @@ def value(*numbers):
 
 @pytest.fixture
 def hashed(monkeypatch):
-    """The names of the files that were read."""
+    """The names of the files that were read, in any order: threads read them."""
     seen = []
 
     def watched(path):
@@ -112,7 +123,7 @@ def test_a_file_is_known_by_its_contents(files, tmp_path):
 def test_a_file_is_read_once(files, hashed):
     with cache() as one:
         first = one.digests(files)
-    assert hashed == [path.name for path in files]
+    assert sorted(hashed) == [path.name for path in files]
     hashed.clear()
     with cache() as other:
         assert other.digests(files) == first
@@ -128,8 +139,47 @@ def test_a_file_that_was_changed_is_read_again(files, hashed):
         files[2].write_bytes(b"PICTURE 2")  # of the same size
         os.utime(files[2], ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
         after = one.digests(files)
-    assert hashed == [files[1].name, files[2].name]
+    assert sorted(hashed) == [files[1].name, files[2].name]
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, False]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_any_number_of_threads_gives_the_hashes_in_the_order_of_the_files(files, workers):
+    with cache() as one:
+        found = one.digests([*files[::-1], files[0]], workers=workers)
+    assert [each.hex() for each in found] == [hashlib.sha256(b"picture %d" % n).hexdigest() for n in (2, 1, 0, 0)]
+
+
+def test_only_where_many_files_are_read_the_progress_is_told(files, listener, monkeypatch):
+    with cache() as one:
+        one.digests(files[:1], reporter=listener)
+        assert listener.heard == []
+        monkeypatch.setattr(feature_cache, "TOGETHER", 1)
+        one.digests(files, reporter=listener)
+    assert listener.heard == [("hash", 2, "pictures"), 1, 2, "end"]
+
+
+def test_after_a_stop_what_was_hashed_is_known(files, hashed):
+    steps = iter([False, True])
+    with cache() as one, pytest.raises(Stopped):
+        one.digests(files, workers=1, stop=lambda: next(steps))
+    hashed.clear()
+    with cache() as other:
+        assert None not in other.digests(files)
+    assert hashed == [files[2].name]
+
+
+def test_hashes_are_written_while_others_are_computed(files, hashed, monkeypatch):
+    monkeypatch.setattr(feature_cache, "TOGETHER", 2)
+    asked = []
+    with cache() as one, cache() as other:
+
+        def stop():
+            asked.append(sum(other.remembered(path, stamp(path)) is not None for path in files))
+            return False
+
+        one.digests(files, stop=stop)
+    assert asked == [0, 2, 2]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")

@@ -7,12 +7,14 @@ import pytest
 from keras import ops
 from PIL import Image
 
+from imgnn.data import feature_cache
+from imgnn.data.spread import cores, spread
 from imgnn.errors import InputError, UnknownNameError, WeightsError
 from imgnn.images.files import load_image
 from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs import picture_features
-from imgnn.jobs.picture_features import Describer, describer, describer_of
+from imgnn.jobs.picture_features import Describer, describer, describer_of, rounded
 from imgnn.networks.files import save_network
 from imgnn.runs import Silent, Stopped
 from tests.training.small import SIZE, small_network
@@ -124,6 +126,12 @@ def test_a_value_too_large_for_float16_is_the_largest(network, pictures):
     assert np.isfinite(made.look(pictures).values).all()
 
 
+def test_numbers_are_rounded_to_the_next_of_float16_and_stay_in_its_range():
+    found = rounded(np.array([1 + 2**-11 + 2**-20, -7e4, np.inf, 0.1], "float32"))
+    assert found.dtype == np.float16
+    assert found.tolist() == [1 + 2**-10, -65504, 65504, 0.0999755859375]  # of IEEE 754's binary16
+
+
 # The cache
 
 
@@ -207,12 +215,36 @@ def test_nothing_at_all_can_be_read(network, tmp_path):
 
 def test_what_was_seen_before_a_stop_is_kept(network, pictures, seen, monkeypatch):
     monkeypatch.setattr(picture_features, "BATCH", 2)
+    made = describing(network)
+    made.cache.digests(pictures)  # hashing asks, too
     steps = iter([False, False, True])
     with pytest.raises(Stopped):
-        describing(network).look(pictures, stop=lambda: next(steps))
+        made.look(pictures, stop=lambda: next(steps))
     seen.clear()
     describing(network).look(pictures)
     assert sum(seen) == len(pictures) - 3
+
+
+def test_hashing_stops_before_the_network_looks(network, pictures, seen):
+    with pytest.raises(Stopped):
+        describing(network).look(pictures, stop=lambda: True)
+    assert seen == []
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(3, 3), (None, min(4, cores()))])
+def test_workers_are_the_threads_that_hash_and_decode(network, pictures, monkeypatch, workers, threads):
+    asked = []
+
+    def watched(*args, workers, **options):
+        asked.append(workers)
+        return spread(*args, workers=workers, **options)
+
+    monkeypatch.setattr(picture_features, "spread", watched)
+    monkeypatch.setattr(feature_cache, "spread", watched)
+    made = describing(network, workers=workers)
+    made.look(pictures)
+    assert asked == [threads, threads]
+    assert describer_of(made.spec, workers=workers).workers == threads
 
 
 # The network of a model
