@@ -387,6 +387,9 @@ class TrainCaptionOptions:
     workers: int | None = None  # threads that decode; None: one for each core
 
 
+WIDEST = 1_000  # hypotheses of a beam: memory and time grow with them
+
+
 @dataclass(frozen=True)
 class CaptionOptions:
     """What `imgnn caption` may be told."""
@@ -439,6 +442,10 @@ class CaptionOptions:
             raise InputError("captions are looked for (--beam, --groups) or drawn (--temperature, --top-k, --top-p)")
         if self.width % self.groups:
             raise InputError(f"--beam {self.beam} is not shared evenly by --groups {self.groups}")
+        if self.width > WIDEST:
+            raise InputError(f"--beam {self.width} is more than {WIDEST}: what is found so far down nobody wants")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"--top-p is a probability above 0, not {self.top_p:g}")
         if not self.drawn and self.width < self.n:
             raise InputError(f"--beam {self.beam} finds {self.beam} captions at most; -n {self.n} are wanted")
         if self.min_length >= self.max_length:

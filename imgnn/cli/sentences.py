@@ -20,7 +20,11 @@ Form = Annotated[FORMS | None, option(DATA, "Of DATA. \\[default: by what is in 
 Images = Annotated[
     Path | None,
     option(
-        DATA, "The folder that pictures' names start from. \\[default: found beside DATA]", file_okay=False, **UNSAID
+        DATA,
+        "The folder that pictures' names start from. \\[default: found beside DATA]",
+        exists=True,
+        file_okay=False,
+        **UNSAID,
     ),
 ]
 SkipMissing = Annotated[bool, option(DATA, "Leave out pictures that are not there.", "--skip-missing")]

@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,14 +21,23 @@ from imgnn.cli.parsing import (
     parse_weight,
     was_given,
 )
-from imgnn.cli.sentences import DATA, FORMS, Form, Images, SkipMissing, option
+from imgnn.cli.sentences import DATA, Form, Images, SkipMissing, option
 from imgnn.cli.train_show import show_report, tell
 from imgnn.errors import InputError
 from imgnn.options import TrainCaptionOptions, option_name
+from imgnn.runs import Reporter
+
+if TYPE_CHECKING:
+    from imgnn.data.captions import CaptionSet
 
 RUN, FEATURE, DECODER, TRAINING = "The run", "The feature", "The decoder", "Training"
-ALONE = {"resume": "--resume", "check": "--check", "write": "--write"}  # what needs few other options
-READING = ("source", "json", "form", "images", "skip_missing", "val_share", "minimum", "seed", "workers")
+WRITTEN = Literal["karpathy", "coco", "flickr", "neuraltalk2", "csv", "jsonl"]
+READING = ("source", "form", "images", "val_share", "seed")
+ALONE = {  # what needs few other options, and those that it takes
+    "resume": ("json",),
+    "check": (*READING, "json", "skip_missing", "minimum", "workers"),
+    "write": (*READING, "write_form"),
+}
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -71,7 +80,7 @@ def caption(
         ),
     ] = None,
     write_form: Annotated[
-        FORMS | None, option(RUN, "With --write: which form. \\[default: by the suffix; of .json karpathy]", **UNSAID)
+        WRITTEN | None, option(RUN, "With --write: which form. \\[default: by the suffix; of .json karpathy]", **UNSAID)
     ] = None,
     seed: Annotated[int, option(RUN, "Of everything that is drawn at random.", min=0)] = TrainCaptionOptions.seed,
     patience: Annotated[
@@ -217,8 +226,12 @@ def caption(
     if patience == 0:
         said["patience"] = None
     options = TrainCaptionOptions(**said)
-    if check or write is not None:
-        look(source, options, reporter, check=check, write=write, write_form=write_form, json=json)
+    if check:
+        check_data(source, options, reporter, json=json)
+        return
+    if write is not None:  # as DATA has it: a val is drawn only if one is asked for
+        share = options.val_share if "val_share" in given else 0.0
+        write_data(source, write, write_form, options, reporter, val_share=share)
         return
     folder = output or run_name(source)
     from imgnn.jobs.train_caption import train_caption  # TensorFlow wakes here, not at --help
@@ -231,47 +244,61 @@ def caption(
     tell(done, json=json)
 
 
-def look(
-    source: Path,
-    options: TrainCaptionOptions,
-    reporter: Any,
-    *,
-    check: bool,
-    write: Path | None,
-    write_form: str | None,
-    json: bool,
-) -> None:
-    """Read captions to tell of them, or to write them in another form; no Keras.
+def check_data(source: Path, options: TrainCaptionOptions, reporter: Reporter, *, json: bool) -> None:
+    """Tell what is in captions, and what is wrong with them; no Keras.
 
     Raises:
         InputError: there is something that cannot be worked with.
     """
     from imgnn.data.caption_checks import check_captions
-    from imgnn.data.caption_files import read_captions, write_captions
     from imgnn.language.tokens import tokenize
 
-    captions = read_captions(
-        source,
-        form=options.form,
-        images=options.images,
-        need_images=False,
-        val_share=options.val_share if check else 0.0,
-        seed=options.seed,
-        reporter=reporter,
-    )
-    if write is not None:
-        write_captions(captions, write, write_form)
-        console.show_path(write)
-    if not check:
-        return
     try:
-        report = check_captions(captions, tokenize, reporter, minimum=options.minimum, workers=options.workers)
+        report = check_captions(
+            read_data(source, options, reporter, val_share=options.val_share),
+            tokenize,
+            reporter,
+            minimum=options.minimum,
+            workers=options.workers,
+            skip_missing=options.skip_missing,
+        )
     finally:
         reporter.end()
     console.print_json(asdict(report)) if json else show_report(report)
     errors = [finding for finding in report.findings if finding.severity == "error"]
     if errors:
         raise InputError(f"{console.shown(source)} cannot be trained on as it is: {errors[0].message}")
+
+
+def write_data(
+    source: Path, path: Path, form: str | None, options: TrainCaptionOptions, reporter: Reporter, *, val_share: float
+) -> None:
+    """Write captions in another form; no Keras.
+
+    Raises:
+        InputError: they would take the place of those they are read from, or cannot be written in this form.
+    """
+    from imgnn.data.caption_files import write_captions
+
+    if path.exists() and path.samefile(source):
+        raise InputError(f"--write would replace {console.shown(source)}, which is read", hint="another name")
+    write_captions(read_data(source, options, reporter, val_share=val_share), path, form)
+    console.show_path(path)
+
+
+def read_data(source: Path, options: TrainCaptionOptions, reporter: Reporter, *, val_share: float) -> "CaptionSet":
+    """The captions; their pictures need not be there."""
+    from imgnn.data.caption_files import read_captions
+
+    return read_captions(
+        source,
+        form=options.form,
+        images=options.images,
+        need_images=False,
+        val_share=val_share,
+        seed=options.seed,
+        reporter=reporter,
+    )
 
 
 def check_together(given: list[str]) -> None:
@@ -281,12 +308,11 @@ def check_together(given: list[str]) -> None:
         if "write_form" in given:
             raise typer.BadParameter("goes with --write only", param_hint="--write-form")
         return
-    allowed = ("resume", "json") if first == "resume" else (*READING, "check", "write", "write_form")
-    if others := [name for name in given if name not in allowed]:
+    if others := [name for name in given if name not in (first, *ALONE[first])]:
         if others == ["source"]:
             raise typer.BadParameter("the run knows its captions: no DATA goes with it", param_hint="--resume")
         other = next(name for name in others if name != "source")
-        raise typer.BadParameter(f"does not go with {option_name(other)}", param_hint=ALONE[first])
+        raise typer.BadParameter(f"does not go with {option_name(other)}", param_hint=option_name(first))
 
 
 def run_name(source: Path) -> Path:

@@ -109,7 +109,7 @@ def show(done: "TrainedCaption") -> None:
     rows += [
         ("perplexity", f"{done.perplexity:.1f}", f"  ({math.log(done.perplexity):.3f} nats per token)"),
         ("image gain", f"{done.image_gain:.3f}", "  nats per token that the right picture saves over another"),
-        ("captions", f"{done.distinct:,}", f"  different ones for {done.pictures:,} pictures"),
+        ("captions", f"{done.distinct:,}", f"  different, for {done.pictures:,} pictures"),
         ("trained", duration(done.seconds), f"  {done.tokens_per_second:,} tokens/s"),
         ("curves", f"{folder}/{CURVES}", ""),
     ]

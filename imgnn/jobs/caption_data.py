@@ -1,6 +1,7 @@
 """What a caption training works on: captions as ids, pictures as features."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter, Stop
 from imgnn.training.sentences import Sentences
 
+Tokens = tuple[tuple[str, ...], ...]  # of the captions of a picture
+GIVEN_SIZE = 224  # pixels: what Karpathy's features were taken at
+
 
 @dataclass(frozen=True)
 class Part:
@@ -32,7 +36,7 @@ class Part:
     """
 
     images: tuple[Captioned, ...]
-    tokens: tuple[tuple[tuple[str, ...], ...], ...]
+    tokens: tuple[Tokens, ...]
     features: np.ndarray
     mirrored: np.ndarray | None
     sentences: Sentences
@@ -80,14 +84,23 @@ def read_data(source: Path, options: TrainCaptionOptions, reporter: Reporter) ->
     return captions
 
 
-def words_of(captions: CaptionSet, minimum: int) -> Vocabulary:
+def tokens_of(captions: CaptionSet) -> dict[str, Tokens]:
+    """The tokens of each caption, by the picture's name; a word is kept in memory once."""
+    return {
+        image.name: tuple(tuple(map(sys.intern, tokenize(caption))) for caption in image.captions)
+        for image in captions.images
+        if image.split != "test"
+    }
+
+
+def words_of(captions: CaptionSet, tokens: Mapping[str, Tokens], minimum: int) -> Vocabulary:
     """The vocabulary of the training captions.
 
     Raises:
         InputError: no word is seen often enough.
     """
     train = captions.part("train")
-    found = build_vocabulary((tokenize(caption) for image in train.images for caption in image.captions), minimum)
+    found = build_vocabulary((each for image in train.images for each in tokens[image.name]), minimum)
     if len(found) == 3:
         raise InputError(
             f"no word is seen {minimum} times in the training captions of {captions.source}: the vocabulary is empty",
@@ -97,7 +110,12 @@ def words_of(captions: CaptionSet, minimum: int) -> Vocabulary:
 
 
 def prepare_material(
-    captions: CaptionSet, vocabulary: Vocabulary, options: TrainCaptionOptions, reporter: Reporter, stop: Stop
+    captions: CaptionSet,
+    tokens: Mapping[str, Tokens],
+    vocabulary: Vocabulary,
+    options: TrainCaptionOptions,
+    reporter: Reporter,
+    stop: Stop,
 ) -> Material:
     """Captions as ids, and the features of their pictures: of the cache, of a file, or computed now.
 
@@ -109,12 +127,17 @@ def prepare_material(
     if options.features is not None:
         given = read_features_mat(options.features)
         spec = FeatureSpec(
-            network=options.network, weights="", layers=options.layers or ("fc7",), size=options.size or 224,
+            network=options.network, weights="", layers=options.layers or (), size=options.size or GIVEN_SIZE,
             preprocessing={}, numbers=given.shape[1],
         )  # fmt: skip
     else:
         looker = describer(
-            options.network, options.layers, size=options.size, precision=options.precision, reporter=reporter
+            options.network,
+            options.layers,
+            size=options.size,
+            precision=options.precision,
+            workers=options.workers,
+            reporter=reporter,
         )
         spec = looker.spec
     bad: dict[str, str] = {}
@@ -134,15 +157,20 @@ def prepare_material(
             kept = [number for number in range(len(images)) if number not in seen.bad]
             if not kept:
                 raise InputError(f"none of the {len(images):,} pictures of {split} can be read: {seen.bad[0]}")
-            images, features = tuple(images[number] for number in kept), seen.values[kept]
+            features = seen.values
+            if seen.bad:
+                images, features = tuple(images[number] for number in kept), features[kept]
             if options.mirror and split == "train":
                 files = [files[number] for number in kept]
-                mirrored = looker.look(files, mirrored=True, task="features (mirrored)", stop=stop).values
-        tokens = tuple(tuple(tuple(tokenize(caption)) for caption in image.captions) for image in images)
-        return Part(images, tokens, features, mirrored, sentences_of(tokens, vocabulary, options.longest))
+                turned = looker.look(files, mirrored=True, task="features (mirrored)", stop=stop)
+                mirrored = turned.values
+                for number in turned.bad:  # it went away in between
+                    mirrored[number] = features[number]
+        said = tuple(tokens[image.name] for image in images)
+        return Part(images, said, features, mirrored, sentences_of(said, vocabulary, options.longest))
 
     train, val = part("train"), part("val")
-    return Material(captions, vocabulary, spec, looker, train, val, CiderD(val.tokens), bad)
+    return Material(captions, vocabulary, spec, looker, train, val, CiderD(val.tokens, keep=True), bad)
 
 
 def sentences_of(tokens: Sequence[Sequence[Sequence[str]]], vocabulary: Vocabulary, longest: int) -> Sentences:

@@ -1,5 +1,6 @@
 """A run of `imgnn train caption` under way: epoch by epoch, from checkpoint to checkpoint."""
 
+import json
 import math
 import shlex
 import shutil
@@ -23,14 +24,14 @@ from imgnn.language.metrics import bleu, distinct, novel
 from imgnn.language.tokens import detokenize
 from imgnn.networks.describe import FEATURE, weights_digest
 from imgnn.networks.files import save_network
-from imgnn.options import TrainCaptionOptions
-from imgnn.runs import Reporter, Stop, Stopped, is_file
+from imgnn.options import CaptionOptions, TrainCaptionOptions
+from imgnn.runs import Reporter, Stop, Stopped, is_file, write_aside
 from imgnn.training import health
 from imgnn.training.caption_curves import draw_caption_curves
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.likelihood import Likelihood, other_pictures
-from imgnn.training.run_folder import CAPTIONS, DECODER, LAST, NETWORK, SKIPPED
+from imgnn.training.run_folder import CAPTIONS, DECODER, LAST, METRICS, NETWORK, SKIPPED
 from imgnn.training.run_log import RunLog
 from imgnn.training.schedule import Schedule
 from imgnn.training.sentence_trainer import SentenceTrainer
@@ -39,9 +40,12 @@ from imgnn.training.sentences import SentenceBatch
 DRAW_EVERY = 20.0  # seconds between two drawings of curves
 STEP_ROWS = 20  # lines of single steps in the log, for each epoch
 WARMUP = 50  # steps over which the learning rate rises
-# How validation captions are written: as imgnn caption does.
-JUDGED = BeamOptions(beam_width=3, length_penalty=0.7, max_length=24, no_repeat_ngram=3)
-SCALE = 10_000  # parts of an epoch, of which the learning rate's schedule is made
+JUDGED = BeamOptions(  # how validation captions are written: as imgnn caption does
+    beam_width=CaptionOptions(models=()).width,
+    length_penalty=CaptionOptions.length_penalty,
+    max_length=CaptionOptions.max_length,
+    no_repeat_ngram=CaptionOptions.no_repeat_ngram,
+)
 ROOM = 0.25  # share of the machine's memory for pictures that are kept, once the network is trained, too
 EPOCHS = "epochs"  # folder of weights that wait to be averaged; removed at the end
 AT_ONCE = 512  # pictures that are captioned in one search
@@ -97,6 +101,7 @@ class Position:
     loss: float = 0.0  # sums over the epoch so far
     tokens: float = 0.0
     best: float = -1.0  # CIDEr-D
+    best_loss: float = 0.0  # of val, there
     best_epoch: int = 0
     waited: int = 0  # epochs since
     seconds: float = 0.0  # of training before this process
@@ -130,8 +135,11 @@ class CaptionTraining:
         self.feature = material.spec
         self.position = Position()
         self.warnings: list[str] = []
-        # An epoch with the pictures has another number of steps; the learning rate goes by shares of epochs.
-        self.schedule = Schedule(options.schedule, SCALE * options.epochs, warmup=self.warmup())
+        # An epoch with the pictures has another number of steps: the learning rate goes by steps of the decoder alone.
+        self.steps = self.source.steps
+        total = self.steps * options.epochs
+        self.schedule = Schedule(options.schedule, total, warmup=min(WARMUP, total // 10))
+        self.known = frozenset(tokens for captions in material.train.tokens for tokens in captions)
         self.saved = self.drawn = time.monotonic()
         self.log: RunLog | None = None
 
@@ -144,10 +152,6 @@ class CaptionTraining:
             "smoothing": options.smoothing,
         }
 
-    def warmup(self) -> int:
-        """How long the rate rises, in parts of an epoch."""
-        return round(SCALE * min(WARMUP / self.source.steps, self.options.epochs / 10))
-
     @property
     def stage(self) -> str:
         """What is trained: "decoder", or "joint": the network, too."""
@@ -156,8 +160,8 @@ class CaptionTraining:
     def rate(self) -> float:
         """The learning rate of the next step."""
         position = self.position
-        share = (position.epoch + position.step / self.source.steps) * SCALE
-        return self.options.learning_rate * self.schedule(int(share))
+        done = position.epoch * self.steps + position.step * self.steps // self.source.steps
+        return self.options.learning_rate * self.schedule(done)
 
     def begin_joint(self) -> None:
         """From here on the network of the feature is trained, too."""
@@ -182,6 +186,7 @@ class CaptionTraining:
         if self.material.bad:
             lines = "".join(f"{name}\t{why}\n" for name, why in self.material.bad.items())
             (self.folder / SKIPPED).write_text(lines, encoding="utf-8")
+        self.begin_bar()
         try:
             while position.epoch < options.epochs:
                 if options.patience is not None and position.waited >= options.patience:
@@ -189,6 +194,7 @@ class CaptionTraining:
                     break
                 if position.epoch == options.finetune_after and self.stage == "decoder":
                     self.begin_joint()
+                    self.begin_bar()
                 began = time.monotonic()
                 self.train_epoch()
                 self.end_epoch(began)
@@ -203,12 +209,15 @@ class CaptionTraining:
             self.reporter.end()
         return self.finish()
 
+    def begin_bar(self) -> None:
+        """The progress of all epochs, as many steps each as one has now."""
+        self.reporter.begin("training", self.options.epochs * self.source.steps, "steps")
+
     def train_epoch(self) -> None:
         """The steps that are left of an epoch."""
         position, options, log, source = self.position, self.options, self.log, self.source
         assert log is not None  # noqa: S101  run() made it
         every = max(1, source.steps // STEP_ROWS)
-        self.reporter.begin(f"epoch {position.epoch + 1} of {options.epochs}", source.steps, "steps")
         began, tokens_here = time.monotonic(), 0.0
         try:
             with self.trainer.computing():
@@ -225,7 +234,12 @@ class CaptionTraining:
                             "step", step=position.steps, epoch=position.epoch + 1, stage=self.stage, loss=loss,
                             learning_rate=rate, tokens_per_second=round(speed),
                         )  # fmt: skip
-                    self.reporter.advance(position.step, loss=position.loss / position.tokens, **{"tokens/s": speed})
+                    self.reporter.advance(
+                        position.epoch * source.steps + position.step,
+                        loss=position.loss / position.tokens,
+                        epoch=position.epoch + 1,
+                        **{"tokens/s": speed},
+                    )
                     if self.stop():
                         raise Stopped
                     if time.monotonic() - self.saved > options.save_every:
@@ -234,7 +248,6 @@ class CaptionTraining:
         finally:
             position.trained += time.monotonic() - began
             position.trained_tokens += tokens_here
-        self.reporter.end()
 
     def mixed(self, x: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> SentenceBatch:
         """The batch with a share of its words as the decoder itself would have said them: scheduled sampling.
@@ -264,11 +277,14 @@ class CaptionTraining:
         """
         position, log = self.position, self.log
         assert log is not None  # noqa: S101
-        rate, facts = self.rate(), self.judge()
+        rate = self.rate()
+        facts, said = self.judge()
         position.epoch += 1
-        better = facts["cider_d"] > position.best
+        # The loss decides between equals: CIDEr-D is 0 until a few words in a row are right.
+        better = (facts["cider_d"], -facts["val_loss"]) > (position.best, -position.best_loss)
         if better:
-            position.best, position.best_epoch, position.waited = facts["cider_d"], position.epoch, 0
+            position.best, position.best_loss = facts["cider_d"], facts["val_loss"]
+            position.best_epoch, position.waited = position.epoch, 0
         else:
             position.waited += 1
         log.add(
@@ -286,13 +302,13 @@ class CaptionTraining:
                 self.reporter.note(f"Warning: {warning}")
         position.step, position.loss, position.tokens = 0, 0.0, 0.0
         if better:
-            self.keep(facts, [position.epoch])
+            self.keep(facts, said, [position.epoch])
         self.rank(facts["cider_d"])
         self.save()
         self.draw_now_and_then()
 
-    def judge(self) -> dict[str, Any]:
-        """How good the decoder is on the validation pictures.
+    def judge(self) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+        """How good the decoder is on the validation pictures, and the caption of each.
 
         Raises:
             DivergedError: the last step made its weights infinite, or no numbers.
@@ -305,17 +321,17 @@ class CaptionTraining:
             raise DivergedError("the loss of val is no longer finite", hint="a smaller --learning-rate")
         others = other_pictures(len(part.images))
         shuffled = self.likelihood.nats_per_token([features], part.sentences, others, batch=batch)
-        self.said = self.speak(features)
-        training = (tokens for captions in self.material.train.tokens for tokens in captions)
-        return {
+        said = self.speak(features)
+        facts = {
             "val_loss": loss,
             "perplexity": math.exp(min(loss, 50.0)),
             "image_gain": shuffled - loss,
-            "cider_d": float(self.material.judge.score(self.said).mean()),
-            "bleu_4": bleu(self.said, part.tokens)[0][3],
-            "distinct": distinct(self.said),
-            "novel": novel(self.said, training),
+            "cider_d": float(self.material.judge.score(said).mean()),
+            "bleu_4": round(bleu(said, part.tokens)[0][3], 6),  # 1e-293 stands for 0
+            "distinct": distinct(said),
+            "novel": novel(said, self.known),
         }
+        return facts, said
 
     def speak(self, features: np.ndarray) -> list[tuple[str, ...]]:
         """The caption of each picture."""
@@ -325,7 +341,7 @@ class CaptionTraining:
                 said.append(tuple(self.material.vocabulary.decode(beam[0].tokens)) if beam else ())
         return said
 
-    def keep(self, facts: dict[str, Any], epochs: Sequence[int]) -> None:
+    def keep(self, facts: dict[str, Any], said: Sequence[tuple[str, ...]], epochs: Sequence[int]) -> None:
         """Write the decoder as it is now as the best, and what it says; the network, too, if it is trained."""
         if isinstance(self.trainer, JointTrainer):
             network = self.trainer.network
@@ -340,9 +356,11 @@ class CaptionTraining:
             self.material.vocabulary,
             {"epochs": list(epochs), "metrics": facts},
         )
+        with write_aside(self.folder / METRICS) as aside:
+            aside.write_text(json.dumps({"epochs": list(epochs), **facts}, indent=1) + "\n", encoding="utf-8")
         captions = self.material.captions
         keys = dict(zip((image.name for image in captions.images), result_keys(captions), strict=True))
-        pairs = zip(self.material.val.images, self.said, strict=True)
+        pairs = zip(self.material.val.images, said, strict=True)
         write_results(self.folder / CAPTIONS, [(keys[image.name], detokenize(tokens)) for image, tokens in pairs])
 
     def rank(self, cider_d: float) -> None:
@@ -369,10 +387,12 @@ class CaptionTraining:
         if len(epochs) > 1 and self.stage == "decoder":
             every = [load_checkpoint(self.epoch_file(epoch))[0] for epoch in epochs]
             self.decoder.assign({name: np.mean([each[name] for each in every], axis=0) for name in every[0]})
-            facts = self.judge()
+            facts, said = self.judge()
+            assert self.log is not None  # noqa: S101  run() made it
+            self.log.add("average", epoch=self.position.epoch, epochs=sorted(epochs), **facts)
             self.reporter.note(f"mean of epochs {', '.join(map(str, sorted(epochs)))}: {words_of(facts)}")
             if facts["cider_d"] > self.position.best:
-                self.keep(facts, sorted(epochs))
+                self.keep(facts, said, sorted(epochs))
         shutil.rmtree(self.folder / EPOCHS, ignore_errors=True)
 
     def draw_now_and_then(self) -> None:
@@ -412,6 +432,7 @@ class CaptionTraining:
             InterruptedRun: always.
         """
         self.reporter.end()
+        self.reporter.note("Stopping: a checkpoint is being written")
         self.save()
         if self.log is not None:
             self.log.draw()

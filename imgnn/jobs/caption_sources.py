@@ -14,6 +14,7 @@ from imgnn.data.spread import spread
 from imgnn.images.preprocess import classifier_crops
 from imgnn.jobs.caption_data import Material, Part
 from imgnn.jobs.features import padded
+from imgnn.jobs.picture_features import rounded
 from imgnn.options import TrainCaptionOptions
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.sentences import SentenceBatch
@@ -121,7 +122,7 @@ class PictureSource:
             pixels = padded(pixels, size).astype("float32")
             with self.trainer.computing():
                 found.append(keras.ops.convert_to_numpy(self.trainer.look(pixels))[: len(group)])
-        return np.concatenate(found).astype("float16")
+        return rounded(np.concatenate(found))
 
 
 def room_for(share: float) -> int:

@@ -54,8 +54,7 @@ def evaluate_captions(
 
     Args:
         source: captions, in any form of `data/caption_files.py`.
-        options: of one without a word of how `source` is read, and which the first model was trained on, it is read as
-            it was then.
+        options: where they do not say how `source` is read, and the first model was trained on it, it is read as then.
         caption: models, and how their sentences are looked for: of each picture the best of beam search is judged.
             None: the sentences are those of `options.results`, or, if that is None too, only people are judged.
 
@@ -235,7 +234,7 @@ def judge_all(
     Raises:
         InputError: there is nothing to judge.
     """
-    training = [tokenize(text) for image in captions.part("train").images for text in image.captions]
+    training = {tuple(tokenize(text)) for image in captions.part("train").images for text in image.captions}
 
     def add(name: str, tokens: Sequence[Tokens], cider: CiderD) -> None:
         rows.append(judge(name, tokens, cider, training, with_meteor=options.meteor))

@@ -1,4 +1,4 @@
-"""The sentences that models write for pictures, and those of the pictures that look most alike; Keras is needed here."""
+"""Sentences of models for pictures, and of the training pictures that look most like them; here Keras is needed."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Sentences for pictures, and what they are worth: of a model, a result file, a baseline."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +113,7 @@ class Judged:
 
 
 def judge(
-    name: str, tokens: Sequence[Tokens], cider: CiderD, training: Sequence[Tokens], *, with_meteor: bool
+    name: str, tokens: Sequence[Tokens], cider: CiderD, training: Set[tuple[str, ...]], *, with_meteor: bool
 ) -> Judged:
     """Judge a sentence for each picture.
 

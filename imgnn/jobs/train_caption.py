@@ -1,5 +1,6 @@
 """`imgnn train caption`: a decoder that writes sentences for pictures, from features of a network."""
 
+import hashlib
 import json
 import platform
 import shlex
@@ -11,10 +12,11 @@ from typing import Any
 
 from imgnn import __version__, backend
 from imgnn.errors import InputError, InterruptedRun, UnknownNameError
-from imgnn.jobs.caption_data import Material, prepare_material, read_data, words_of
+from imgnn.jobs.caption_data import Material, prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_model import KIND
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
 from imgnn.language.decoder import DecoderSpec
+from imgnn.language.metrics import FEW
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.networks import registry
 from imgnn.options import TrainCaptionOptions
@@ -49,10 +51,13 @@ def train_caption(
     check_caption_folder(folder)
     options = replace(options, network=whole(options.network))
     captions = read_data(source, options, reporter)
-    vocabulary = words_of(captions, options.minimum)
+    tokens = tokens_of(captions)
+    vocabulary = words_of(captions, tokens, options.minimum)
+    if (count := len(captions.part("val"))) < FEW:
+        reporter.note(f"CIDEr-D over {count:,} pictures of val, fewer than {FEW}, says little of which epoch is best")
     with stop_after_step() as stop:
         try:
-            material = prepare_material(captions, vocabulary, options, reporter, stop)
+            material = prepare_material(captions, tokens, vocabulary, options, reporter, stop)
         except Stopped:
             raise InterruptedRun("the features so far are kept, and need not be computed again") from None
         folder.mkdir(exist_ok=True)
@@ -71,7 +76,8 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
     """
     began, reporter = time.monotonic(), reporter or Silent()
     config = read_config(folder, "caption")
-    options = options_from(config["options"])
+    # "auto" may mean another precision here; a run ends in the one it was begun in.
+    options = replace(options_from(config["options"]), precision=config["precision"])
     captions = read_data(Path(config["source"]), options, reporter)
     if captions.digest != config["data"]["sha256"]:
         raise InputError(
@@ -81,11 +87,17 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     with stop_after_step() as stop:
         try:
-            material = prepare_material(captions, vocabulary, options, reporter, stop)
+            material = prepare_material(captions, tokens_of(captions), vocabulary, options, reporter, stop)
         except Stopped:
             raise InterruptedRun("the features so far are kept, and need not be computed again") from None
         if material.spec.weights != config["feature"]["weights"]:
             raise InputError(f"{options.network} has other weights than when {folder} was begun")
+        if digest_of(material) != config["features_sha256"]:
+            raise InputError(
+                f"the pictures of {captions.source}, or what {options.network} gives of them, are not those that "
+                f"{folder} was begun with",
+                hint="imgnn train caption without --resume begins anew",
+            )
         spec = DecoderSpec(**config["decoder"])
         training = CaptionTraining(material, spec, options, folder, reporter, stop, began)
         training.load()
@@ -100,8 +112,19 @@ def check_options(options: TrainCaptionOptions) -> None:
     """
     if options.epochs < 1:
         raise InputError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
-    if options.features is not None and options.finetune_after is not None:
+    after = options.finetune_after
+    if options.features is not None and after is not None:
         raise InputError("features from a file have no network that could be trained along: --finetune-after")
+    if options.features is not None and not options.layers:
+        raise InputError(
+            "features from a file do not tell what they are", hint="as -n vgg16 --layers fc7: for the photos to come"
+        )
+    if after is not None and after >= options.epochs:
+        raise InputError(f"--finetune-after {after} comes after the last of --epochs {options.epochs}")
+    if after is None and options.network_rate != TrainCaptionOptions.network_rate:
+        raise InputError("--network-rate changes nothing: the network is trained along with --finetune-after only")
+    if after is not None and options.average:
+        raise InputError("--average is of a decoder alone: it does not go with --finetune-after")
     if options.tied and options.embedding != options.hidden:
         raise InputError(
             f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
@@ -161,6 +184,7 @@ def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOption
         "command": command,
         "network": options.network,
         "feature": asdict(material.spec),
+        "features_sha256": digest_of(material),
         "decoder": asdict(spec),
         "tokens": "Penn Treebank, lower case, without punctuation (imgnn/language/tokens.py)",
         "options": json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve()))),
@@ -176,6 +200,16 @@ def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOption
         "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
         "precision": backend.precision_of(options.precision),
     }
+
+
+def digest_of(material: Material) -> str:
+    """SHA-256 of all features: it tells of the pictures, of the network, and of what could be read."""
+    digest = hashlib.sha256()
+    for part in (material.train, material.val):
+        for values in (part.features, part.mirrored):
+            if values is not None:
+                digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def options_from(stored: Mapping[str, Any]) -> TrainCaptionOptions:

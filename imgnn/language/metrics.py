@@ -10,7 +10,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -339,7 +339,6 @@ def distinct(captions: Iterable[Tokens]) -> int:
     return len(set(map(tuple, captions)))
 
 
-def novel(captions: Sequence[Tokens], training: Iterable[Tokens]) -> float:
-    """The share of captions, 0..1, that are not word for word in the training captions; of none, 0."""
-    known = set(map(tuple, training))
-    return sum(tuple(tokens) not in known for tokens in captions) / max(1, len(captions))
+def novel(captions: Sequence[Tokens], training: Set[tuple[str, ...]]) -> float:
+    """The share of captions, 0..1, that are not word for word among the training captions; of none, 0."""
+    return sum(tuple(tokens) not in training for tokens in captions) / max(1, len(captions))

@@ -55,7 +55,7 @@ def draw_caption_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: t
     values = column(epochs, "cider_d")
     label = "val"
     if np.isfinite(values).any():
-        best = int(np.nanargmax(values))
+        best = int(np.lexsort((column(epochs, "val_loss"), -values))[0])  # of equals that with the smaller loss
         label = f"val, best {values[best]:.3f} at epoch {int(x[best])}"
         cider.plot([x[best]], [values[best]], "o", color=theme.val, markersize=9, markeredgecolor=theme.paper, zorder=5)
     draw_line(cider, x, values, label, theme.val)

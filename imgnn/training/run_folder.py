@@ -14,6 +14,7 @@ A run of `imgnn train caption` (kind "caption") has other files in the place of 
 best.npz          the decoder of the epoch with the best CIDEr-D
 vocabulary.json   its words
 network.keras     the network of the feature, if it was trained along
+metrics.json      how good it is on val
 captions.json     what the best decoder says of each validation picture, COCO's result file
 """
 
@@ -29,7 +30,7 @@ from imgnn.runs import check_version, is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn run", 1
 Kind = Literal["classifier", "caption"]
-MAKERS: dict[Kind, str] = {"classifier": "imgnn finetune", "caption": "imgnn train caption"}  # what writes them
+MAKERS: dict[str, str] = {"classifier": "imgnn finetune", "caption": "imgnn train caption"}  # what writes them
 
 CONFIG = "config.json"
 LOG = "log.jsonl"
@@ -45,6 +46,7 @@ DECODER = "best.npz"
 VOCABULARY = "vocabulary.json"
 NETWORK = "network.keras"
 CAPTIONS = "captions.json"
+METRICS = "metrics.json"
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -86,7 +88,8 @@ def read_config(folder: str | Path, kind: Kind | None = None) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != FORMAT or not isinstance(config.get("version"), int):
         raise InputError(f"{folder} is no run of imgnn: its {CONFIG} belongs to something else")
     check_version(config["version"], VERSION, f"{folder} is a run")
-    if kind is not None and (found := config.get("kind")) != kind:
+    found = str(config.get("kind"))
+    if kind is not None and found != kind:
         hint = f"{maker} makes one"
         raise InputError(f"{folder} is a run of {MAKERS.get(found, repr(found))}; one of {maker} is wanted", hint=hint)
     return config

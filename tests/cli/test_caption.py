@@ -9,7 +9,6 @@ import pytest
 from rich.console import Console
 
 from imgnn.cli import console
-from imgnn.cli.caption import key_of
 from imgnn.jobs import caption as job
 from tests.jobs.made_captions import log_prob_of, make_model, paint_halves
 
@@ -92,19 +91,6 @@ def test_a_table_has_a_row_for_each_caption(caption, there):
         ("photos/grüße.png", "2", "", "1"),
     ]
     assert caption("photos", "-n", 2, "--format", "csv").stdout == (there / "captions.csv").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("COCO_val2014_000000391895.jpg", 391895),
-        ("000000391895.jpg", 391895),
-        ("1000268201_693b08cb0e.jpg", "1000268201_693b08cb0e"),
-        ("photo.of.me.png", "photo.of.me"),
-    ],
-)
-def test_a_picture_is_called_as_coco_calls_it(name, key):
-    assert key_of(Path("photos") / name) == key
 
 
 def test_a_result_file_is_one_that_scorers_read(caption, there):

@@ -139,6 +139,19 @@ def test_a_result_file_is_judged_without_pictures(evaluate, folder):
     assert " ".join(lines[-1]) == "CIDEr-D: document frequencies over 5,000 pictures of df.json"
 
 
+def test_what_imgnn_caption_says_as_coco_is_judged_by_its_ids(cli, evaluate, folder):
+    for name, halves in (("COCO_val2014_000000391895", (255, 0)), ("r", (0, 255))):
+        paint_halves(folder / "photos" / f"{name}.png", *halves)
+    pictures = {"photos/COCO_val2014_000000391895.png": "left", "photos/r.png": "right"}
+    lines = (json.dumps({"image": name, "split": "test", "captions": [text]}) for name, text in pictures.items())
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+    words = ("--model", "run", "--precision", "float32", "--no-repeat-ngram", 1)
+    assert cli("caption", "photos", *words, "--format", "coco", "-o", "r.json").exit_code == 0
+    result = evaluate("--results", "r.json", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["scores"]["results"]["bleu_1"] == pytest.approx(1)
+
+
 def test_people_alone_are_judged_without_model(evaluate):
     result = evaluate()
     assert result.exit_code == 0
@@ -160,7 +173,7 @@ def test_pictures_that_cannot_be_read_are_named_and_the_exit_code_tells(judge, f
 
 def test_meteor_stands_below_the_table(evaluate, monkeypatch):
     monkeypatch.setattr("imgnn.jobs.evaluate_caption.missing", lambda: None)
-    monkeypatch.setattr("imgnn.jobs.evaluate_caption.meteor", lambda hypotheses, references: 0.25)
+    monkeypatch.setattr("imgnn.jobs.evaluate_caption_scores.meteor", lambda hypotheses, references: 0.25)
     assert ["METEOR", "0.250"] in lines_of(evaluate("--meteor").stdout)
 
 
@@ -185,6 +198,15 @@ def test_a_folder_that_is_no_run_is_one_line(evaluate, folder):
     result = evaluate("--model", "none")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: none is no run of imgnn")
+
+
+@pytest.mark.parametrize("words", [(), ("--results", "r.json")])
+def test_keras_is_imported_for_models_alone(folder, words):
+    (folder / "r.json").write_text(json.dumps([{"image_id": name, "caption": "left"} for name in "lrm"]))
+    code = "import sys; from imgnn.cli.app import app; app(standalone_mode=False); print('keras' in sys.modules)"
+    command = [sys.executable, "-c", code, "evaluate", "caption", "captions.jsonl", *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False"
 
 
 def test_help_wakes_nothing_heavy():

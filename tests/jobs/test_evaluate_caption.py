@@ -12,12 +12,15 @@ from scipy.io import savemat
 from imgnn.data.caption_files import read_captions
 from imgnn.errors import InputError, WeightsError
 from imgnn.images.files import load_image
-from imgnn.jobs import evaluate_caption as job
-from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions, nearest_rows
-from imgnn.language.metrics import DocumentFrequency, consistency
+from imgnn.jobs import evaluate_caption_models
+from imgnn.jobs.evaluate_caption import evaluate_captions
+from imgnn.jobs.evaluate_caption_files import Outputs
+from imgnn.jobs.evaluate_caption_models import nearest_rows
+from imgnn.language.metrics import DocumentFrequency, bleu, cider_d, rouge_l
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions
 from imgnn.runs import Silent
+from imgnn.training.likelihood import other_pictures
 from imgnn.training.run_folder import read_config, write_config
 from tests.jobs.made_captions import log_prob_of, make_model, make_network, paint_halves
 
@@ -108,8 +111,10 @@ def test_the_references_cost_what_the_decoder_says_of_them(data, run):
     fit = evaluate(data, run).said.fit
     assert fit.nats == pytest.approx(nats(shown), rel=1e-4)
     assert fit.perplexity == pytest.approx(math.exp(nats(shown)), rel=1e-3)
-    # The first is shown the last picture, the second the first one, the last the second one.
-    other = {0: left, 1: left, 2: left, 3: left, 4: right}
+    # In a circle of three the other picture of each is the next one, or of each the one before.
+    shift = other_pictures(3)[0]
+    by_picture = [left, right, left]
+    other = [by_picture[(picture + shift) % 3] for picture in (0, 0, 1, 1, 2)]
     assert fit.image_gain == pytest.approx(
         nats([(other[n], words) for n, (_, words) in enumerate(shown)]) - nats(shown), rel=1e-3
     )
@@ -129,8 +134,9 @@ def test_retrieval_says_the_first_caption_of_the_nearest_training_picture(data, 
 
 def test_people_are_judged_by_each_other(data, run):
     row = evaluate(data, run).rows[2]
-    wanted = consistency([[["left"], ["left", "dark"]], [["right"], ["dark", "right"]], [["right"]]])
-    assert (row.name, row.bleu, row.rouge_l, row.cider_d) == ("people", wanted.bleu, wanted.rouge_l, wanted.cider_d)
+    said = [["left"], ["right"]], [[["left", "dark"]], [["dark", "right"]]]  # m.png has one caption
+    assert (row.name, row.bleu, row.rouge_l) == ("people", bleu(*said)[0], rouge_l(*said)[0])
+    assert (row.cider_d, row.images) == (cider_d(*said)[0], 2)
     assert [" ".join(tokens) for tokens in row.tokens] == ["left", "right"]
 
 
@@ -140,7 +146,7 @@ def test_without_baselines_the_sentences_stand_alone(data, run):
 
 @pytest.mark.parametrize("at_once", [1, 2, 4096])
 def test_nearest_is_by_angle_of_what_the_decoder_looks_at(monkeypatch, at_once):
-    monkeypatch.setattr(job, "AT_ONCE", at_once)
+    monkeypatch.setattr(evaluate_caption_models, "AT_ONCE", at_once)
     features = np.array([[3, 1], [1, 9]], "float16")
     # Minus the mean, times the scale: (2, 0), (0, 0.8); others (8, 0.1), (-1, 0.5), (0, -0.9).
     others = np.array([[9, 2], [0, 6], [1, -8]], "float16")
@@ -219,6 +225,28 @@ def test_splits_are_drawn_as_they_were_for_training(data, run):
     assert any(note.startswith(f"{run} was trained on other captions") for note in recorder.notes)
 
 
+def test_the_data_of_a_run_are_read_as_they_were_for_its_training(data, run, tmp_path):
+    def trained(**options):
+        stored = {"seed": 0, "images": str(tmp_path / "away"), "skip_missing": True, "form": "jsonl", **options}
+        facts = {"options": stored, "source": str(data.resolve())}
+        write_config(data.parent / "run", {**read_config(run), **facts})
+
+    trained()
+    (tmp_path / "away").mkdir()
+    for name in "lmvab":
+        (tmp_path / f"{name}.png").rename(tmp_path / "away" / f"{name}.png")
+    assert [image.name for image in evaluate(data, run).images] == ["l.png", "m.png"]
+    paint_halves(tmp_path / "here" / "r.png", *RIGHT)
+    assert [image.name for image in evaluate(data, run, images=tmp_path / "here").images] == ["r.png"]
+    other = tmp_path / "other.jsonl"
+    other.write_text(data.read_text())
+    with pytest.raises(InputError, match=r"5 of 6 pictures of .* are not in"):
+        evaluate(other, run)
+    trained(skip_missing=False)
+    with pytest.raises(InputError, match=r"1 of 6 pictures of .* are not in"):
+        evaluate(data, run)
+
+
 @pytest.mark.parametrize(("split", "names"), [("val", "v"), ("train", "ab"), ("all", "lrmvab"), ("test", "lrm")])
 def test_a_split_is_judged_and_no_picture_is_its_own_neighbour(data, run, split, names):
     recorder = Recorder()
@@ -262,6 +290,11 @@ def test_features_of_a_file_take_the_place_of_pictures(tmp_path):
     found = evaluate(tmp_path / "dataset.json", run, features=tmp_path / "feats.mat")
     assert found.said.captions == ("right", "left")
     assert [row.name for row in found.rows] == ["model", "retrieval"]
+    facts = {"source": str(tmp_path / "dataset.json"), "options": {"features": str(tmp_path / "feats.mat")}}
+    write_config(tmp_path / "run", {**read_config(run), **facts})
+    assert evaluate(tmp_path / "dataset.json", run).said.captions == ("right", "left")
+    with pytest.raises(InputError, match=r"pictures of .* were not found"):  # a network is to look at them
+        evaluate(tmp_path / "dataset.json", run, network=str(tmp_path / "halves.keras"))
     savemat(tmp_path / "feats.mat", {"feats": np.ones((3, 4))})
     with pytest.raises(InputError, match=r"3 numbers for a picture; .*run was trained on 2"):
         evaluate(tmp_path / "dataset.json", run, features=tmp_path / "feats.mat")

@@ -17,7 +17,7 @@ from imgnn.data.caption_files import read_captions, read_results
 from imgnn.errors import DivergedError, InputError, InterruptedRun, WeightsError
 from imgnn.images.files import load_image
 from imgnn.jobs import caption_run
-from imgnn.jobs.caption_data import prepare_material, read_data, words_of
+from imgnn.jobs.caption_data import prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_model import load_caption_model
 from imgnn.jobs.caption_run import CaptionTraining
 from imgnn.jobs.caption_sources import CachedSource, PictureSource
@@ -29,7 +29,17 @@ from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Silent
 from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.joint_trainer import JointTrainer
-from imgnn.training.run_folder import CAPTIONS, CONFIG, DECODER, LAST, NETWORK, SKIPPED, VOCABULARY, read_config
+from imgnn.training.run_folder import (
+    CAPTIONS,
+    CONFIG,
+    DECODER,
+    LAST,
+    METRICS,
+    NETWORK,
+    SKIPPED,
+    VOCABULARY,
+    read_config,
+)
 from imgnn.training.run_log import read_log
 from imgnn.training.sentence_trainer import SentenceTrainer
 from tests.jobs.test_finetune import Heard
@@ -160,7 +170,7 @@ def test_an_image_gain_is_what_the_colours_name_costs_beside_another_picture(lea
 
 def test_a_run_has_all_its_files(learnt):
     assert {path.name for path in learnt[0].iterdir()} == {
-        CONFIG, VOCABULARY, DECODER, LAST, CAPTIONS, "curves.png", "log.csv", "log.jsonl", "events",
+        CONFIG, VOCABULARY, DECODER, LAST, METRICS, CAPTIONS, "curves.png", "log.csv", "log.jsonl", "events",
     }  # fmt: skip
 
 
@@ -240,19 +250,28 @@ def judged(weights, scores):
 
     def judge_so(self):
         weights.append(self.decoder.weights())
-        return judge(self) | {"cider_d": next(scores)}
+        facts, said = judge(self)
+        return facts | {"cider_d": next(scores)}, said
 
     return judge_so
 
 
 def test_patience_ends_a_run_that_gets_no_better(train, tmp_path, monkeypatch):
     heard = Heard()
-    monkeypatch.setattr(CaptionTraining, "judge", judged([], iter([0.1, 0.3, 0.2, 0.3, 0.2])))
+    monkeypatch.setattr(CaptionTraining, "judge", judged([], iter([0.1, 0.3, 0.2, 0.29])))
     done = train(epochs=20, patience=2, reporter=heard)
     assert (done.epoch, done.epochs, done.cider_d) == (2, 4, 0.3)
     assert "No better CIDEr-D in 2 epochs: training ends" in heard.notes
     monkeypatch.undo()
     assert resume_caption(tmp_path / "run").epochs == 4
+
+
+def test_the_smaller_loss_is_better_where_no_caption_is_right_yet(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(CaptionTraining, "judge", judged([], iter([0.0] * 4)))
+    done = train(epochs=4, patience=2)
+    losses = [row["val_loss"] for row in epochs_of(tmp_path / "run")]
+    assert losses == sorted(losses, reverse=True)
+    assert (done.epoch, done.epochs) == (4, 4)
 
 
 @pytest.mark.parametrize(("score", "averaged"), [(0.6, 2), (0.45, 0)])
@@ -291,8 +310,9 @@ def test_a_caption_of_each_of_159_photos_is_learnt_by_heart(shared, tmp_path):
 
 # Stopped and resumed
 
-WORTH = {"dropout": 0.3, "scheduled_sampling": 0.5, "epochs": 3, "average": 2, "weight_decay": 0.01}
+WORTH = {"dropout": 0.3, "scheduled_sampling": 0.5, "epochs": 3, "weight_decay": 0.01}
 STEPS = 6  # of an epoch: 18 captions of 3 words and of 5, 8 in a batch
+PICTURE_STEPS = 5  # 18 pictures, 4 in a batch with two captions each
 
 
 @pytest.fixture(scope="session")
@@ -311,23 +331,23 @@ def unbroken(painted, network, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("task", "step", "joint"),
+    ("done", "epoch", "step", "joint"),
     [
-        ("epoch 1 of 3", 2, None),
-        ("epoch 2 of 3", STEPS, None),  # the last one: it is not judged yet
-        ("epoch 3 of 3", 1, None),
-        ("epoch 1 of 3", 4, 1),
-        ("epoch 2 of 3", 1, 1),
-        ("epoch 3 of 3", 2, 1),
-        ("epoch 1 of 3", 1, 0),
+        (2, 1, 2, None),
+        (2 * STEPS, 2, STEPS, None),  # the last one of the epoch: it is not judged yet
+        (2 * STEPS + 1, 3, 1, None),
+        (4, 1, 4, 1),
+        (STEPS + 1, 2, 1, 1),
+        (STEPS + PICTURE_STEPS + 2, 3, 2, 1),
+        (1, 1, 1, 0),
     ],
 )
-def test_a_resumed_run_ends_where_an_unbroken_one_ends(task, step, joint, train, tmp_path, options, unbroken):
-    changed = {**WORTH, "finetune_after": joint, "network_rate": 0.003}
+def test_a_resumed_run_ends_where_an_unbroken_one_ends(done, epoch, step, joint, train, tmp_path, options, unbroken):
+    changed = WORTH | ({"average": 2} if joint is None else {"finetune_after": joint, "network_rate": 0.003})
     whole, broken = unbroken(replace(options, **changed)), tmp_path / "run"
     with pytest.raises(InterruptedRun) as caught:
-        train(reporter=Heard(step, task), **changed)
-    assert f"saved at step {step} of epoch {task.split()[1]}, in {broken}" in str(caught.value)
+        train(reporter=Heard(done, "training"), **changed)
+    assert f"saved at step {step} of epoch {epoch}, in {broken}" in str(caught.value)
     assert caught.value.hint == f"imgnn train caption --resume {broken}"
     resume_caption(broken)
     check_same_end(whole, broken)
@@ -348,11 +368,11 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
 
     monkeypatch.setattr(caption_run, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(**WORTH, network_rate=0.003)
+        train(**WORTH, average=2)
     monkeypatch.undo()
     assert (tmp_path / "run" / LAST).exists() == (which > 1)
     resume_caption(tmp_path / "run")
-    check_same_end(unbroken(replace(options, **WORTH, network_rate=0.003)), tmp_path / "run")
+    check_same_end(unbroken(replace(options, **WORTH, average=2)), tmp_path / "run")
 
 
 def test_a_run_that_is_done_is_only_summed_up_again(learnt, monkeypatch, tmp_path):
@@ -386,7 +406,7 @@ def test_resume_wants_a_run_of_captions(tmp_path):
     with pytest.raises(InputError, match="is no run of imgnn"):
         resume_caption(tmp_path / "run")
     (tmp_path / "run" / CONFIG).write_text('{"format": "imgnn run", "version": 1, "kind": "classifier"}')
-    with pytest.raises(InputError, match="is a run of the kind 'classifier'"):
+    with pytest.raises(InputError, match="is a run of imgnn finetune; one of imgnn train caption is wanted"):
         resume_caption(tmp_path / "run")
 
 
@@ -396,7 +416,7 @@ def test_a_run_goes_on_in_another_folder(data, network, tmp_path, options, monke
     shutil.copy(network, "colours.keras")
     wanted = replace(options, network="colours.keras")
     with pytest.raises(InterruptedRun):
-        train_caption(Path("captions.jsonl"), Path("run"), wanted, Heard(2, "epoch 2 of 2"))
+        train_caption(Path("captions.jsonl"), Path("run"), wanted, Heard(STEPS + 2, "training"))
     moved = shutil.move("run", tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
     assert resume_caption(Path(moved)).epochs == 2
@@ -477,7 +497,9 @@ def sources(data, options):
         write_lines(data, [*some, records[-1]])
         wanted = replace(options, **changed)
         captions = read_data(data, wanted, Silent())
-        material = prepare_material(captions, words_of(captions, 1), wanted, Silent(), lambda: False)
+        tokens = tokens_of(captions)
+        vocabulary = words_of(captions, tokens, 1)
+        material = prepare_material(captions, tokens, vocabulary, wanted, Silent(), lambda: False)
         decoder = Decoder(DecoderSpec(vocabulary=len(material.vocabulary), feature=3, embedding=4, hidden=4))
         assert material.describer is not None
         trainer = JointTrainer(decoder, material.describer.network, pace=0.1, precision="float32")
@@ -599,7 +621,9 @@ def test_features_of_a_file_belong_to_the_pictures_by_karpathys_number(train, pu
     given = {"features": mat, "network": "vgg16", "layers": ("fc7",), "size": None}
     options = TrainCaptionOptions(minimum=1, **given)
     captions = read_data(source, options, Silent())
-    material = prepare_material(captions, words_of(captions, 1), options, Silent(), lambda: False)
+    tokens = tokens_of(captions)
+    vocabulary = words_of(captions, tokens, 1)
+    material = prepare_material(captions, tokens, vocabulary, options, Silent(), lambda: False)
     np.testing.assert_allclose(material.train.features, feats.T[numbers[:18]], atol=1e-3)
     np.testing.assert_allclose(material.val.features, feats.T[numbers[18:]], atol=1e-3)
 

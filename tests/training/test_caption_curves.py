@@ -52,9 +52,12 @@ def test_losses_scores_and_gain_are_drawn_over_the_epochs(draw):
     assert axes[GAIN].get_ylim()[0] == 0 < axes[GAIN].get_ylim()[1]
 
 
-def test_the_best_epoch_is_named_and_the_first_of_two(draw):
-    axes = draw([epoch(n, cider_d=value) for n, value in enumerate((0.5, 0.9, 0.7, 0.9), start=1)])
-    assert [text.get_text() for text in axes[CIDER].get_legend().get_texts()] == ["val, best 0.900 at epoch 2"]
+@pytest.mark.parametrize(("last", "best"), [(1.0, 2), (0.9, 4)])
+def test_the_best_epoch_is_named_and_of_two_that_with_the_smaller_loss(draw, last, best):
+    scores, losses = (0.5, 0.9, 0.7, 0.9), (2.0, 1.0, 0.5, last)
+    rows = [epoch(n, cider_d=scores[n - 1], val_loss=losses[n - 1]) for n in (1, 2, 3, 4)]
+    axes = draw(rows)
+    assert [text.get_text() for text in axes[CIDER].get_legend().get_texts()] == [f"val, best 0.900 at epoch {best}"]
     assert axes[CIDER].get_ylim() == pytest.approx((0, 1.15 * 0.9))
 
 

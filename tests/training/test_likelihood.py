@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from imgnn.errors import InputError
 from imgnn.language.vocabulary import END, START
 from imgnn.training.likelihood import Likelihood, other_pictures
 from imgnn.training.sentences import Sentences
@@ -54,8 +55,26 @@ def test_a_decoder_that_knows_nothing_costs_the_logarithm_of_its_words(random):
     assert found == pytest.approx(math.log(7), rel=1e-6)
 
 
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="1 weights for 2 models"):
+        Likelihood([drawn(1), drawn(2)], [1.0])
+    with pytest.raises(InputError, match="above 0, not 1, -1"):
+        Likelihood([drawn(1), drawn(2)], [1.0, -1.0])
+
+
 @pytest.mark.parametrize("count", [2, 3, 10, 11])
 def test_every_picture_is_replaced_by_another(count):
     others = other_pictures(count)
     assert sorted(others) == [*range(count)]
     assert (others != np.arange(count)).all()
+    assert (others == other_pictures(count)).all()
+
+
+def test_a_single_picture_stays_its_own():
+    assert other_pictures(1).tolist() == [0]
+
+
+def test_pictures_sorted_by_class_are_shown_one_of_their_class_as_often_as_there_are():
+    # Ten classes of a hundred: of 999 others 99 are of the same class. Half of all away there was none.
+    classes = np.repeat(np.arange(10), 100)
+    assert (classes[other_pictures(1000)] == classes).mean() == pytest.approx(99 / 999, abs=0.03)
