@@ -266,18 +266,18 @@ def searched_by_rows(folder: str, precision: str, count: str) -> dict[str, Any]:
 
 def describer_at(folder: str, precision: str) -> Any:
     """What gives GoogLeNet's features, with an empty IMGNN_HOME: nothing is known of any picture."""
-    from imgnn.jobs.picture_features import describer
+    from imgnn.jobs.picture_features import feature_extractor
 
     home, network = Path(folder) / "caption-home", Files(Path(folder)).network
     shutil.rmtree(home, ignore_errors=True)
     os.environ["IMGNN_HOME"] = str(home)
-    return describer(str(network), [LAYER], size=SIZE, precision=precision)
+    return feature_extractor(str(network), [LAYER], size=SIZE, precision=precision)
 
 
 def looked(folder: str, precision: str, count: str) -> list[float]:
     """Seconds of each look at the same pixels: the work of one process."""
-    describer, pixels = describer_at(folder, precision), np.load(Files(Path(folder)).pixels)
-    return peers.seconds_of(lambda: describer.vectors(pixels, PICTURES), int(count), WARM)
+    extractor, pixels = describer_at(folder, precision), np.load(Files(Path(folder)).pixels)
+    return peers.seconds_of(lambda: extractor.vectors(pixels, PICTURES), int(count), WARM)
 
 
 def looked_at_files(folder: str, precision: str, shared: str, count: str) -> dict[str, float]:
@@ -286,9 +286,9 @@ def looked_at_files(folder: str, precision: str, shared: str, count: str) -> dic
     Returns:
         `first`, `again`, where the features come from IMGNN_HOME; `pictures`.
     """
-    describer, files = describer_at(folder, precision), flowers_of(Path(shared))[: int(count)]
-    describer.vectors(np.load(Files(Path(folder)).pixels), PICTURES)  # traces
-    first, again = peers.seconds_of(lambda: describer.look(files), 2)
+    extractor, files = describer_at(folder, precision), flowers_of(Path(shared))[: int(count)]
+    extractor.vectors(np.load(Files(Path(folder)).pixels), PICTURES)  # traces
+    first, again = peers.seconds_of(lambda: extractor.extract(files), 2)
     return {"first": first, "again": again, "pictures": len(files)}
 
 
@@ -488,12 +488,12 @@ def compare_features(shared: Path, files: Files, python: str, amounts: Amounts) 
     """
     theirs_at = files.folder / "vectors.npy"
     peers.call(python, "googlenet_vectors", files.blobs, files.pixels, theirs_at)
-    describer, theirs = describer_at(str(files.folder), "float32"), np.load(theirs_at)
-    ours = describer.vectors(np.load(files.pixels), PICTURES).astype("float32")
+    extractor, theirs = describer_at(str(files.folder), "float32"), np.load(theirs_at)
+    ours = extractor.vectors(np.load(files.pixels), PICTURES).astype("float32")
     apart = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     if not apart <= MOST_APART["features"]:
         raise SystemExit(f"the two networks differ: {LAYER} by {apart:.1e} of its largest value")
-    work = PICTURES * sum(work_of_layers(describer.network.model).values())
+    work = PICTURES * sum(work_of_layers(extractor.network.model).values())
     print(
         f"\n## Features\n\nGoogLeNet up to {LAYER}, {SIZE} x {SIZE} pixels, batches of {PICTURES}, from uint8 pixels "
         f"in main memory; a picture is {work / PICTURES / 1e9:.1f} GFLOP. In float32 the features differ by "

@@ -10,10 +10,10 @@ import numpy as np
 from imgnn.errors import InputError
 from imgnn.images.files import find_images, is_image, natural_order, save_image
 from imgnn.jobs.caption_explain import draw, explain
-from imgnn.jobs.caption_model import Speaker, describers_of, load_caption_models
+from imgnn.jobs.caption_model import Speaker, extractors_of, load_caption_models
 from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
-from imgnn.jobs.picture_features import Seen
+from imgnn.jobs.picture_features import Extracted
 from imgnn.language.beam import BeamOptions
 from imgnn.language.rules import Beams, Hypothesis
 from imgnn.language.sample import SampleOptions
@@ -164,7 +164,7 @@ class Captioner:
     """Models and what looks at pictures for them, loaded once.
 
     Attributes:
-        describers: for each model; models of the same feature share one.
+        extractors: for each model; models of the same feature share one.
     """
 
     def __init__(self, options: CaptionOptions, reporter: Reporter) -> None:
@@ -173,10 +173,10 @@ class Captioner:
         self.models = load_caption_models(options)
         self.vocabulary = self.models[0].vocabulary
         self.speaker = Speaker([model.decoder for model in self.models], options.weights)
-        self.describers = describers_of(self.models, options, reporter)
+        self.extractors = extractors_of(self.models, options, reporter)
         self.portion = Portion(reporter)
-        for describer in self.describers:
-            describer.reporter = self.portion
+        for extractor in self.extractors:
+            extractor.reporter = self.portion
 
     def results(self, files: Sequence[Path], explain_in: Path | None = None) -> Iterator[CaptionedImage]:
         """The stream behind `caption_images`, after everything that can be checked was."""
@@ -207,22 +207,22 @@ class Captioner:
         Args:
             before: pictures that are done, for the progress.
         """
-        different = {id(each): each for each in self.describers}
-        seen: dict[int, Seen] = {}
+        different = {id(each): each for each in self.extractors}
+        seen: dict[int, Extracted] = {}
         bad: dict[int, str] = {}
         self.portion.share = 1 / len(different)
-        for number, (name, describer) in enumerate(different.items()):
+        for number, (name, extractor) in enumerate(different.items()):
             self.portion.before = before + len(files) * number / len(different)
-            seen[name] = describer.look(files)
+            seen[name] = extractor.extract(files)
             bad |= seen[name].bad
-        return [seen[id(each)].values for each in self.describers], bad
+        return [seen[id(each)].values for each in self.extractors], bad
 
     def speak(self, features: Sequence[np.ndarray], files: Sequence[Path]) -> Beams:
         """Sentences for features, whose first rows are those of `files`."""
         if isinstance(self.decoding, BeamOptions):
             return self.speaker.search(features, self.decoding)
         # By what is in the file: the same picture is told the same wherever it lies, and in whatever company.
-        digests = self.describers[0].cache.digests(files)
+        digests = self.extractors[0].cache.digests(files)
         keys = [int.from_bytes((digest or b"")[:8], "big") for digest in digests]
         return self.speaker.sample(features, self.decoding, keys + [0] * (len(features[0]) - len(keys)))
 
@@ -233,7 +233,7 @@ class Captioner:
 
     def explain(self, result: CaptionedImage, said: Hypothesis, path: Path) -> Path:
         """Draw which places speak for the words of a sentence."""
-        evidence = explain(self.speaker, self.describers, self.vocabulary, result.path, said.tokens)
+        evidence = explain(self.speaker, self.extractors, self.vocabulary, result.path, said.tokens)
         path.parent.mkdir(exist_ok=True)
         save_image(path, draw(evidence, result.captions[0].text))
         return path

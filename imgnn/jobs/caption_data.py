@@ -11,7 +11,7 @@ from imgnn.data.caption_files import read_captions
 from imgnn.data.captions import Captioned, CaptionSet
 from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
-from imgnn.jobs.picture_features import Describer, FeatureSpec, describer
+from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec, feature_extractor
 from imgnn.language.metrics import CiderD
 from imgnn.language.tokens import tokenize
 from imgnn.language.vocabulary import Vocabulary, build_vocabulary
@@ -48,14 +48,14 @@ class Material:
 
     Attributes:
         spec: of the features.
-        describer: None where the features came from a file.
+        extractor: None where the features came from a file.
         bad: picture -> why it could not be read.
     """
 
     captions: CaptionSet
     vocabulary: Vocabulary
     spec: FeatureSpec
-    describer: Describer | None
+    extractor: FeatureExtractor | None
     train: Part
     val: Part
     judge: CiderD
@@ -123,7 +123,7 @@ def prepare_material(
         InputError: no picture of a split can be read, or the file of features does not fit.
         Stopped: `stop` said so.
     """
-    looker, given = None, None
+    extractor, given = None, None
     if options.features is not None:
         given = read_features_mat(options.features)
         spec = FeatureSpec(
@@ -131,7 +131,7 @@ def prepare_material(
             preprocessing={}, numbers=given.shape[1],
         )  # fmt: skip
     else:
-        looker = describer(
+        extractor = feature_extractor(
             options.network,
             options.layers,
             size=options.size,
@@ -139,7 +139,7 @@ def prepare_material(
             workers=options.workers,
             reporter=reporter,
         )
-        spec = looker.spec
+        spec = extractor.spec
     bad: dict[str, str] = {}
 
     def part(split: str) -> Part:
@@ -148,9 +148,9 @@ def prepare_material(
         if given is not None:
             features = given_features(images, given, options.features)
         else:
-            assert looker is not None  # noqa: S101
+            assert extractor is not None  # noqa: S101
             files = [captions.file(image) for image in images]
-            seen = looker.look(files, task=f"features ({split})", stop=stop)
+            seen = extractor.extract(files, task=f"features ({split})", stop=stop)
             for number, why in seen.bad.items():
                 bad[images[number].name] = why
                 reporter.note(f"Skipped: {why}")
@@ -162,7 +162,7 @@ def prepare_material(
                 images, features = tuple(images[number] for number in kept), features[kept]
             if options.mirror and split == "train":
                 files = [files[number] for number in kept]
-                turned = looker.look(files, mirrored=True, task="features (mirrored)", stop=stop)
+                turned = extractor.extract(files, mirrored=True, task="features (mirrored)", stop=stop)
                 mirrored = turned.values
                 for number in turned.bad:  # it went away in between
                     mirrored[number] = features[number]
@@ -170,7 +170,7 @@ def prepare_material(
         return Part(images, said, features, mirrored, sentences_of(said, vocabulary, options.longest))
 
     train, val = part("train"), part("val")
-    return Material(captions, vocabulary, spec, looker, train, val, CiderD(val.tokens, keep=True), bad)
+    return Material(captions, vocabulary, spec, extractor, train, val, CiderD(val.tokens, keep=True), bad)
 
 
 def sentences_of(tokens: Sequence[Sequence[Sequence[str]]], vocabulary: Vocabulary, longest: int) -> Sentences:

@@ -13,7 +13,7 @@ from imgnn.images.preprocess import CHANNELS, classifier_crops, deprocess
 from imgnn.images.sheet import contact_sheet, shape_of
 from imgnn.jobs.caption_model import Speaker
 from imgnn.jobs.load import preprocessing_of
-from imgnn.jobs.picture_features import BATCH, Describer
+from imgnn.jobs.picture_features import BATCH, FeatureExtractor
 from imgnn.language.vocabulary import START, Vocabulary
 
 CELLS = 8  # of a side; a patch covers two by two of them, so that there are 7 x 7 places for it
@@ -40,7 +40,7 @@ class Evidence:
 
 
 def explain(
-    speaker: Speaker, describers: Sequence[Describer], vocabulary: Vocabulary, path: Path, tokens: Sequence[int]
+    speaker: Speaker, extractors: Sequence[FeatureExtractor], vocabulary: Vocabulary, path: Path, tokens: Sequence[int]
 ) -> Evidence:
     """Cover the picture place by place, and see by how much each word of a caption becomes less probable.
 
@@ -48,7 +48,7 @@ def explain(
     before a word stay those of the caption. A place's evidence is the mean over the patches that cover it.
 
     Args:
-        describers: for each of the speaker's decoders.
+        extractors: for each of the speaker's decoders.
         tokens: ids of the caption, without START and END.
 
     Raises:
@@ -57,8 +57,8 @@ def explain(
     Source: Visualizing and Understanding Convolutional Networks, arXiv:1311.2901, section 4.2, for each word.
     """
     image = load_image(path)
-    seen = {id(each): look_at_covered(each, image) for each in describers}
-    log_probs = follow(speaker, [seen[id(each)] for each in describers], tokens)  # (1 + places, words)
+    seen = {id(each): look_at_covered(each, image) for each in extractors}
+    log_probs = follow(speaker, [seen[id(each)] for each in extractors], tokens)  # (1 + places, words)
     less = (log_probs[0] - log_probs[1:]).T.reshape(len(tokens), CELLS - 1, CELLS - 1)
     sums = np.zeros((len(tokens), CELLS, CELLS), "float32")
     count = np.zeros((CELLS, CELLS), "float32")
@@ -71,9 +71,9 @@ def explain(
     return Evidence(image, tuple(vocabulary.decode(tokens)), maps, maps.max(axis=(1, 2)))
 
 
-def look_at_covered(describer: Describer, image: np.ndarray) -> np.ndarray:
+def look_at_covered(extractor: FeatureExtractor, image: np.ndarray) -> np.ndarray:
     """The features of a picture, and of it with each place covered: `(1 + places, numbers)`."""
-    preprocessing = preprocessing_of(describer.network)
+    preprocessing = preprocessing_of(extractor.network)
     pixels = classifier_crops(image, preprocessing)[0]
     mean = deprocess(np.zeros((1, 1, CHANNELS[preprocessing.channel_order])), preprocessing)
     rows, columns = (np.rint(np.linspace(0, side, CELLS + 1)).astype(int) for side in pixels.shape[:2])
@@ -84,7 +84,7 @@ def look_at_covered(describer: Describer, image: np.ndarray) -> np.ndarray:
             covered[rows[down] : rows[down + 2], columns[right] : columns[right + 2]] = mean
             views.append(covered)
     parts = (views[start : start + BATCH] for start in range(0, len(views), BATCH))
-    return np.concatenate([describer.vectors(np.stack(part), BATCH) for part in parts])
+    return np.concatenate([extractor.vectors(np.stack(part), BATCH) for part in parts])
 
 
 def follow(speaker: Speaker, features: Sequence[np.ndarray], tokens: Sequence[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from keras import ops
 
 from imgnn import backend
 from imgnn.errors import InputError, WeightsError
-from imgnn.jobs.picture_features import Describer, FeatureSpec, describer_of
+from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec, extractor_of
 from imgnn.language.beam import BeamOptions, beam_search
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.rules import Beams
@@ -21,9 +21,9 @@ from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import CaptionOptions
 from imgnn.runs import Reporter, is_file
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
-from imgnn.training.run_folder import DECODER, NETWORK, VOCABULARY, read_config
+from imgnn.training.run_folder import DECODER, NETWORK, VOCABULARY, Kind, read_config
 
-KIND = "caption"
+KIND: Kind = "caption"
 
 
 @dataclass(frozen=True)
@@ -112,18 +112,20 @@ def check_vocabularies(models: Sequence[CaptionModel]) -> None:
                 )
 
 
-def describers_of(models: Sequence[CaptionModel], options: CaptionOptions, reporter: Reporter) -> list[Describer]:
+def extractors_of(
+    models: Sequence[CaptionModel], options: CaptionOptions, reporter: Reporter
+) -> list[FeatureExtractor]:
     """What gives the features of each model; models with the same feature share one.
 
     Raises:
-        WeightsError, InputError, DownloadError: as of `describer_of`.
+        WeightsError, InputError, DownloadError: as of `extractor_of`.
     """
-    made: list[tuple[FeatureSpec, Describer]] = []
+    made: list[tuple[FeatureSpec, FeatureExtractor]] = []
     for spec in (model.feature for model in models):
         if all(spec != other for other, _ in made):
-            describer = describer_of(spec, network=options.network, precision=options.precision, reporter=reporter)
-            made.append((spec, describer))
-    return [next(describer for spec, describer in made if spec == model.feature) for model in models]
+            extractor = extractor_of(spec, network=options.network, precision=options.precision, reporter=reporter)
+            made.append((spec, extractor))
+    return [next(extractor for spec, extractor in made if spec == model.feature) for model in models]
 
 
 def save_decoder(

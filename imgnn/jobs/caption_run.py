@@ -22,7 +22,7 @@ from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.metrics import bleu, distinct, novel
 from imgnn.language.tokens import detokenize
-from imgnn.networks.describe import FEATURE, weights_digest
+from imgnn.networks.feature_network import FEATURE, weights_digest
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions, TrainCaptionOptions
 from imgnn.runs import Reporter, Stop, Stopped, is_file, write_aside
@@ -166,8 +166,8 @@ class CaptionTraining:
     def begin_joint(self) -> None:
         """From here on the network of the feature is trained, too."""
         options, material = self.options, self.material
-        assert material.describer is not None  # noqa: S101  check_options() asked for it
-        network = material.describer.network
+        assert material.extractor is not None  # noqa: S101  check_options() asked for it
+        network = material.extractor.network
         self.trainer = JointTrainer(
             self.decoder,
             network,

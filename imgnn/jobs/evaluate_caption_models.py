@@ -13,7 +13,7 @@ from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
 from imgnn.jobs.caption import decoding_of
 from imgnn.jobs.caption_data import given_features, sentences_of
-from imgnn.jobs.caption_model import CaptionModel, Speaker, describers_of
+from imgnn.jobs.caption_model import CaptionModel, Speaker, extractors_of
 from imgnn.jobs.evaluate_caption_scores import MODEL, Fit, Said
 from imgnn.jobs.features import padded
 from imgnn.language.beam import BeamOptions
@@ -45,7 +45,7 @@ class Looker:
     ) -> None:
         self.captions, self.path, self.given = captions, path, None
         if path is None:
-            self.describers = describers_of(models, caption, reporter)
+            self.extractors = extractors_of(models, caption, reporter)
             return
         self.given = read_features_mat(path)
         for model in models:
@@ -60,9 +60,9 @@ class Looker:
         if self.given is not None:
             return [given_features(images, self.given, self.path)] * models, {}
         files = [self.captions.file(image) for image in images]
-        seen = {id(each): each.look(files, task=task) for each in self.describers[:models]}
+        seen = {id(each): each.extract(files, task=task) for each in self.extractors[:models]}
         bad = {number: why for each in seen.values() for number, why in each.bad.items()}
-        return [seen[id(each)].values for each in self.describers[:models]], bad
+        return [seen[id(each)].values for each in self.extractors[:models]], bad
 
 
 def said_by_models(

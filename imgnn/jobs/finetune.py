@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -24,9 +23,9 @@ from imgnn.networks import head, names, registry
 from imgnn.networks.files import load_network_file, save_network
 from imgnn.networks.network import Network
 from imgnn.options import FinetuneOptions, option_name
-from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder
+from imgnn.runs import Reporter, Silent, is_file
 from imgnn.training.recipes import on_descriptors, plan
-from imgnn.training.run_folder import BEST, CONFIG, read_config, write_config
+from imgnn.training.run_folder import BEST, check_run_folder, read_config, write_config
 
 # Options that some recipes have no use for: recipes, fields, why.
 IDLE = (
@@ -72,7 +71,7 @@ def finetune(
     options, reporter = options or FinetuneOptions(), reporter or Silent()
     check_options(options)
     train, val = read_pictures(source, options, reporter)
-    check_run_folder(folder)
+    check_run_folder(folder, "classifier", early=START)
     setup = prepare(train, val, options, reporter)
     folder.mkdir(exist_ok=True)
     save_network(setup.network, folder / START)  # before the config, by which a run is known
@@ -137,25 +136,6 @@ def read_pictures(source: Path, options: FinetuneOptions, reporter: Reporter) ->
     return read_training(
         source, val=options.val, share=options.val_share, root=options.root, seed=options.seed, reporter=reporter
     )
-
-
-def check_run_folder(folder: Path) -> None:
-    """See that a run's folder can be made: before hours of training.
-
-    Raises:
-        InputError: it cannot, or holds a run.
-    """
-    if is_file(folder / CONFIG):
-        raise InputError(
-            f"{folder} holds a run already", hint=f"imgnn finetune --resume {shlex.quote(str(folder))}; or another -o"
-        )
-    if is_file(folder):
-        raise InputError(f"{folder} is a file; a folder for the run is wanted")
-    if is_folder(folder) and any(path.name != START for path in folder.iterdir()):
-        raise InputError(f"{folder} is not empty; a run has a folder of its own", hint="another -o")
-    check_folder(folder)
-    if is_folder(folder):
-        check_folder(folder / CONFIG)
 
 
 def prepare(

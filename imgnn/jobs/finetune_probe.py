@@ -19,13 +19,13 @@ from imgnn.data.labelled import Labelled
 from imgnn.data.spread import spread
 from imgnn.errors import InterruptedRun
 from imgnn.jobs.features import Features, kind_of
-from imgnn.jobs.finetune import ShowSetup, check_options, check_run_folder, config_of, head_of, prepare, read_pictures
+from imgnn.jobs.finetune import ShowSetup, check_options, config_of, head_of, prepare, read_pictures
 from imgnn.jobs.finetune_data import Material, PictureSource, Rows, Setup, Source
-from imgnn.jobs.finetune_run import DRAW_EVERY, Training
+from imgnn.jobs.finetune_run import DRAW_EVERY, START, Training
 from imgnn.options import FinetuneOptions
 from imgnn.runs import Reporter, Silent, Stop, Stopped, stop_after_step
 from imgnn.training.recipes import Stage
-from imgnn.training.run_folder import write_config
+from imgnn.training.run_folder import check_run_folder, write_config
 from imgnn.training.run_log import RunLog
 from imgnn.training.svm import MOST_ROWS
 from imgnn.training.trainer import Parts
@@ -140,7 +140,7 @@ def dry_run(
     """
     options, reporter = options or FinetuneOptions(), reporter or Silent()
     check_options(options)
-    check_run_folder(folder)
+    check_run_folder(folder, "classifier", early=START)
     train, val = read_pictures(source, options, reporter)
     began = time.monotonic()
     setup = prepare(train, val, options, reporter)

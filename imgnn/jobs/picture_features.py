@@ -18,7 +18,7 @@ from imgnn.images.files import load_image
 from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.jobs.features import padded
 from imgnn.jobs.load import load_network
-from imgnn.networks.describe import describing, weights_digest
+from imgnn.networks.feature_network import feature_network, weights_digest
 from imgnn.networks.network import Network
 from imgnn.runs import Reporter, Silent, Stop, Stopped
 
@@ -49,7 +49,7 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Extracted:
     """What a network gives of pictures.
 
     Attributes:
@@ -61,11 +61,11 @@ class Seen:
     bad: dict[int, str]
 
 
-class Describer:
+class FeatureExtractor:
     """Gives the vectors of pictures.
 
     Args:
-        network: of `networks.describe.describing`.
+        network: of `networks.feature_network.feature_network`.
         called: as the user named it.
         workers: threads that read and decode; None: one for each core, four at most.
     """
@@ -80,7 +80,7 @@ class Describer:
         reporter: Reporter,
         workers: int | None = None,
     ) -> None:
-        assert network.preprocessing is not None  # noqa: S101  describing() asked for it
+        assert network.preprocessing is not None  # noqa: S101  feature_network() asked for it
         self.network, self.reporter, self.precision = network, reporter, backend.precision_of(precision)
         self.workers = workers or min(4, cores())
         facts = asdict(network.preprocessing)
@@ -96,9 +96,9 @@ class Describer:
         self.cache = FeatureCache(network.name, key, reporter)
         self.answer = backend.answering(network.model)
 
-    def look(
+    def extract(
         self, files: Sequence[Path], *, mirrored: bool = False, task: str = "features", stop: Stop | None = None
-    ) -> Seen:
+    ) -> Extracted:
         """The vectors of pictures, in their order.
 
         Args:
@@ -121,7 +121,7 @@ class Describer:
                 else:
                     missing.append(number)
         if not missing:
-            return Seen(values, bad)
+            return Extracted(values, bad)
         if len(missing) > 1:
             self.reporter.begin(task, len(missing), "pictures")
         fresh: dict[Key, np.ndarray] = {}
@@ -142,7 +142,7 @@ class Describer:
         finally:
             self.cache.write(fresh)
             self.reporter.end()
-        return Seen(values, bad)
+        return Extracted(values, bad)
 
     def compute(
         self, files: Sequence[Path], wanted: Sequence[int], mirrored: bool
@@ -180,7 +180,7 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return np.clip(values, -LARGEST, LARGEST).astype("float16")
 
 
-def describer(
+def feature_extractor(
     called: str,
     layers: Sequence[str] | None = None,
     *,
@@ -188,13 +188,13 @@ def describer(
     precision: str = "auto",
     workers: int | None = None,
     reporter: Reporter | None = None,
-) -> Describer:
+) -> FeatureExtractor:
     """What gives the vectors of a network that the user named.
 
     Args:
         layers: Caffe's names; None: those that the network itself names for features.
         size: pixels, both sides; None: the network's own.
-        workers: as of `Describer`.
+        workers: as of `FeatureExtractor`.
 
     Raises:
         InputError, UnknownNameError, WeightsError, DownloadError: the network or a layer cannot be had.
@@ -209,24 +209,24 @@ def describer(
             f"{called} does not say which layers to look at", hint=f"--layers A,B; {network.layers_command} lists them"
         )
     size = size or network.preprocessing.size[0]
-    found = describing(network, chosen, (size, size))
-    return Describer(found, called, chosen, precision=precision, reporter=reporter, workers=workers)
+    found = feature_network(network, chosen, (size, size))
+    return FeatureExtractor(found, called, chosen, precision=precision, reporter=reporter, workers=workers)
 
 
-def describer_of(
+def extractor_of(
     spec: FeatureSpec,
     *,
     network: str | None = None,
     precision: str = "auto",
     workers: int | None = None,
     reporter: Reporter | None = None,
-) -> Describer:
+) -> FeatureExtractor:
     """What gives the very vectors that a model was trained on.
 
     Args:
         network: where the model's network is now; None: where it was. Its weights are compared; those of features that
             came from a file are not known, and the name is believed.
-        workers: as of `Describer`.
+        workers: as of `FeatureExtractor`.
 
     Raises:
         WeightsError: the network has other weights, takes pictures otherwise, or lacks a layer.
@@ -234,7 +234,9 @@ def describer_of(
     """
     called, reporter = network or spec.network, reporter or Silent()
     try:
-        made = describer(called, spec.layers, size=spec.size, precision=precision, workers=workers, reporter=reporter)
+        made = feature_extractor(
+            called, spec.layers, size=spec.size, precision=precision, workers=workers, reporter=reporter
+        )
     except UnknownNameError as error:
         raise WeightsError(f"the model was trained on {spec.network}: {error}", hint=error.hint) from error
     if not spec.weights:

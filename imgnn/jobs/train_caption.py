@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -20,8 +19,8 @@ from imgnn.language.metrics import FEW
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.networks import registry
 from imgnn.options import TrainCaptionOptions
-from imgnn.runs import Reporter, Silent, Stopped, check_folder, is_file, is_folder, stop_after_step
-from imgnn.training.run_folder import CONFIG, VOCABULARY, is_run, read_config, write_config
+from imgnn.runs import Reporter, Silent, Stopped, is_file, stop_after_step
+from imgnn.training.run_folder import VOCABULARY, check_run_folder, is_run, read_config, write_config
 
 
 def train_caption(
@@ -48,7 +47,7 @@ def train_caption(
     began = time.monotonic()
     options, reporter = options or TrainCaptionOptions(), reporter or Silent()
     check_options(options)
-    check_caption_folder(folder)
+    check_run_folder(folder, KIND, early=VOCABULARY)
     options = replace(options, network=whole(options.network))
     captions = read_data(source, options, reporter)
     tokens = tokens_of(captions)
@@ -129,24 +128,6 @@ def check_options(options: TrainCaptionOptions) -> None:
         raise InputError(
             f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
         )
-
-
-def check_caption_folder(folder: Path) -> None:
-    """See that a run's folder can be made: before minutes of looking at pictures.
-
-    Raises:
-        InputError: it cannot, or holds a run.
-    """
-    if is_file(folder / CONFIG):
-        hint = f"imgnn train caption --resume {shlex.quote(str(folder))}; or another -o"
-        raise InputError(f"{folder} holds a run already", hint=hint)
-    if is_file(folder):
-        raise InputError(f"{folder} is a file; a folder for the run is wanted")
-    if is_folder(folder) and any(path.name != VOCABULARY for path in folder.iterdir()):
-        raise InputError(f"{folder} is not empty; a run has a folder of its own", hint="another -o")
-    check_folder(folder)
-    if is_folder(folder):
-        check_folder(folder / CONFIG)
 
 
 def whole(network: str) -> str:

@@ -20,7 +20,6 @@ class Rules:
     min_length: int = 0  # words at least: END does not come before
     no_repeat_ngram: int = 0  # so many tokens in a row do not come twice in a sentence; 0: they may
     ban: tuple[int, ...] = (UNK,)  # tokens that are never said, as START never is
-    bad_endings: tuple[int, ...] = ()  # words that END does not follow: "a", "of"
 
     def __post_init__(self) -> None:
         if self.max_length < 1:
@@ -50,8 +49,6 @@ class Rules:
         rows, length = sentences.shape
         never = np.broadcast_to(np.array((START, *self.ban)), (rows, 1 + len(self.ban)))
         end = np.full((rows, 1), END if length < self.min_length else -1)
-        if self.bad_endings and length:
-            end[np.isin(sentences[:, -1:], self.bad_endings)] = END
         n = self.no_repeat_ngram
         if not n or length < n:
             return np.concatenate([never, end], axis=1)

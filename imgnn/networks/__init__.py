@@ -4,7 +4,7 @@
     network.py    Network: a Keras model that knows its Caffe names and its preprocessing
     layers.py     Caffe layers that Keras lacks, and one short function for each layer of a builder
     alexnet.py googlenet.py nin.py resnet.py squeezenet.py vgg.py ...   one family per file, in the prototxt's order
-    describe.py   a network that gives one vector for a picture
+    feature_network.py   a network that gives one vector for a picture
     random.py     seeded random filters: a network without weights
     applications.py   the networks of keras.applications, as `keras:NAME`
     names.py      from a builder's model to a Network: Caffe's names, read off the graph

@@ -26,14 +26,14 @@ class JointTrainer(SentenceTrainer):
 
     Args:
         decoder: of this network's feature.
-        network: of `networks.describe.describing`; statistics of batch normalisation stay as they are.
+        network: of `networks.feature_network.feature_network`; statistics of batch normalisation stay as they are.
         pace: the network's learning rate, as a share of the decoder's.
         precision: what the network computes in.
     """
 
     def __init__(self, decoder: Decoder, network: Network, *, pace: float, precision: str, **options: Any) -> None:
         super().__init__(decoder, **options)
-        assert network.preprocessing is not None  # noqa: S101  describing() asked for it
+        assert network.preprocessing is not None  # noqa: S101  feature_network() asked for it
         self.network, self.precision = network, precision
         for layer in network.model.layers:
             layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)

@@ -20,13 +20,14 @@ captions.json     what the best decoder says of each validation picture, COCO's 
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from imgnn.errors import InputError, UnknownNameError
 from imgnn.networks import registry
-from imgnn.runs import check_version, is_file, is_folder, write_aside
+from imgnn.runs import check_folder, check_version, is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn run", 1
 Kind = Literal["classifier", "caption"]
@@ -93,6 +94,28 @@ def read_config(folder: str | Path, kind: Kind | None = None) -> dict[str, Any]:
         hint = f"{maker} makes one"
         raise InputError(f"{folder} is a run of {MAKERS.get(found, repr(found))}; one of {maker} is wanted", hint=hint)
     return config
+
+
+def check_run_folder(folder: Path, kind: Kind, *, early: str) -> None:
+    """See that a run's folder can be made: before hours of training.
+
+    Args:
+        kind: of the run.
+        early: the file that is written before the config, and may be there.
+
+    Raises:
+        InputError: it cannot, or holds a run.
+    """
+    if is_file(folder / CONFIG):
+        hint = f"{MAKERS[kind]} --resume {shlex.quote(str(folder))}; or another -o"
+        raise InputError(f"{folder} holds a run already", hint=hint)
+    if is_file(folder):
+        raise InputError(f"{folder} is a file; a folder for the run is wanted")
+    if is_folder(folder) and any(path.name != early for path in folder.iterdir()):
+        raise InputError(f"{folder} is not empty; a run has a folder of its own", hint="another -o")
+    check_folder(folder)
+    if is_folder(folder):
+        check_folder(folder / CONFIG)
 
 
 def is_run(path: str | Path) -> bool:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.caption_model import save_decoder
-from imgnn.jobs.picture_features import describer
+from imgnn.jobs.picture_features import feature_extractor
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.vocabulary import MARKS, Vocabulary
 from imgnn.networks.files import save_network
@@ -80,7 +80,7 @@ def make_model(
     network = folder.parent / "halves.keras"
     if not network.exists():
         save_network(make_network(gain), network)
-    spec = describer(str(network), ("halves",), precision="float32").spec
+    spec = feature_extractor(str(network), ("halves",), precision="float32").spec
     if from_file:
         spec = type(spec)(**{**vars(spec), "weights": "", "preprocessing": {}})
     write_config(folder, {"kind": "caption"})

@@ -12,7 +12,7 @@ from imgnn.errors import InputError, WeightsError
 from imgnn.images.files import load_image
 from imgnn.jobs.caption import caption_images, find_pictures
 from imgnn.jobs.caption_model import Speaker
-from imgnn.jobs.picture_features import Describer
+from imgnn.jobs.picture_features import FeatureExtractor
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions
 from imgnn.runs import Silent
@@ -152,8 +152,8 @@ def test_several_models_are_the_mean_of_their_probabilities(tmp_path, weights, s
 
 def test_models_of_one_feature_look_once(tmp_path, photos, monkeypatch):
     runs = [str(make_model(tmp_path / name)) for name in "ab"]
-    looks, look = [], Describer.look
-    monkeypatch.setattr(Describer, "look", lambda self, files: looks.append(len(files)) or look(self, files))
+    looks, look = [], FeatureExtractor.extract
+    monkeypatch.setattr(FeatureExtractor, "extract", lambda self, files: looks.append(len(files)) or look(self, files))
     caption(photos, *runs, batch=4)
     assert looks == [4, 3]
 

@@ -5,7 +5,7 @@ import pytest
 
 from imgnn.jobs.caption_explain import Evidence, draw, explain
 from imgnn.jobs.caption_model import Speaker, load_caption_model
-from imgnn.jobs.picture_features import describer_of
+from imgnn.jobs.picture_features import extractor_of
 from tests.jobs.made_captions import LEFT, RIGHT, log_prob_of, make_model, paint_halves
 
 
@@ -14,8 +14,8 @@ def evidence(tmp_path):
     """Of "left right left" for a white picture."""
     model = load_caption_model(make_model(tmp_path / "run"))
     photo = paint_halves(tmp_path / "white.png", 255, 255, (16, 16))
-    describers = [describer_of(model.feature, precision="float32")]
-    return explain(Speaker([model.decoder]), describers, model.vocabulary, photo, [LEFT, RIGHT, LEFT])
+    extractors = [extractor_of(model.feature, precision="float32")]
+    return explain(Speaker([model.decoder]), extractors, model.vocabulary, photo, [LEFT, RIGHT, LEFT])
 
 
 def test_the_evidence_for_a_word_is_where_the_word_comes_from(evidence):
@@ -38,9 +38,9 @@ def test_its_nats_are_those_computed_by_hand(evidence):
 def test_what_two_models_say_together_is_explained_by_both(tmp_path):
     model = load_caption_model(make_model(tmp_path / "run"))
     photo = paint_halves(tmp_path / "white.png", 255, 255)
-    describers = [describer_of(model.feature, precision="float32")]
-    alone = explain(Speaker([model.decoder]), describers, model.vocabulary, photo, [LEFT])
-    twice = explain(Speaker([model.decoder] * 2), describers * 2, model.vocabulary, photo, [LEFT])
+    extractors = [extractor_of(model.feature, precision="float32")]
+    alone = explain(Speaker([model.decoder]), extractors, model.vocabulary, photo, [LEFT])
+    twice = explain(Speaker([model.decoder] * 2), extractors * 2, model.vocabulary, photo, [LEFT])
     np.testing.assert_allclose(twice.maps, alone.maps, atol=1e-5)
 
 

@@ -21,7 +21,7 @@ from imgnn.jobs.caption_data import prepare_material, read_data, tokens_of, word
 from imgnn.jobs.caption_model import load_caption_model
 from imgnn.jobs.caption_run import CaptionTraining
 from imgnn.jobs.caption_sources import CachedSource, PictureSource
-from imgnn.jobs.picture_features import Describer, describer_of
+from imgnn.jobs.picture_features import FeatureExtractor, extractor_of
 from imgnn.jobs.train_caption import options_from, resume_caption, train_caption
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.networks.files import save_network
@@ -420,7 +420,7 @@ def test_a_run_goes_on_in_another_folder(data, network, tmp_path, options, monke
     moved = shutil.move("run", tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
     assert resume_caption(Path(moved)).epochs == 2
-    assert describer_of(load_caption_model(moved).feature).spec.numbers == 3
+    assert extractor_of(load_caption_model(moved).feature).spec.numbers == 3
 
 
 def test_options_come_back_from_the_config(options):
@@ -451,7 +451,7 @@ def test_a_network_that_was_trained_along_is_kept_and_used(train, painted, netwo
     assert (model.feature.network, model.feature.layers) == (str(tmp_path / "run" / NETWORK), ("feature",))
     assert model.feature.weights != read_config(tmp_path / "run")["feature"]["weights"]
     files = sorted((painted / "val").iterdir())
-    found = describer_of(model.feature, precision="float32").look(files).values
+    found = extractor_of(model.feature, precision="float32").extract(files).values
     np.testing.assert_allclose(found, means_by_hand(tmp_path / "run", files), atol=1e-3)
     unchanged = np.stack([load_image(file).mean(axis=(0, 1)) / 255 for file in files])
     assert np.abs(found - unchanged).max() > 0.01
@@ -478,7 +478,7 @@ def test_a_network_kept_with_older_weights_is_refused_in_words(train, tmp_path, 
     train(epochs=1, finetune_after=0)
     save_network(make_network(), tmp_path / "run" / NETWORK)
     with pytest.raises(WeightsError):
-        describer_of(replace(load_caption_model(tmp_path / "run").feature, layers=("conv1",)))
+        extractor_of(replace(load_caption_model(tmp_path / "run").feature, layers=("conv1",)))
 
 
 # Where batches come from
@@ -501,8 +501,8 @@ def sources(data, options):
         vocabulary = words_of(captions, tokens, 1)
         material = prepare_material(captions, tokens, vocabulary, wanted, Silent(), lambda: False)
         decoder = Decoder(DecoderSpec(vocabulary=len(material.vocabulary), feature=3, embedding=4, hidden=4))
-        assert material.describer is not None
-        trainer = JointTrainer(decoder, material.describer.network, pace=0.1, precision="float32")
+        assert material.extractor is not None
+        trainer = JointTrainer(decoder, material.extractor.network, pace=0.1, precision="float32")
         return CachedSource(material, wanted), PictureSource(material, wanted, trainer, room=10**6), material
 
     return build
@@ -691,13 +691,13 @@ def test_ctrl_c_while_features_are_computed_keeps_them(train, tmp_path, monkeypa
         train(reporter=Heard(5, "features (train)"))
     assert "the features so far are kept" in str(caught.value)
     assert not (tmp_path / "run").exists()
-    asked, compute = [], Describer.compute
+    asked, compute = [], FeatureExtractor.compute
 
     def counted(self, files, wanted, mirrored):
         asked.append(len(wanted))
         return compute(self, files, wanted, mirrored)
 
-    monkeypatch.setattr(Describer, "compute", counted)
+    monkeypatch.setattr(FeatureExtractor, "compute", counted)
     train()
     assert asked == [18 - 5, 18, 6]  # train, mirrored, val
 

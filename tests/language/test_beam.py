@@ -70,10 +70,9 @@ def test_a_beam_that_is_wide_enough_finds_what_an_exhaustive_search_finds(seed, 
         ({"no_repeat_ngram": 1}, lambda words: not repeats(words, 1)),
         ({"no_repeat_ngram": 2}, lambda words: not repeats(words, 2)),
         ({"no_repeat_ngram": 3}, lambda words: not repeats(words, 3)),
-        ({"bad_endings": (A, UNK)}, lambda words: words[-1:] not in ((A,), (UNK,))),
         (
-            {"min_length": 1, "no_repeat_ngram": 2, "bad_endings": (B,)},
-            lambda words: words and words[-1] != B and not repeats(words, 2),
+            {"min_length": 1, "no_repeat_ngram": 2},
+            lambda words: words and not repeats(words, 2),
         ),
     ],
 )
@@ -164,7 +163,7 @@ def test_a_sentence_stops_where_the_rules_leave_no_token():
     table = Table.after(START={A: 0.6, B: 0.4}, A={B: 0.5, END: 0.5}, B={A: 0.5, END: 0.5})
     (found,) = search(table, beam_width=2, min_length=5, no_repeat_ngram=1)
     assert [(each.tokens, each.finished) for each in found] == [((A, B), False), ((B, A), False)]
-    (nothing,) = search(table, beam_width=2, ban=(A, B), bad_endings=(), min_length=1, length_penalty=0.5)
+    (nothing,) = search(table, beam_width=2, ban=(A, B), min_length=1, length_penalty=0.5)
     assert [(each.tokens, each.finished, each.score) for each in nothing] == [((), False, 0.0)]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from imgnn.errors import InputError
 from imgnn.images.preprocessing import Preprocessing
-from imgnn.networks.describe import describing
+from imgnn.networks.feature_network import feature_network
 from imgnn.networks.network import Network
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.sentence_trainer import SentenceTrainer
@@ -29,7 +29,7 @@ RATE = 0.001
 
 def build(pace, **options):
     """A trainer of a decoder and the small network, which has a batch normalisation."""
-    network = describing(small_network(), ("fc2",), SIZE)
+    network = feature_network(small_network(), ("fc2",), SIZE)
     decoder = drawn(1, size=0.3, vocabulary=8, feature=int(network.model.outputs[0].shape[-1]))
     return JointTrainer(decoder, network, pace=pace, precision="float32", **options)
 
@@ -130,7 +130,7 @@ def test_a_network_without_weights_has_nothing_to_train():
         "mean", model, Preprocessing(SIZE, mean=(0.0,) * 3, resize=12), {"mean": "mean"}, {"mean": ("mean", 0)}
     )
     with pytest.raises(InputError, match="mean has no weights that could be trained"):
-        JointTrainer(drawn(1, feature=3), describing(network, ("mean",), SIZE), pace=1.0, precision="float32")
+        JointTrainer(drawn(1, feature=3), feature_network(network, ("mean",), SIZE), pace=1.0, precision="float32")
 
 
 # Other backends

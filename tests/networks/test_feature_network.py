@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from imgnn.errors import InputError, UnknownNameError
-from imgnn.networks.describe import FEATURE, describing, weights_digest
+from imgnn.networks.feature_network import FEATURE, feature_network, weights_digest
 from imgnn.networks.features import look
 from imgnn.networks.files import load_network_file, save_network
 from tests.training.small import SIZE, small_network
@@ -28,7 +28,7 @@ def maps(name, x):
 @pytest.mark.parametrize("size", [SIZE, LARGER])
 def test_of_a_map_the_mean_over_all_places_is_taken(size):
     x = x_of(size)
-    made = describing(small_network(), ["conv1", "mix/output"], size)
+    made = feature_network(small_network(), ["conv1", "mix/output"], size)
     expected = np.concatenate([maps(name, x).mean(axis=(1, 2)) for name in ("conv1", "mix/output")], axis=1)
     found = vectors(made, x)
     assert found.dtype == np.float32
@@ -37,7 +37,7 @@ def test_of_a_map_the_mean_over_all_places_is_taken(size):
 
 def test_a_layer_that_sees_everything_is_taken_as_it_is_and_before_its_dropout():
     network, x = small_network(), x_of(SIZE)
-    made = describing(network, ["fc2"], SIZE)
+    made = feature_network(network, ["fc2"], SIZE)
     drop = network.model.get_layer("drop2")
     expected = ops.convert_to_numpy(type(network.model)(network.model.input, drop.input)(x))
     np.testing.assert_allclose(vectors(made, x), expected, rtol=1e-5, atol=1e-6)
@@ -46,7 +46,7 @@ def test_a_layer_that_sees_everything_is_taken_as_it_is_and_before_its_dropout()
 
 
 def test_it_is_a_network_with_a_layer_called_feature(tmp_path):
-    made = describing(small_network(), ["mix/output"], LARGER)
+    made = feature_network(small_network(), ["mix/output"], LARGER)
     assert made.tensor(FEATURE).shape == (None, 10)
     assert "fc2" not in made.layers
     assert (made.preprocessing.size, made.preprocessing.crop, made.preprocessing.resize) == (LARGER, "caffe", 20)
@@ -58,8 +58,8 @@ def test_it_is_a_network_with_a_layer_called_feature(tmp_path):
 
 
 def test_of_a_network_that_describes_its_feature_can_be_asked_for():
-    made = describing(small_network(), ["mix/output"], LARGER)
-    again = describing(made, [FEATURE], LARGER)
+    made = feature_network(small_network(), ["mix/output"], LARGER)
+    again = feature_network(made, [FEATURE], LARGER)
     np.testing.assert_allclose(vectors(again, x_of(LARGER)), vectors(made, x_of(LARGER)), atol=1e-6)
     assert weights_digest(again.model) == weights_digest(made.model)
 
@@ -67,7 +67,7 @@ def test_of_a_network_that_describes_its_feature_can_be_asked_for():
 def test_the_network_given_stays_as_it_is():
     network = small_network()
     before = weights_digest(network.model)
-    made = describing(network, ["mix/output"], LARGER)
+    made = feature_network(network, ["mix/output"], LARGER)
     for variable in made.model.weights:
         variable.assign(np.zeros(variable.shape, "float32"))
     assert weights_digest(network.model) == before
@@ -79,7 +79,7 @@ def test_the_digest_knows_every_weight_that_the_layers_need():
         if changed:
             bias = network.model.get_layer(changed).weights[-1]
             bias.assign(np.asarray(bias) + np.float32(1e-3))
-        return weights_digest(describing(network, [layer], SIZE).model)
+        return weights_digest(feature_network(network, [layer], SIZE).model)
 
     assert len(digest()) == 64
     assert digest() == digest() == digest("fc2")  # above conv1, and not asked for
@@ -89,15 +89,15 @@ def test_the_digest_knows_every_weight_that_the_layers_need():
 
 def test_a_layer_that_is_not_there_is_told():
     with pytest.raises(UnknownNameError, match="no layer is called 'fc7'"):
-        describing(small_network(), ["fc7"], SIZE)
+        feature_network(small_network(), ["fc7"], SIZE)
 
 
 def test_a_layer_that_wants_another_size_is_told():
     with pytest.raises(InputError, match="small takes no pictures of 20 x 16 pixels"):
-        describing(small_network(), ["fc2"], LARGER)
+        feature_network(small_network(), ["fc2"], LARGER)
 
 
 def test_a_network_that_says_nothing_of_pixels_is_told():
     network = type(small_network())("bare", small_network().model, None, {}, {})
     with pytest.raises(InputError, match="bare does not say how a picture becomes its input"):
-        describing(network, ["conv1"], SIZE)
+        feature_network(network, ["conv1"], SIZE)

@@ -15,7 +15,7 @@ from imgnn.networks.network import Network
 FEATURE = "feature"  # what the vector is called, as a layer
 
 
-def describing(network: Network, layers: Sequence[str], size: tuple[int, int]) -> Network:
+def feature_network(network: Network, layers: Sequence[str], size: tuple[int, int]) -> Network:
     """A network that ends with one vector for each picture: the values of some layers, side by side.
 
     The network given is left as it is; the new one has copies of its weights, so that it can be trained.
