@@ -19,6 +19,7 @@ from imgnn.errors import InputError, WeightsError
 Tensor = Any
 State = Any
 
+BLOCK = 4096  # features that are looked at together
 SMALLEST_DEVIATION = 1e-6  # of features that are kept as float16; less is rounding
 
 
@@ -293,9 +294,11 @@ class Decoder:
 
         A number that is the same in all of them is not looked at: how much another value would mean is not known.
         """
-        values = features.astype("float32")
-        mean = values.mean(axis=0, dtype="float64")
-        deviation = np.sqrt(np.square(values - mean.astype("float32")).mean(axis=0, dtype="float64"))
+        mean = features.mean(axis=0, dtype="float64")
+        squares = np.zeros_like(mean)
+        for start in range(0, len(features), BLOCK):  # COCO's features are not to be there twice
+            squares += np.square(features[start : start + BLOCK] - mean).sum(axis=0)
+        deviation = np.sqrt(squares / len(features))
         varies = deviation > SMALLEST_DEVIATION
         self.standard.mean.assign(mean.astype("float32"))
         self.standard.scale.assign((varies / np.where(varies, deviation, 1)).astype("float32"))
