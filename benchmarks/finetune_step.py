@@ -122,22 +122,12 @@ def load_batch(name: str, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndar
     return given["pixels"], targets, np.ones(BATCH, "float32"), RATE
 
 
-def seconds_of(action: Callable[[], object], count: int, warm: int = 0) -> list[float]:
-    """Seconds of each of `count` calls, after some that warm up."""
-    seconds = []
-    for _ in range(warm + count):
-        began = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - began)
-    return seconds[warm:]
-
-
 def steps(name: str, folder: str, precision: str) -> list[float]:
     """Seconds of each training step: the work of one process."""
     _, trainer = load(name, Path(folder), precision)
     batch = load_batch(name, Path(folder))
     with trainer.computing():
-        return seconds_of(lambda: trainer.step(*batch), STEPS, WARM)
+        return peers.seconds_of(lambda: trainer.step(*batch), STEPS, WARM)
 
 
 def epoch_seconds(flowers: str, use: Callable[[np.ndarray], object]) -> tuple[int, list[float]]:
@@ -176,9 +166,9 @@ def trained(name: str, folder: str, flowers: str) -> dict[str, float]:
     _, trainer = load(name, Path(folder), "auto")
     batch = load_batch(name, Path(folder))
     with trainer.computing():
-        seconds = seconds_of(lambda: trainer.step(*batch), STEPS, WARM)
+        seconds = peers.seconds_of(lambda: trainer.step(*batch), STEPS, WARM)
         count, (first, *later) = epoch_seconds(flowers, lambda pixels: trainer.step(pixels, *batch[1:]))
-        seconds += seconds_of(lambda: trainer.step(*batch), STEPS)
+        seconds += peers.seconds_of(lambda: trainer.step(*batch), STEPS)
     alone = BATCH / statistics.median(seconds)
     return {"first": count / first, "later": count / statistics.median(later), "alone": alone}
 

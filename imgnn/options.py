@@ -152,6 +152,7 @@ class DreamOptions:
     # The machine
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
+    preview: int | None = None  # steps between two looks at the picture so far, in OUTPUT.preview.png
 
 
 @dataclass(frozen=True)
@@ -338,45 +339,40 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class TrainCaptionOptions:
-    """What `imgnn train caption` may be told."""
+class TrainSentenceOptions:
+    """What the commands that train a decoder of sentences may be told; the defaults are those of captions."""
 
     # The data
-    form: str | None = None  # of the captions, one of data/caption_files.py's FORMS; None: recognised
-    images: Path | None = None  # the folder that pictures' names start from; None: found beside the captions
+    form: str | None = None  # of the data set, one of data/caption_files.py's or data/boke.py's FORMS; None: recognised
+    images: Path | None = None  # the folder that pictures' names start from; None: found beside the sentences
     skip_missing: bool = False  # leave out pictures that are not there
     val_share: float = 0.1  # of the pictures, where the data set has no split of its own
-    minimum: int = 5  # times that a word is seen in the training captions, else it is UNK
-    longest: int = 30  # words of a caption that are trained on
+    minimum: int = 5  # times that a token is seen in the training sentences, else it is UNK
+    longest: int = 30  # tokens of a sentence that are trained on
 
     # The feature
     network: str = "googlenet"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
     layers: tuple[str, ...] | None = None  # side by side; None: those that the network itself names for features
     size: int | None = None  # pixels, both sides, of the picture; None: the network's own
-    features: Path | None = None  # a .mat file of Karpathy's with a feature for each picture, in place of a network
     mirror: bool = True  # train on mirrored pictures, too
 
     # The decoder: language/decoder.py
     cell: Literal["lstm", "gru"] = "lstm"
     depth: int = 1  # recurrent layers
     hidden: int = 512  # units of each
-    embedding: int = 512  # numbers for a word, and for the picture
+    embedding: int = 512  # numbers for a token, and for the picture
     tied: bool = False  # the embedding is the output's kernel, too
 
     # Training
     epochs: int = 12
-    batch: int = 128  # captions in one step
+    batch: int = 128  # sentences in one step
     learning_rate: float = 1e-3  # the largest, of Adam
     schedule: Literal["constant", "cosine", "one-cycle"] = "cosine"
     dropout: float = 0.5  # share of values dropped, 0..1
     clip: float = 5.0  # the largest norm of all gradients together; 0: any
     weight_decay: float = 0.0
     smoothing: float = 0.0  # of the targets, 0..1
-    scheduled_sampling: float = 0.0  # share of words, at the end, that are the decoder's own instead of the caption's
-    patience: int | None = 5  # epochs without a better CIDEr-D after which it ends; None: never
-    average: int = 0  # of so many of the best epochs the weights are averaged at the end, if that is better
-    finetune_after: int | None = None  # epochs after which the network of the feature is trained along; None: never
-    network_rate: float = 1e-5  # the learning rate of that network
+    patience: int | None = 5  # epochs without a better validation after which it ends; None: never
 
     # The run
     seed: int = 0
@@ -385,6 +381,39 @@ class TrainCaptionOptions:
     # The machine
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: int | None = None  # threads that decode; None: one for each core
+
+
+@dataclass(frozen=True)
+class TrainCaptionOptions(TrainSentenceOptions):
+    """What `imgnn train caption` may be told."""
+
+    features: Path | None = None  # a .mat file of Karpathy's with a feature for each picture, in place of a network
+    scheduled_sampling: float = 0.0  # share of words, at the end, that are the decoder's own instead of the caption's
+    average: int = 0  # of so many of the best epochs the weights are averaged at the end, if that is better
+    finetune_after: int | None = None  # epochs after which the network of the feature is trained along; None: never
+    network_rate: float = 1e-5  # the learning rate of that network
+
+
+Pairing = Literal["many", "one", "best", "sampled", "stars"]
+
+
+@dataclass(frozen=True)
+class TrainBokeOptions(TrainSentenceOptions):
+    """What `imgnn train boke` may be told. The decoder is butsugiri/bokete's."""
+
+    tokenizer: str | None = None  # of language/tokenizers.py; None: what suits the texts, or what the data set has
+    pairing: Pairing = "many"  # which boke of a picture it learns; see training/pairing.py
+    ng: Path | None = None  # a file with a word a line: boke with one of them are left out
+    shortest: int = 1  # tokens; shorter boke, and those longer than `longest`, are left out
+
+    minimum: int = 2
+    longest: int = 40
+    mirror: bool = False  # a picture with writing in it is another one then
+    hidden: int = 100
+    embedding: int = 100
+    epochs: int = 100
+    batch: int = 16
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
 
 
 WIDEST = 1_000  # hypotheses of a beam: memory and time grow with them
@@ -457,6 +486,65 @@ class CaptionOptions:
             raise InputError(f"--weights has {len(self.weights)} numbers for {len(self.models)} models")
 
 
+BokeMode = Literal["model", "mismatch", "retrieve"]
+
+
+@dataclass(frozen=True)
+class BokeOptions:
+    """What `imgnn boke` may be told."""
+
+    model: str  # the folder of a run of `imgnn train boke` or `imgnn train caption`
+    network: str | None = None  # the file of the network that the pictures are looked at with; None: the model's own
+    mode: BokeMode | None = None  # None: model with a run of boke; mismatch with one of captions, or with donors
+
+    # What is written
+    n: int = 5  # boke of each picture
+    max_length: int = 40  # tokens at most
+    min_length: int = 2  # tokens at least, without the end
+    no_repeat_ngram: int | None = None  # so many tokens in a row do not come twice; 0: they may; None: by the tokens
+    ng: Path | None = None  # a file with a word a line: what has one of them is not shown
+
+    # Mode model
+    candidates: int = 50  # drawn of each picture, of which the best n are shown
+    temperature: float = 0.8  # 0: the most probable token; 1: as the model finds them probable
+    top_k: int = 0  # only so many of the most probable tokens; 0: all
+    top_p: float = 0.9  # only the most probable tokens that reach this probability together
+    copies: bool = False  # show what a training text says word for word, too
+
+    # Mode mismatch
+    distance: Literal["far", "middle"] = "far"  # of the donor: in the farthest fifth of pictures, or the middle one
+    donors: tuple[Path, ...] = ()  # pictures, and folders of them, that lend; none: those that the run knows
+    blend: float = 1.0  # how much of the donor's feature, above 0; at 1 the picture's own is not in it
+
+    # Modes model and mismatch
+    contrast: float = 0.0  # how much tokens lose that the mean picture (mismatch: the picture itself) makes probable
+    seed: int = 0  # of what is drawn: sentences, or donors
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch: int = 16  # pictures at once
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            InputError: which.
+        """
+        if self.candidates < self.n:
+            raise InputError(f"-n {self.n} boke are not found among --candidates {self.candidates}")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"--top-p is a probability above 0, not {self.top_p:g}")
+        if not 0 < self.blend <= 1:
+            raise InputError(f"--blend is above 0 and at most 1, not {self.blend:g}: at 0 no donor has a say")
+        if self.min_length >= self.max_length:
+            raise InputError(
+                f"--min-length {self.min_length} does not fit into --max-length {self.max_length} tokens, of which one "
+                "is the end"
+            )
+        if self.donors and self.mode not in (None, "mismatch"):
+            raise InputError(f"--donors lend to --mode mismatch, not to {self.mode}")
+
+
 @dataclass(frozen=True)
 class EvaluateCaptionOptions:
     """What `imgnn evaluate caption` may be told, beside how captions are written."""
@@ -477,3 +565,16 @@ class EvaluateCaptionOptions:
     baselines: bool = True  # retrieval, and how people agree
     document_frequency: Path | None = None  # for CIDEr-D, of another corpus; None: of the pictures that are judged
     meteor: bool = False  # METEOR too, where Java and pycocoevalcap are found
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What `imgnn serve` may be told."""
+
+    models: tuple[Path, ...] = ()  # folders of runs, of train boke and of train caption, at most one of each
+    folder: Path | None = (
+        None  # of ratings and the studio's pictures; None: IMGNN_HOME/page, or the platform's for data
+    )
+    host: str = "127.0.0.1"  # the address to listen on
+    port: int = 8000  # 0: any that is free
+    rate: int = 240  # requests a minute of one client that change or compute something; 0: any

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from imgnn import __version__
 from imgnn.cli import (
+    boke,
     caption,
     classify,
     console,
@@ -20,13 +21,11 @@ from imgnn.cli import (
     label,
     mean,
     networks,
+    serve,
     style,
     train,
 )
 from imgnn.errors import ImgnnError, InputError
-
-# Part of the plan and not yet of this version; named so that whoever read of them gets an answer.
-PLANNED = ("boke", "serve")
 
 
 class Group(TyperGroup):
@@ -38,11 +37,6 @@ class Group(TyperGroup):
         if "--debug" in own:
             args = ["--debug", *(word for word in own if word != "--debug"), *args[len(own) :]]
         return super().parse_args(ctx, args)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] in PLANNED:
-            raise InputError(f"imgnn {args[0]} is planned, and not in version {__version__}", hint="imgnn --help")
-        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -79,12 +73,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Planned: " + ", ".join(PLANNED) + ".",
 )
 
 app.command(rich_help_panel="Pictures")(style.style)
 app.command(rich_help_panel="Pictures")(dream.dream)
 app.command(rich_help_panel="Pictures")(caption.caption)
+app.command(rich_help_panel="Pictures")(boke.boke)
+app.command(rich_help_panel="Pictures")(serve.serve)
 app.command(rich_help_panel="Networks")(classify.classify)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel="Networks")
 app.command(rich_help_panel="Networks")(finetune.finetune)

@@ -1,7 +1,5 @@
 """`imgnn caption`."""
 
-import csv
-import io
 import json as json_format
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +23,11 @@ from imgnn.cli.sentences import (
     Models,
     NetworkFile,
     NoRepeatNgram,
+    Rows,
     Unk,
     Weights,
+    chosen_format,
+    row_of,
 )
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 DRAWING, RESULT = "At random", "The result"
 Format = Literal["table", "json", "csv", "coco", "sidecar"]
-FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"}  # by the suffix of --output
 COLUMNS = ("file", "rank", "caption", "log_prob", "log_prob_per_token", "finished")
 
 
@@ -168,7 +168,9 @@ def caption(
         options.check()
     except InputError as error:
         raise typer.BadParameter(str(error)) from None
-    form = chosen_format(form, json, output, n)
+    form = chosen_format(form, json, output, ("csv", "json", "coco"))
+    if form == "coco" and n > 1:
+        raise typer.BadParameter("a result file of COCO has one caption for each picture: --format coco without -n")
     if output is not None:
         check_folder(output)
     paths = [*named(images or []), *(path for file in lists or [] for path in listed(read_bytes(file)))]
@@ -181,37 +183,11 @@ def caption(
     if form == "sidecar" and not (files := without_text(files, overwrite=overwrite)):
         return
     reporter = console.reporter()
-    writer = Writer(form, output, options.models)
-    failed = total = 0
-    try:  # what was captioned so far is kept, also after Ctrl-C
-        for result in caption_images(files, options, reporter, explain_in=explain):
-            if console.out.is_terminal and output is None:
-                reporter.end()  # the results, on the same screen, show how far it is
-            total += 1
-            if result.error:
-                failed += 1
-                reporter.note(f"Skipped: {result.error}")
-            else:
-                writer.add(result)
+    try:
+        results = caption_images(files, options, reporter, explain_in=explain)
+        Writer(form, output, options.models).add_all(results, reporter)
     finally:
         reporter.end()
-        if total:
-            writer.close()
-    if failed:
-        raise InputError(f"{failed} of {total} pictures could not be read")
-
-
-def chosen_format(form: Format | None, json: bool, output: Path | None, n: int) -> Format:
-    """The form of the result. Options that do not go together are a usage error."""
-    if json and form not in (None, "json"):
-        raise typer.BadParameter(f"--json is --format json; --format {form} another one")
-    if form is None:
-        form = "json" if json else FORMATS.get(output.suffix.lower(), "table") if output else "table"
-    if output is not None and form in ("table", "sidecar"):
-        raise typer.BadParameter(f"--output takes --format csv, json or coco, not {form}")
-    if form == "coco" and n > 1:
-        raise typer.BadParameter("a result file of COCO has one caption for each picture: --format coco without -n")
-    return form
 
 
 def read_bytes(file: Path) -> bytes:
@@ -262,21 +238,12 @@ def without_text(files: Sequence[Path], *, overwrite: bool) -> list[Path]:
     return wanted
 
 
-class Writer:
-    """Puts results where they are wanted: on stdout as they come, beside the pictures, or at the end into a file."""
+class Writer(Rows):
+    """Puts captions where they are wanted: on stdout, in a file, or beside the pictures."""
 
     def __init__(self, form: Format, output: Path | None, models: Sequence[str]) -> None:
-        self.form, self.output, self.models = form, output, models
-        self.rows: list[str] = []  # that wait for the end
-        self.header = [row_of(COLUMNS)] if form == "csv" else []  # that nobody saw yet
-
-    def put(self, row: str) -> None:
-        """A row that ends here: on stdout now, unless it is for a file, or one of COCO's list."""
-        if self.output is None and self.form != "coco":
-            print(*self.header, row, sep="\n", file=console.out.file, flush=True)
-            self.header = []
-        else:
-            self.rows.append(row)
+        super().__init__(output, COLUMNS if form == "csv" else (), wait=form == "coco")
+        self.form, self.models = form, models
 
     def add(self, result: "CaptionedImage") -> None:
         """One picture that could be read."""
@@ -307,20 +274,7 @@ class Writer:
         """Write what waited."""
         if self.form == "coco":
             self.rows = ["[" + ",\n ".join(self.rows) + "]"]
-        text = "".join(f"{row}\n" for row in [*self.header, *self.rows])
-        if self.output is None:
-            print(text, end="", file=console.out.file, flush=True)
-        else:
-            with write_aside(self.output) as aside:
-                aside.write_text(text, encoding="utf-8", newline="")
-            console.show_path(self.output)
-
-
-def row_of(values: Sequence[object]) -> str:
-    """A line of CSV, without its end."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
+        super().close()
 
 
 def rounded(caption: "Caption") -> dict[str, float]:

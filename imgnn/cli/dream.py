@@ -23,7 +23,7 @@ TAKES: dict[str, set[str]] = {
     "target": {"target", "preset", "judge", "iterations", "size", "log"},
     "neuron": {"neuron", "preset", "iterations", "size", "log"},
     "top_channels": {"top_channels", "image", "layers"},
-    "zoom": {"zoom", "zoom_scale", *DREAM},
+    "zoom": {"zoom", "zoom_scale", *DREAM} - {"preview"},
     "dream": DREAM,
 }
 
@@ -203,6 +203,16 @@ def dream(
             show_default=False,
         ),
     ] = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEPS",
+            help="Show the picture so far in OUTPUT.preview.png.",
+            min=1,
+            rich_help_panel=WORK,
+            show_default=False,
+        ),
+    ] = DreamOptions.preview,
     log: Annotated[
         Path | None,
         typer.Option(

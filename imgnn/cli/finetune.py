@@ -1,6 +1,5 @@
 """`imgnn finetune`."""
 
-import itertools
 import re
 import shlex
 import sys
@@ -17,6 +16,7 @@ from imgnn.cli.parsing import (
     SHARE,
     UNSAID,
     Precision,
+    free_run,
     parse_part,
     parse_positive,
     parse_seconds,
@@ -411,6 +411,4 @@ def shown_name(parameter: str) -> str:
 def run_name(source: Path) -> Path:
     """`flowers_run` for flowers, flowers.txt and flowers_train.txt, in this folder; `flowers_run_2` if there is one."""
     stem = source.stem if source.suffix in (".txt", ".lst", ".csv") else source.resolve().name
-    stem = stem.removesuffix("_train") or "imgnn"
-    names = itertools.chain([f"{stem}_run"], (f"{stem}_run_{number}" for number in itertools.count(2)))
-    return next(Path(name) for name in names if not Path(name).exists())
+    return free_run(stem.removesuffix("_train") or "imgnn")

@@ -1,6 +1,7 @@
 """How the words of a command line become values: what several commands share."""
 
 import contextlib
+import itertools
 import math
 import re
 from pathlib import Path
@@ -132,6 +133,12 @@ def chosen_network(network: str | None, run: Path | None) -> str | None:
     if network is not None and run is not None:
         raise typer.BadParameter("--run names the network already; --network another one")
     return as_network(run) if run is not None else network
+
+
+def free_run(stem: str) -> Path:
+    """A folder for a new run, in this one: `STEM_run`; `STEM_run_2` if there is one, and so on."""
+    names = itertools.chain([f"{stem}_run"], (f"{stem}_run_{number}" for number in itertools.count(2)))
+    return next(Path(name) for name in names if not Path(name).exists())
 
 
 def was_given(context: typer.Context, name: str) -> bool:

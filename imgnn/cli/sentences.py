@@ -1,11 +1,17 @@
-"""Options that several commands about captions have."""
+"""What several commands about sentences for pictures have: options, and where the results go."""
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from imgnn.cli import console
 from imgnn.cli.parsing import MACHINE, UNSAID, parse_numbers, parse_weight
+from imgnn.errors import InputError
+from imgnn.runs import Reporter, write_aside
 
 
 def option(panel: str, help: str, *names: str, **more: Any) -> Any:
@@ -72,3 +78,93 @@ LengthPenalty = Annotated[
     ),
 ]
 Batch = Annotated[int, option(MACHINE, "Pictures that are captioned at once.", min=1)]
+
+
+# Where the results go
+
+
+FORMATS = {".csv": "csv", ".jsonl": "json", ".json": "json"}  # by the suffix of --output
+
+
+def chosen_format(form: str | None, json: bool, output: Path | None, filed: Sequence[str]) -> Any:
+    """The form of the result. Options that do not go together are a usage error.
+
+    Args:
+        filed: the forms that go into a file; the others stand in the terminal, or beside the pictures.
+    """
+    if json and form not in (None, "json"):
+        raise typer.BadParameter(f"--json is --format json; --format {form} another one")
+    if form is None:
+        form = "json" if json else FORMATS.get(output.suffix.lower(), "table") if output else "table"
+    if output is not None and form not in filed:
+        known = f"{', '.join(filed[:-1])} or {filed[-1]}"
+        raise typer.BadParameter(f"--output takes --format {known}, not {form}")
+    return form
+
+
+class Rows:
+    """Results as rows: on stdout as they come, or at the end in a file.
+
+    Args:
+        output: the file; None: stdout.
+        header: the row above them, if there is one.
+        wait: nothing is written before the end, on stdout neither.
+    """
+
+    def __init__(self, output: Path | None, header: Sequence[str] = (), *, wait: bool = False) -> None:
+        self.output, self.wait = output, wait or output is not None
+        self.header = [row_of(header)] if header else []  # that nobody saw yet
+        self.rows: list[str] = []  # that wait for the end
+
+    def add(self, result: Any) -> None:
+        """One picture that could be read: `put` its rows."""
+        raise NotImplementedError
+
+    def add_all(self, results: Iterable[Any], reporter: Reporter) -> None:
+        """Every picture as its result comes; those that were added are kept, also after Ctrl-C.
+
+        Raises:
+            InputError: some could not be read; all others were added.
+        """
+        failed = total = 0
+        try:
+            for result in results:
+                if console.out.is_terminal and self.output is None:
+                    reporter.end()  # the results, on the same screen, show how far it is
+                total += 1
+                if result.error:
+                    failed += 1
+                    reporter.note(f"Skipped: {result.error}")
+                else:
+                    self.add(result)
+        finally:
+            reporter.end()
+            if total:
+                self.close()
+        if failed:
+            raise InputError(f"{failed} of {total} pictures could not be read")
+
+    def put(self, row: str) -> None:
+        """A row that ends here."""
+        if self.wait:
+            self.rows.append(row)
+        else:
+            print(*self.header, row, sep="\n", file=console.out.file, flush=True)
+            self.header = []
+
+    def close(self) -> None:
+        """Write what waited."""
+        text = "".join(f"{row}\n" for row in [*self.header, *self.rows])
+        if self.output is None:
+            print(text, end="", file=console.out.file, flush=True)
+        else:
+            with write_aside(self.output) as aside:
+                aside.write_text(text, encoding="utf-8", newline="")
+            console.show_path(self.output)
+
+
+def row_of(values: Sequence[object]) -> str:
+    """A line of CSV, without its end."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()

@@ -2,8 +2,9 @@
 
 import math
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -13,7 +14,7 @@ from imgnn.cli import console
 from imgnn.runs import duration
 
 if TYPE_CHECKING:
-    from imgnn.data.caption_checks import CaptionReport
+    from imgnn.data.caption_checks import CaptionFinding, CaptionReport
     from imgnn.jobs.caption_run import TrainedCaption
 
 CURVE = 40  # characters
@@ -26,54 +27,79 @@ SENTENCES = 3  # that many pictures share, as examples
 
 def show_report(report: "CaptionReport") -> None:
     """The splits in a table, how long sentences are, and what was found."""
-    from imgnn.training.curves import BLOCKS  # imports no matplotlib
-
     facts = [("captions", f"{report.source}  ({report.form})")]
     if "train" in report.splits:
         words = f"{report.vocabulary:,} words seen {report.minimum} times or more in train, of {report.words:,}"
         facts.append(("vocabulary", words))
+    show_facts(facts)
+    show_splits("Captions", "Words", {name: (each.images, each.captions, each) for name, each in report.splits.items()})
+    show_lengths("words", "captions", [each.lengths for each in report.splits.values()])
+    show_common(report.common)
+    show_findings(report.findings)
+
+
+def show_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Names and values, a line each."""
     for name, value in facts:
         console.out.print(Text.assemble((f" {name:<11}", "dim"), (value, "bold")), highlight=False, soft_wrap=True)
+
+
+def show_splits(said: str, tokens: str, splits: Mapping[str, tuple[int, int, Any]]) -> None:
+    """A table of splits: pictures, sentences, and facts with `quantiles` and `unknown`."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("Split")
-    for heading in ("Pictures", "Captions", "Each", "Words: 5 %", "Half", "95 %", "Most", "UNK"):
+    for heading in ("Pictures", said, "Each", f"{tokens}: 5 %", "Half", "95 %", "Most", "UNK"):
         table.add_column(heading, justify="right")
-    for name, each in report.splits.items():
-        low, middle, high, most = (each.quantiles[place] for place in (1, 3, 5, 6))
-        unknown = "-" if each.unknown is None else f"{100 * each.unknown:.1f} %"
+    for name, (pictures, sentences, facts) in splits.items():
+        low, middle, high, most = (facts.quantiles[place] for place in (1, 3, 5, 6))
+        unknown = "-" if facts.unknown is None else f"{100 * facts.unknown:.1f} %"
         table.add_row(
             name,
-            f"{each.images:,}",
-            f"{each.captions:,}",
-            f"{each.captions / max(1, each.images):.1f}",
+            f"{pictures:,}",
+            f"{sentences:,}",
+            f"{sentences / max(1, pictures):.1f}",
             *(str(number) for number in (low, middle, high, most)),
             unknown,
         )
     console.print_table(table)
-    lengths = [sum(counts) for counts in zip_longest_counts([each.lengths for each in report.splits.values()])]
-    if any(lengths):
-        last = next(i for i in range(len(lengths)) if sum(lengths[: i + 1]) >= 0.99 * sum(lengths))
-        top = max(lengths)
-        bars = "".join(
-            " " if not count else BLOCKS[round(count / top * (len(BLOCKS) - 1))] for count in lengths[1 : last + 1]
-        )
-        console.out.print(
-            Text.assemble((" lengths    ", "dim"), bars, (f"  1 to {last} words (99 % of captions)", "dim")),
-            highlight=False,
-            soft_wrap=True,
-        )
-    for sentence, count in report.common[:SENTENCES]:
+
+
+def show_lengths(tokens: str, said: str, histograms: Sequence[tuple[int, ...]]) -> None:
+    """How many sentences have how many tokens, as a line of bars."""
+    from imgnn.training.curves import BLOCKS  # imports no matplotlib
+
+    lengths = [sum(counts) for counts in zip_longest_counts(histograms)]
+    if not any(lengths):
+        return
+    last = next(i for i in range(len(lengths)) if sum(lengths[: i + 1]) >= 0.99 * sum(lengths))
+    top = max(lengths)
+    heights = [round(count / top * (len(BLOCKS) - 1)) if count else None for count in lengths[1 : last + 1]]
+    bars = "".join(" " if height is None else BLOCKS[height] for height in heights)
+    console.out.print(
+        Text.assemble((" lengths    ", "dim"), bars, (f"  1 to {last} {tokens} (99 % of {said})", "dim")),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_common(common: Sequence[tuple[str, int]]) -> None:
+    """Sentences that several pictures share."""
+    for sentence, count in common[:SENTENCES]:
         if count > 2:
             told = Text.assemble((" said of    ", "dim"), f"{count:,} pictures: {sentence}")
             console.out.print(told, highlight=False, soft_wrap=True)
-    for finding in report.findings:
+
+
+def show_findings(findings: Sequence["CaptionFinding"]) -> None:
+    """What is wrong, or good to know."""
+    for finding in findings:
         line = Text.assemble((f" {finding.severity.capitalize():<8} ", STYLES[finding.severity]), finding.message)
         console.out.print(line, highlight=False, soft_wrap=True)
-    if not report.findings:
+    if not findings:
         console.out.print(Text(" Nothing is wrong with it", style="green"))
 
 
-def zip_longest_counts(histograms: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def zip_longest_counts(histograms: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """The counts of several histograms side by side, the shorter ones with zeros at their ends."""
     longest = max((len(each) for each in histograms), default=0)
     padded = [each + (0,) * (longest - len(each)) for each in histograms]

@@ -78,18 +78,22 @@ def read_page(html: str, name: str, base: str | None = None) -> Iterator[Listed]
         base: the page's own address, for what is relative in it; None: a saved page of bokete.jp.
 
     Raises:
-        InputError: no known layout finds a boke in it.
+        InputError: no known layout finds a boke in it, or its markup is broken.
     """
     from bs4 import BeautifulSoup  # most lists are no pages
+    from bs4.builder import ParserRejectedMarkup
 
-    page = BeautifulSoup(html, "html.parser")
-    for layout in LAYOUTS:
-        found = [listed for index, entry in enumerate(page.select(layout.boke), 1) if (
-            listed := read_entry(entry, page if layout.shared else entry, layout, base or SITE, index)
-        )]  # fmt: skip
-        if found:
-            yield from found
-            return
+    try:
+        page = BeautifulSoup(html, "html.parser")
+        for layout in LAYOUTS:
+            found = [listed for index, entry in enumerate(page.select(layout.boke), 1) if (
+                listed := read_entry(entry, page if layout.shared else entry, layout, base or SITE, index)
+            )]  # fmt: skip
+            if found:
+                yield from found
+                return
+    except (ParserRejectedMarkup, ValueError, RecursionError) as error:  # <![, an address with half a bracket
+        raise InputError(f"{name} is no page that can be read: {str(error).splitlines()[-1]}") from error
     raise InputError(f"{name} is a web page without a boke, or of a layout that is not known here")
 
 

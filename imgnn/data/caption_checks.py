@@ -1,12 +1,13 @@
 """What is in a caption data set, and what is wrong with it, before a network learns from it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
-from imgnn.data.captions import Captioned, CaptionSet
+from imgnn.data.captions import CaptionSet, Each
 from imgnn.data.checks import FLAT
 from imgnn.data.duplicates import near_pairs
 from imgnn.data.inspected import inspect_files
@@ -164,7 +165,7 @@ def check_captions(
         InterruptedRun: Ctrl-C; the pictures that were looked at need not be the next time.
     """
     texts = check_texts(captions, tokenize, reporter)
-    looks = check_looks(captions, reporter, workers)
+    looks = check_looks(captions.images, captions.file, reporter, workers)
     train = texts.words.get("train")
     vocabulary = {word for word, count in (train or {}).items() if count >= minimum}
     report = CaptionReport(
@@ -189,8 +190,12 @@ def check_captions(
         same_keys=sum(count for count in Counter(image.key for image in captions.images).values() if count > 1),
         findings=(),
     )
-    found = [CaptionFinding(*each) for each in findings_of(report, skip_missing)]
-    return replace(report, findings=tuple(sorted(found, key=lambda each: SEVERITIES.index(each.severity))))
+    return replace(report, findings=worst_first(findings_of(report, looks, skip_missing)))
+
+
+def worst_first(found: Iterable[tuple[str, str, str]]) -> tuple[CaptionFinding, ...]:
+    """Findings, given as severity, kind and message, in the order in which they are shown."""
+    return tuple(sorted((CaptionFinding(*each) for each in found), key=lambda each: SEVERITIES.index(each.severity)))
 
 
 def check_texts(captions: CaptionSet, tokenize: Callable[[str], list[str]], reporter: Reporter) -> Texts:
@@ -247,16 +252,19 @@ def quantile(counts: Sequence[int], share: float) -> int:
     return int(np.searchsorted(np.cumsum(counts), max(1.0, share * sum(counts))))
 
 
-def check_looks(captions: CaptionSet, reporter: Reporter, workers: int | None) -> Looks:
+def check_looks(
+    pictures: Sequence[Each], file_of: Callable[[Each], Path], reporter: Reporter, workers: int | None
+) -> Looks:
     """Find pictures that are missing or broken, and those of two splits that are the same or nearly so."""
-    there = [image for image in captions.images if is_file(captions.file(image))]
-    present = {image.name for image in there}
+    files = [file_of(image) for image in pictures]
+    there = [(image, file) for image, file in zip(pictures, files, strict=True) if is_file(file)]
+    present = {image.name for image, _ in there}
     if not there:
         return Looks(False)
-    missing = tuple(image.name for image in captions.images if image.name not in present)
-    inspections = inspect_files([captions.file(image) for image in there], workers=workers, reporter=reporter)
+    missing = tuple(image.name for image in pictures if image.name not in present)
+    inspections = inspect_files([file for _, file in there], workers=workers, reporter=reporter)
     broken, sound = [], []
-    for image, inspection in zip(there, inspections, strict=True):
+    for (image, _), inspection in zip(there, inspections, strict=True):
         if inspection.problem:
             broken.append((image.name, inspection.problem, inspection.detail))
         elif what := placeholder_of(inspection.sha256, inspection.sha1):
@@ -265,7 +273,7 @@ def check_looks(captions: CaptionSet, reporter: Reporter, workers: int | None) -
             sound.append((image, inspection))
     # Those of train come first, so that a pair names the picture of train and then that of val or test.
     sound.sort(key=lambda pair: PARTS.index(pair[0].split))
-    copies: dict[str, list[Captioned]] = defaultdict(list)
+    copies: dict[str, list[Each]] = defaultdict(list)
     for image, inspection in sound:
         copies[inspection.sha256].append(image)
     same = [
@@ -280,37 +288,17 @@ def check_looks(captions: CaptionSet, reporter: Reporter, workers: int | None) -
     return Looks(True, missing, tuple(broken), tuple(same), tuple(near))
 
 
-def findings_of(report: CaptionReport, skip_missing: bool) -> Iterator[tuple[str, str, str]]:
+def findings_of(report: CaptionReport, looks: Looks, skip_missing: bool) -> Iterator[tuple[str, str, str]]:
     """What is to be said: severity, kind and message. An error is what a training would refuse."""
     images = sum(facts.images for facts in report.splits.values())
-    if not report.looked:
-        yield (
-            "warning",
-            "missing",
-            "no picture is there: only the sentences were looked at; training needs pictures or --features",
-        )
-    elif report.missing:
-        told = f"{len(report.missing):,} of {images:,} pictures are not there: the first is {report.missing[0]}"
-        yield "warning" if skip_missing else "error", "missing", told
-    if report.broken:
-        name, kind, _ = report.broken[0]
-        told = f"files that are no pictures to work with: {len(report.broken):,}, as {name} ({kind})"
-        none_left = len(report.broken) + len(report.missing) == images
-        yield "error" if none_left else "warning", "broken", told
+    yield from absences(looks, images, skip_missing, "pictures or --features")
     if "train" not in report.splits:
         yield "note", "train", "there is no train split: nothing can be said of a vocabulary"
     elif not report.vocabulary:
         yield "error", "vocabulary", f"no word occurs {report.minimum} times in train"
     if "train" in report.splits and "val" not in report.splits:
         yield "warning", "val", "there is no val split: nothing tells when to stop"
-    for kind, pairs, how in (
-        ("leak", report.same, "with the same bytes as"),
-        ("near_leak", report.near, "nearly like"),
-    ):
-        if pairs:
-            other, name = pairs[0][:2]
-            count = len({pair[1] for pair in pairs})
-            yield "warning", kind, f"pictures {how} one of another split: {count:,}, as {name} ({other})"
+    yield from leaks(looks)
     for part, facts in report.splits.items():
         if report.vocabulary and facts.unknown is not None and facts.unknown > UNKNOWN:
             yield "warning", "unknown", f"{facts.unknown:.1%} of the words of {part} are not in the vocabulary"
@@ -333,3 +321,31 @@ def findings_of(report: CaptionReport, skip_missing: bool) -> Iterator[tuple[str
     for part, facts in report.splits.items():
         if facts.unseen:
             yield "note", "unseen", f"words of {part} that never occur in train: {facts.unseen:,}"
+
+
+def absences(looks: Looks, images: int, skip_missing: bool, wanted: str) -> Iterator[tuple[str, str, str]]:
+    """Pictures that are not there, or none to work with.
+
+    Args:
+        images: how many there are in the data set.
+        wanted: what training needs.
+    """
+    if not looks.looked:
+        yield "warning", "missing", f"no picture is there: only the sentences were looked at; training needs {wanted}"
+    elif looks.missing:
+        told = f"{len(looks.missing):,} of {images:,} pictures are not there: the first is {looks.missing[0]}"
+        yield "warning" if skip_missing else "error", "missing", told
+    if looks.broken:
+        name, kind, _ = looks.broken[0]
+        told = f"files that are no pictures to work with: {len(looks.broken):,}, as {name} ({kind})"
+        none_left = len(looks.broken) + len(looks.missing) == images
+        yield "error" if none_left else "warning", "broken", told
+
+
+def leaks(looks: Looks) -> Iterator[tuple[str, str, str]]:
+    """Pictures that are in two splits."""
+    for kind, pairs, how in (("leak", looks.same, "with the same bytes as"), ("near_leak", looks.near, "nearly like")):
+        if pairs:
+            other, name = pairs[0][:2]
+            count = len({pair[1] for pair in pairs})
+            yield "warning", kind, f"pictures {how} one of another split: {count:,}, as {name} ({other})"

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from imgnn.data.caption_readers import COCO_FILE, STRAY, Found, identity, load_json, objects, read_file
-from imgnn.data.captions import Captioned, CaptionSet, find_root, hold_out, picture_file, picture_folders
+from imgnn.data.captions import Captioned, CaptionSet, Each, find_root, hold_out, picture_file, picture_folders
 from imgnn.data.lists import lines_of
 from imgnn.errors import InputError
 from imgnn.runs import Reporter, Silent, is_file, is_folder, write_aside
@@ -88,21 +88,39 @@ def read_captions(
     with no_collection():
         forms = [read_file(file, form, found) for file in files]
     pictures = settle(found, source, files, reporter)
+    bases = bases_of(source, files)
+    root, flat = place_of([picture.name for picture in pictures], source, bases, images, need_images)
+    if need_images:
+        there = [is_file(picture_file(root, picture.name, flat)) for picture in pictures]
+        pictures = those_there(pictures, there, source, root, skip_missing, reporter)
+    pictures = share_out(pictures, val_share, seed, reporter)
+    return CaptionSet(source, root, tuple(pictures), forms[0], flat, found.empty)
+
+
+def bases_of(source: Path, files: Sequence[Path]) -> list[Path]:
+    """Near which folders the pictures of a data set are looked for: its own, its first file's, and the one above."""
     bases = [source] if is_folder(source) else []
     if files[0] != source or not bases:
         bases += [files[0].parent, files[0].resolve().parent.parent]
+    return bases
+
+
+def place_of(
+    names: Sequence[str], source: Path, bases: Sequence[Path], images: Path | None, need_images: bool
+) -> tuple[Path, bool]:
+    """The folder that names start from, and whether the pictures lie in it without the folders of their names.
+
+    Raises:
+        InputError: no picture is anywhere near, and they are needed.
+    """
     folders = [images] if images else picture_folders(bases)
-    place = find_root([picture.name for picture in pictures], folders)
+    place = find_root(names, folders)
     if place is None and need_images:
         tried = ", ".join(str(folder) for folder in folders)
         raise InputError(
-            f"the pictures of {source} were not found: {pictures[0].name} is not in {tried}", hint="--images FOLDER"
+            f"the pictures of {source} were not found: {names[0]} is not in {tried}", hint="--images FOLDER"
         )
-    root, flat = place or (images or bases[0], False)
-    if need_images:
-        pictures = those_there(pictures, source, root, flat, skip_missing, reporter)
-    pictures = share_out(pictures, val_share, seed, reporter)
-    return CaptionSet(source, root, tuple(pictures), forms[0], flat, found.empty)
+    return place or (images or bases[0], False)
 
 
 @contextmanager
@@ -193,28 +211,29 @@ def settle(found: Found, source: Path, files: Sequence[Path], reporter: Reporter
 
 
 def those_there(
-    pictures: list[Captioned], source: Path, root: Path, flat: bool, skip_missing: bool, reporter: Reporter
-) -> list[Captioned]:
+    pictures: list[Each], there: Sequence[bool], source: object, root: Path, skip_missing: bool, reporter: Reporter
+) -> list[Each]:
     """The pictures whose files are there.
+
+    Args:
+        there: of each picture, whether its file is.
 
     Raises:
         InputError: some are not, and are not to be skipped.
     """
-    there = [picture for picture in pictures if is_file(picture_file(root, picture.name, flat))]
-    if len(there) == len(pictures):
+    if all(there):
         return pictures
-    count = f"{len(pictures) - len(there):,} of {len(pictures):,} pictures"
+    count = f"{len(there) - sum(there):,} of {len(pictures):,} pictures"
     if not skip_missing:
-        names = {picture.name for picture in there}
-        first = next(picture.name for picture in pictures if picture.name not in names)
         raise InputError(
-            f"{count} of {source} are not in {root}: the first is {first}", hint="--skip-missing leaves them out"
+            f"{count} of {source} are not in {root}: the first is {pictures[there.index(False)].name}",
+            hint="--skip-missing leaves them out",
         )
     reporter.note(f"{count} are not in {root}, and are left out")
-    return there
+    return [picture for picture, found in zip(pictures, there, strict=True) if found]
 
 
-def share_out(pictures: list[Captioned], val_share: float, seed: int, reporter: Reporter) -> list[Captioned]:
+def share_out(pictures: list[Each], val_share: float, seed: int, reporter: Reporter) -> list[Each]:
     """The same pictures, all of train if none has a split, and val drawn from train if there is none.
 
     Raises:

@@ -64,12 +64,10 @@ class Found:
         Raises:
             InputError: the picture has no name, or is in two splits; `where` begins the message.
         """
-        name = clean(name).strip(" \t\r\n").replace("\\", "/")
-        if not name:
-            raise InputError(f"{where}: a picture without a name")
+        name = picture_name(name, where)
         draft = self.drafts.setdefault(name, Draft())
         for caption in captions:
-            if words := " ".join(clean(caption).split()):
+            if words := tidy(caption):
                 draft.captions.append(words)
             else:
                 self.empty += 1
@@ -86,6 +84,23 @@ def clean(text: str) -> str:
     """A text that can be written: JSON may hold halves of characters, and zeros."""
     text = text.replace("\0", " ")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def tidy(text: str) -> str:
+    """A sentence that can be written, its white space (line breaks, too) as one space; "" if there is no word."""
+    return " ".join(clean(text).split())
+
+
+def picture_name(name: str, where: str) -> str:
+    """What a picture is called, with "/" between the parts.
+
+    Raises:
+        InputError: nothing; `where` begins the message.
+    """
+    name = clean(name).strip(" \t\r\n").replace("\\", "/")
+    if not name:
+        raise InputError(f"{where}: a picture without a name")
+    return name
 
 
 def read_file(path: Path, form: str | None, found: Found) -> str:
@@ -110,6 +125,27 @@ def form_of(path: Path) -> str:
     Raises:
         InputError: it cannot be read, is empty, or is no text.
     """
+    lines = head_of(path)
+    if lines[0].lstrip()[0] in "{[":
+        with suppress(ValueError, RecursionError):
+            record = json.loads(lines[0])
+            if isinstance(record, dict) and (len(lines) > 1 or value_of(record, IMAGE_NAMES) is not None):
+                return "jsonl"
+        return "json"
+    if delimiter_of(lines[0]) is None and any(TABBED.fullmatch(line) or TOKEN.fullmatch(line) for line in lines[:5]):
+        return "flickr"
+    return "csv"
+
+
+def head_of(path: Path, what: str = "captions") -> list[str]:
+    """The lines that a file begins with, but for empty ones; the last may be cut.
+
+    Args:
+        what: is expected to be in it.
+
+    Raises:
+        InputError: it cannot be read, is empty, or is no text.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -118,19 +154,11 @@ def form_of(path: Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{path} is no file of captions: it is {describe(head)}")
+        raise InputError(f"{path} is no file of {what}: it is {describe(head)}")
     lines = [line for line in re.split(r"[\r\n]+", head.decode("utf-8-sig", "replace")) if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty")
-    if lines[0].lstrip()[0] in "{[":
-        with suppress(ValueError):
-            record = json.loads(lines[0])
-            if isinstance(record, dict) and (len(lines) > 1 or value_of(record, IMAGE_NAMES) is not None):
-                return "jsonl"
-        return "json"
-    if delimiter_of(lines[0]) is None and any(TABBED.fullmatch(line) or TOKEN.fullmatch(line) for line in lines[:5]):
-        return "flickr"
-    return "csv"
+    return lines
 
 
 def load_json(path: Path) -> Any:
@@ -345,30 +373,56 @@ def read_table(path: Path, found: Found) -> None:
     """
     _, head = next(lines_of(path), (0, ""))
     delimiter = delimiter_of(head)
-    if delimiter is None:
+    header, rows = table_of(path, delimiter or ",")
+    image, caption, split = (column_of(header, names) for names in (IMAGE_NAMES, CAPTION_NAMES, SPLIT_NAMES))
+    if image is None or caption is None:
         raise InputError(
             f"{path} is no file of captions: columns image and caption are expected, it begins {head!r:.80}"
         )
-    rows = rows_of(path, delimiter)
-    header = [cell.strip().lower() for cell in next(rows)[1]]
-    image, caption, split = (column_of(header, names) for names in (IMAGE_NAMES, CAPTION_NAMES, SPLIT_NAMES))
-    assert image is not None and caption is not None  # noqa: S101  by these the delimiter was found
-    for number, row in rows:
-        where = f"{path}, line {number}"
-        if delimiter == "|" and len(row) == len(header) - 1:
-            # Flickr30k's results.csv lacks a bar once: `2199200615.jpg| 4   A dog runs across the grass .`
-            row = [*row[:-1], *row[-1].split(None, 1)]
-        if len(row) != len(header):
-            hint = "a caption that has commas wants quotes" if delimiter == "," and len(row) > len(header) else None
-            raise InputError(f"{where}: {len(row)} columns; the header has {len(header)}", hint=hint)
+    for where, row in rows:
         found.add(row[image], [row[caption]], where, split=None if split is None else row[split] or None)
 
 
-def delimiter_of(head: str) -> str | None:
-    """What is between the columns of a header; None if it has no columns for pictures and captions."""
+def table_of(path: Path, delimiter: str) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
+    """The header of a table, in lower case, and its rows, each with its place in words.
+
+    Raises:
+        InputError: a line has more or fewer columns than the header, or a quote is not closed.
+    """
+    rows = rows_of(path, delimiter)
+    header = [cell.strip().lower() for cell in next(rows, (0, []))[1]]
+    return header, whole_rows(path, delimiter, len(header), rows)
+
+
+def whole_rows(
+    path: Path, delimiter: str, columns: int, rows: Iterable[tuple[int, list[str]]]
+) -> Iterator[tuple[str, list[str]]]:
+    """The rows that follow a header.
+
+    Raises:
+        InputError: one has more or fewer columns.
+    """
+    place = f"{path}, line"
+    for number, row in rows:
+        where = f"{place} {number}"
+        if delimiter == "|" and len(row) == columns - 1:
+            # Flickr30k's results.csv lacks a bar once: `2199200615.jpg| 4   A dog runs across the grass .`
+            row = [*row[:-1], *row[-1].split(None, 1)]
+        if len(row) != columns:
+            hint = "a text that has commas wants quotes" if delimiter == "," and len(row) > columns else None
+            raise InputError(f"{where}: {len(row)} columns; the header has {columns}", hint=hint)
+        yield where, row
+
+
+def has_captions(header: Sequence[str]) -> bool:
+    """Whether there are columns for pictures and captions."""
+    return column_of(header, IMAGE_NAMES) is not None and column_of(header, CAPTION_NAMES) is not None
+
+
+def delimiter_of(head: str, wanted: Callable[[list[str]], object] = has_captions) -> str | None:
+    """What is between the columns of a header; None if it has not those that are `wanted`."""
     for delimiter in DELIMITERS:
-        header = [cell.strip().strip('"').lower() for cell in head.split(delimiter)]
-        if column_of(header, IMAGE_NAMES) is not None and column_of(header, CAPTION_NAMES) is not None:
+        if wanted([cell.strip().strip('"').lower() for cell in head.split(delimiter)]):
             return delimiter
     return None
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from imgnn.data.gather import SPLITS
 from imgnn.data.lists import contents_digest
@@ -21,9 +22,25 @@ FOLDERS = (
     "Flickr8k_Dataset",
     "flickr30k-images",
     "flickr30k_images",
+    "boke_image",  # yryo1005's
 )
 SAMPLE = 20  # pictures that a folder is judged by
 COCO_NUMBER = re.compile(r"(?:^|_)([0-9]{12})$")  # COCO_val2014_000000391895, and 000000391895 of 2017
+
+
+class Shared(Protocol):
+    """A dataclass of a picture that belongs to a split."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
+
+
+Each = TypeVar("Each", bound=Shared)
 
 
 @dataclass(frozen=True)
@@ -114,10 +131,10 @@ def part_of(word: str, where: str) -> str:
     return part
 
 
-def hold_out(images: Sequence[Captioned], val_share: float, seed: int) -> list[Captioned]:
+def hold_out(images: Sequence[Each], val_share: float, seed: int) -> list[Each]:
     """The same pictures, some of those that are trained on moved to val.
 
-    Pictures are drawn, not captions: all of one picture stay on one side. The same seed draws the same ones.
+    Pictures are drawn, not sentences: all of one picture stay on one side. The same seed draws the same ones.
 
     Args:
         images: those of other splits than train stay as they are.

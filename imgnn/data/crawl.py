@@ -172,11 +172,12 @@ class Crawl:
         timeout = max(0.0, self.flushed + EVERY - self.loop.time())
         if self.later:
             timeout = min(timeout, max(0.0, self.later[0][0] - self.loop.time()))
+        # Not asyncio.timeout: where no time is left, it takes an interrupt that came before it for its own end.
+        alarm = self.loop.call_later(timeout, self.wake.set)
         try:
-            async with asyncio.timeout(timeout):
-                await self.wake.wait()
-        except TimeoutError:
-            pass
+            await self.wake.wait()
+        finally:
+            alarm.cancel()
         self.wake.clear()
         return True
 

@@ -169,7 +169,6 @@ class Captioner:
 
     def __init__(self, options: CaptionOptions, reporter: Reporter) -> None:
         self.options, self.reporter = options, reporter
-        self.decoding = decoding_of(options)
         self.models = load_caption_models(options)
         self.vocabulary = self.models[0].vocabulary
         self.speaker = Speaker([model.decoder for model in self.models], options.weights)
@@ -178,8 +177,15 @@ class Captioner:
         for extractor in self.extractors:
             extractor.reporter = self.portion
 
-    def results(self, files: Sequence[Path], explain_in: Path | None = None) -> Iterator[CaptionedImage]:
-        """The stream behind `caption_images`, after everything that can be checked was."""
+    def results(
+        self, files: Sequence[Path], explain_in: Path | None = None, options: CaptionOptions | None = None
+    ) -> Iterator[CaptionedImage]:
+        """The stream behind `caption_images`, after everything that can be checked was.
+
+        Args:
+            options: how these pictures' captions are looked for; None: as this was made.
+        """
+        decoding = decoding_of(options or self.options)
         # An explanation is far more work than a caption: the first one should not wait for the captions of others.
         batch = self.options.batch if explain_in is None else 1
         if len(files) > 1:
@@ -190,7 +196,7 @@ class Captioner:
             self.reporter.advance(start + len(group))
             # Of one shape, so that the backend traces once.
             rows = len(group) if len(files) <= batch else batch
-            beams = self.speak([padded(each, rows) for each in features], group)
+            beams = self.speak([padded(each, rows) for each in features], group, decoding)
             for number, (path, beam) in enumerate(zip(group, beams, strict=False)):
                 error = InputError(bad[number]) if number in bad else None
                 if error and len(files) == 1:
@@ -217,14 +223,16 @@ class Captioner:
             bad |= seen[name].bad
         return [seen[id(each)].values for each in self.extractors], bad
 
-    def speak(self, features: Sequence[np.ndarray], files: Sequence[Path]) -> Beams:
+    def speak(
+        self, features: Sequence[np.ndarray], files: Sequence[Path], decoding: BeamOptions | SampleOptions
+    ) -> Beams:
         """Sentences for features, whose first rows are those of `files`."""
-        if isinstance(self.decoding, BeamOptions):
-            return self.speaker.search(features, self.decoding)
+        if isinstance(decoding, BeamOptions):
+            return self.speaker.search(features, decoding)
         # By what is in the file: the same picture is told the same wherever it lies, and in whatever company.
         digests = self.extractors[0].cache.digests(files)
         keys = [int.from_bytes((digest or b"")[:8], "big") for digest in digests]
-        return self.speaker.sample(features, self.decoding, keys + [0] * (len(features[0]) - len(keys)))
+        return self.speaker.sample(features, decoding, keys + [0] * (len(features[0]) - len(keys)))
 
     def caption(self, said: Hypothesis) -> Caption:
         """A sentence in words."""

@@ -1,4 +1,4 @@
-"""What a caption training works on: captions as ids, pictures as features."""
+"""What a training of captions works on."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,55 +11,27 @@ from imgnn.data.caption_files import read_captions
 from imgnn.data.captions import Captioned, CaptionSet
 from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
-from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec, feature_extractor
+from imgnn.jobs.picture_features import FeatureSpec, feature_extractor
+from imgnn.jobs.sentence_data import Material, Part, Tokens, look, sentences_of
 from imgnn.language.metrics import CiderD
 from imgnn.language.tokens import tokenize
 from imgnn.language.vocabulary import Vocabulary, build_vocabulary
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter, Stop
-from imgnn.training.sentences import Sentences
 
-Tokens = tuple[tuple[str, ...], ...]  # of the captions of a picture
 GIVEN_SIZE = 224  # pixels: what Karpathy's features were taken at
 
 
 @dataclass(frozen=True)
-class Part:
-    """One split.
+class CaptionMaterial(Material):
+    """All that a training of captions needs.
 
     Attributes:
-        images: those that could be read.
-        tokens: of each image, the tokens of each caption.
-        features: float16 `(images, numbers)`.
-        mirrored: of their mirror images; None where these are not looked at.
-        sentences: all captions as ids.
-    """
-
-    images: tuple[Captioned, ...]
-    tokens: tuple[Tokens, ...]
-    features: np.ndarray
-    mirrored: np.ndarray | None
-    sentences: Sentences
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a training needs.
-
-    Attributes:
-        spec: of the features.
-        extractor: None where the features came from a file.
-        bad: picture -> why it could not be read.
+        judge: of the validation captions.
     """
 
     captions: CaptionSet
-    vocabulary: Vocabulary
-    spec: FeatureSpec
-    extractor: FeatureExtractor | None
-    train: Part
-    val: Part
     judge: CiderD
-    bad: dict[str, str]
 
 
 def read_data(source: Path, options: TrainCaptionOptions, reporter: Reporter) -> CaptionSet:
@@ -116,7 +88,7 @@ def prepare_material(
     options: TrainCaptionOptions,
     reporter: Reporter,
     stop: Stop,
-) -> Material:
+) -> CaptionMaterial:
     """Captions as ids, and the features of their pictures: of the cache, of a file, or computed now.
 
     Raises:
@@ -149,34 +121,21 @@ def prepare_material(
             features = given_features(images, given, options.features)
         else:
             assert extractor is not None  # noqa: S101
-            files = [captions.file(image) for image in images]
-            seen = extractor.extract(files, task=f"features ({split})", stop=stop)
-            for number, why in seen.bad.items():
-                bad[images[number].name] = why
-                reporter.note(f"Skipped: {why}")
-            kept = [number for number in range(len(images)) if number not in seen.bad]
-            if not kept:
-                raise InputError(f"none of the {len(images):,} pictures of {split} can be read: {seen.bad[0]}")
-            features = seen.values
-            if seen.bad:
-                images, features = tuple(images[number] for number in kept), features[kept]
-            if options.mirror and split == "train":
-                files = [files[number] for number in kept]
-                turned = extractor.extract(files, mirrored=True, task="features (mirrored)", stop=stop)
-                mirrored = turned.values
-                for number in turned.bad:  # it went away in between
-                    mirrored[number] = features[number]
+            kept, features, mirrored, why = look(
+                extractor,
+                [captions.file(image) for image in images],
+                split,
+                mirror=options.mirror and split == "train",
+                reporter=reporter,
+                stop=stop,
+            )
+            bad.update({images[number].name: each for number, each in why.items()})
+            images = tuple(images[number] for number in kept)
         said = tuple(tokens[image.name] for image in images)
         return Part(images, said, features, mirrored, sentences_of(said, vocabulary, options.longest))
 
     train, val = part("train"), part("val")
-    return Material(captions, vocabulary, spec, extractor, train, val, CiderD(val.tokens, keep=True), bad)
-
-
-def sentences_of(tokens: Sequence[Sequence[Sequence[str]]], vocabulary: Vocabulary, longest: int) -> Sentences:
-    """The captions of images as ids; a caption without a word is left out."""
-    pairs = [(row, vocabulary.encode(each)) for row, captions in enumerate(tokens) for each in captions if each]
-    return Sentences([row for row, _ in pairs], [ids for _, ids in pairs], longest=longest)
+    return CaptionMaterial(vocabulary, spec, extractor, train, val, bad, captions, CiderD(val.tokens, keep=True))
 
 
 def given_features(images: Sequence[Captioned], given: np.ndarray, path: Path | None) -> np.ndarray:

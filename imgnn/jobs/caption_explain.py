@@ -14,7 +14,7 @@ from imgnn.images.sheet import contact_sheet, shape_of
 from imgnn.jobs.caption_model import Speaker
 from imgnn.jobs.load import preprocessing_of
 from imgnn.jobs.picture_features import BATCH, FeatureExtractor
-from imgnn.language.vocabulary import START, Vocabulary
+from imgnn.language.vocabulary import Vocabulary
 
 CELLS = 8  # of a side; a patch covers two by two of them, so that there are 7 x 7 places for it
 FULL = (0.1, 1.0)  # nats that are drawn in the hottest colour: those of the caption's strongest place, within these
@@ -58,7 +58,8 @@ def explain(
     """
     image = load_image(path)
     seen = {id(each): look_at_covered(each, image) for each in extractors}
-    log_probs = follow(speaker, [seen[id(each)] for each in extractors], tokens)  # (1 + places, words)
+    features = [seen[id(each)] for each in extractors]
+    log_probs = speaker.follow(features, np.tile(tokens, (len(features[0]), 1)))  # (1 + places, words)
     less = (log_probs[0] - log_probs[1:]).T.reshape(len(tokens), CELLS - 1, CELLS - 1)
     sums = np.zeros((len(tokens), CELLS, CELLS), "float32")
     count = np.zeros((CELLS, CELLS), "float32")
@@ -85,21 +86,6 @@ def look_at_covered(extractor: FeatureExtractor, image: np.ndarray) -> np.ndarra
             views.append(covered)
     parts = (views[start : start + BATCH] for start in range(0, len(views), BATCH))
     return np.concatenate([extractor.vectors(np.stack(part), BATCH) for part in parts])
-
-
-def follow(speaker: Speaker, features: Sequence[np.ndarray], tokens: Sequence[int]) -> np.ndarray:
-    """How probable each word of a sentence is after those before it: log_prob, float32 `(n, words)`.
-
-    Args:
-        features: `(n, numbers)` for each decoder.
-    """
-    count = len(features[0])
-    state = speaker.begin(features)
-    found = np.zeros((count, len(tokens)), "float32")
-    for place, (last, token) in enumerate(zip((START, *tokens), tokens, strict=False)):
-        log_prob, state = speaker.step.log_prob(np.full(count, last, "int32"), state)
-        found[:, place] = log_prob[:, token]
-    return found
 
 
 def draw(evidence: Evidence, caption: str) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""A trained caption model: a folder that tells what it was made of, and writes sentences."""
+"""A trained sentence model, of captions or boke: a folder that tells what it was made of, and writes sentences."""
 
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,11 +18,12 @@ from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.rules import Beams
 from imgnn.language.sample import SampleOptions, sample
 from imgnn.language.steps import DeviceStep, ensemble
-from imgnn.language.vocabulary import Vocabulary
+from imgnn.language.tokenizers import Tokenizer, load_tokenizer
+from imgnn.language.vocabulary import START, Vocabulary
 from imgnn.options import CaptionOptions
 from imgnn.runs import Reporter, is_file
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
-from imgnn.training.run_folder import DECODER, NETWORK, VOCABULARY, Kind, read_config
+from imgnn.training.run_folder import DECODER, MAKERS, NETWORK, VOCABULARY, Kind, read_config
 
 KIND: Kind = "caption"
 
@@ -32,30 +34,46 @@ class CaptionModel:
 
     Attributes:
         folder: of the run.
+        kind: of the run, "caption" or "boke".
+        tokenizer: what its tokens were made by, and are joined by.
         feature: how a picture becomes what the decoder looks at.
     """
 
     folder: Path
+    kind: Kind
     config: Mapping[str, Any]
     vocabulary: Vocabulary
+    tokenizer: Tokenizer
     feature: FeatureSpec
     decoder: Decoder
 
 
 def load_caption_model(folder: str | Path, *, precision: str = "float32") -> CaptionModel:
+    """The model of captions in a run's folder; as `load_sentence_model`."""
+    return load_sentence_model(folder, "caption", precision=precision)
+
+
+def load_sentence_model(folder: str | Path, *kinds: Kind, precision: str = "float32") -> CaptionModel:
     """The model in a run's folder: the epoch with the best validation.
 
+    Args:
+        kinds: of run that are wanted; none: captions or boke.
+
     Raises:
-        InputError: there is no such run, it is none of captions, it has no decoder yet, or a later imgnn made it.
+        InputError: there is no such run, it is of another kind, it has no decoder yet, a later imgnn made it, or its
+            tokenizer is not installed.
         WeightsError: its files do not fit each other.
     """
     folder = Path(folder)
-    config = read_config(folder, "caption")
+    config = read_config(folder, *(kinds or ("boke", "caption")))
+    kind: Kind = config["kind"]
     if not is_file(folder / DECODER):
         raise InputError(
             f"{folder} has no trained decoder yet: there is no {DECODER} in it",
-            hint=f"imgnn train caption --resume {folder}",
+            hint=f"{MAKERS[kind]} --resume {shlex.quote(str(folder))}",
         )
+    # Captions were all cut into words by one rule before there was a choice.
+    tokenizer = load_tokenizer(config["tokenizer"]["name"] if "tokenizer" in config else "ptb")
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     weights, facts = load_checkpoint(folder / DECODER)
     try:
@@ -75,7 +93,7 @@ def load_caption_model(folder: str | Path, *, precision: str = "float32") -> Cap
         decoder.assign(weights)
     except WeightsError as error:
         raise WeightsError(f"{folder / DECODER} does not fit itself: {error}") from error
-    return CaptionModel(folder, config, vocabulary, feature, decoder)
+    return CaptionModel(folder, kind, config, vocabulary, tokenizer, feature, decoder)
 
 
 def load_caption_models(options: CaptionOptions) -> list[CaptionModel]:
@@ -169,3 +187,22 @@ class Speaker:
     def sample(self, features: Sequence[np.ndarray], options: SampleOptions, keys: Sequence[int]) -> Beams:
         """Sentences drawn at random, of each picture."""
         return sample(self.step, self.begin(features), images=len(features[0]), options=options, keys=keys)
+
+    def follow(self, features: Sequence[np.ndarray], tokens: np.ndarray) -> np.ndarray:
+        """How probable each token of given sentences is after those before it.
+
+        Args:
+            features: `(n, numbers)` for each decoder.
+            tokens: `(n, t)`, a sentence for each row of the features, without START.
+
+        Returns:
+            log_prob, float32 `(n, t)`.
+        """
+        state = self.begin(features)
+        found = np.zeros(tokens.shape, "float32")
+        last, rows = np.full(len(tokens), START, "int32"), np.arange(len(tokens))
+        for place, following in enumerate(tokens.T.astype("int32")):
+            log_prob, state = self.step.log_prob(last, state)
+            found[:, place] = log_prob[rows, following]
+            last = following
+        return found

@@ -1,45 +1,37 @@
-"""A run of `imgnn train caption` under way: epoch by epoch, from checkpoint to checkpoint."""
+"""A run of `imgnn train caption` under way: how its epochs are judged, and what is kept of them."""
 
 import json
-import math
-import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from imgnn import backend
 from imgnn.data.caption_files import result_keys, write_results
-from imgnn.errors import DivergedError, InterruptedRun
-from imgnn.jobs.caption_data import Material
-from imgnn.jobs.caption_model import Speaker, save_decoder
-from imgnn.jobs.caption_sources import CachedSource, PictureSource, Source, room_for
+from imgnn.data.known_pictures import KnownPicture, KnownPictures
+from imgnn.jobs.caption_data import CaptionMaterial
+from imgnn.jobs.caption_model import KIND, save_decoder
+from imgnn.jobs.picture_features import FeatureExtractor, feature_extractor
+from imgnn.jobs.sentence_run import SentenceTraining
+from imgnn.jobs.sentence_sources import CachedSource, PictureSource, room_for
 from imgnn.language.beam import BeamOptions
-from imgnn.language.decoder import Decoder, DecoderSpec
+from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import bleu, distinct, novel
 from imgnn.language.tokens import detokenize
 from imgnn.networks.feature_network import FEATURE, weights_digest
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions, TrainCaptionOptions
-from imgnn.runs import Reporter, Stop, Stopped, is_file, write_aside
+from imgnn.runs import Reporter, Stop, is_file, write_aside
 from imgnn.training import health
 from imgnn.training.caption_curves import draw_caption_curves
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
 from imgnn.training.joint_trainer import JointTrainer
-from imgnn.training.likelihood import Likelihood, other_pictures
-from imgnn.training.run_folder import CAPTIONS, DECODER, LAST, METRICS, NETWORK, SKIPPED
-from imgnn.training.run_log import RunLog
-from imgnn.training.schedule import Schedule
-from imgnn.training.sentence_trainer import SentenceTrainer
+from imgnn.training.run_folder import CAPTIONS, DECODER, METRICS, NETWORK
 from imgnn.training.sentences import SentenceBatch
 
-DRAW_EVERY = 20.0  # seconds between two drawings of curves
-STEP_ROWS = 20  # lines of single steps in the log, for each epoch
-WARMUP = 50  # steps over which the learning rate rises
 JUDGED = BeamOptions(  # how validation captions are written: as imgnn caption does
     beam_width=CaptionOptions(models=()).width,
     length_penalty=CaptionOptions.length_penalty,
@@ -91,31 +83,17 @@ class TrainedCaption:
     warnings: tuple[str, ...]
 
 
-@dataclass
-class Position:
-    """Where a training stands: all numbers that go into a checkpoint."""
+class CaptionTraining(SentenceTraining):
+    """A run under way."""
 
-    epoch: int = 0  # done
-    step: int = 0  # of the epoch
-    steps: int = 0  # of the run
-    loss: float = 0.0  # sums over the epoch so far
-    tokens: float = 0.0
-    best: float = -1.0  # CIDEr-D
-    best_loss: float = 0.0  # of val, there
-    best_epoch: int = 0
-    waited: int = 0  # epochs since
-    seconds: float = 0.0  # of training before this process
-    trained: float = 0.0  # seconds of steps, and tokens in them
-    trained_tokens: float = 0.0
-    ranked: list[tuple[float, int]] = field(default_factory=list)  # CIDEr-D and epoch of those to be averaged
-
-
-class CaptionTraining:
-    """A run under way: its decoder, its material, its position, its files."""
+    kind, measure, columns = KIND, "CIDEr-D", COLUMNS
+    curves = staticmethod(draw_caption_curves)
+    material: CaptionMaterial
+    options: TrainCaptionOptions
 
     def __init__(
         self,
-        material: Material,
+        material: CaptionMaterial,
         spec: DecoderSpec,
         options: TrainCaptionOptions,
         folder: Path,
@@ -123,131 +101,35 @@ class CaptionTraining:
         stop: Stop,
         began: float,
     ) -> None:
-        self.material, self.options, self.folder = material, options, folder
-        self.reporter, self.stop, self.began = reporter, stop, began
-        self.precision = backend.precision_of(options.precision)
-        self.decoder = Decoder(spec, dropout=options.dropout, precision=self.precision, seed=options.seed)
-        self.decoder.begin_with(material.vocabulary.counts)
-        self.decoder.standardise(material.train.features)
-        self.trainer = SentenceTrainer(self.decoder, **self.training_options())
-        self.source: Source = CachedSource(material, options)
-        self.speaker, self.likelihood = Speaker([self.decoder]), Likelihood([self.decoder])
+        super().__init__(material, CachedSource(material, options), spec, options, folder, reporter, stop, began)
         self.feature = material.spec
-        self.position = Position()
-        self.warnings: list[str] = []
-        # An epoch with the pictures has another number of steps: the learning rate goes by steps of the decoder alone.
-        self.steps = self.source.steps
-        total = self.steps * options.epochs
-        self.schedule = Schedule(options.schedule, total, warmup=min(WARMUP, total // 10))
-        self.known = frozenset(tokens for captions in material.train.tokens for tokens in captions)
-        self.saved = self.drawn = time.monotonic()
-        self.log: RunLog | None = None
-
-    def training_options(self) -> dict[str, Any]:
-        """What both trainers are told."""
-        options = self.options
-        return {
-            "clip": options.clip or None,
-            "weight_decay": options.weight_decay,
-            "smoothing": options.smoothing,
-        }
 
     @property
     def stage(self) -> str:
         """What is trained: "decoder", or "joint": the network, too."""
         return "joint" if isinstance(self.trainer, JointTrainer) else "decoder"
 
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        position = self.position
-        done = position.epoch * self.steps + position.step * self.steps // self.source.steps
-        return self.options.learning_rate * self.schedule(done)
-
-    def begin_joint(self) -> None:
-        """From here on the network of the feature is trained, too."""
-        options, material = self.options, self.material
+    def prepare_epoch(self) -> None:
+        """From the epoch that was asked for on, the network of the feature is trained, too."""
+        options, material, after = self.options, self.material, self.options.finetune_after
+        if after is None or self.position.epoch < after or self.stage == "joint":
+            return
         assert material.extractor is not None  # noqa: S101  check_options() asked for it
-        network = material.extractor.network
         self.trainer = JointTrainer(
             self.decoder,
-            network,
+            material.extractor.network,
             pace=options.network_rate / options.learning_rate,
             precision=self.precision,
             **self.training_options(),
         )
         self.source = PictureSource(material, options, self.trainer, room=room_for(ROOM))
+        self.begin_bar()
 
     def run(self) -> TrainedCaption:
         """Train what is left of all epochs, and sum up."""
-        position, options = self.position, self.options
-        self.log = RunLog(
-            self.folder, step=position.steps, epochs=position.epoch, columns=COLUMNS, curves=draw_caption_curves
-        )
-        if self.material.bad:
-            lines = "".join(f"{name}\t{why}\n" for name, why in self.material.bad.items())
-            (self.folder / SKIPPED).write_text(lines, encoding="utf-8")
-        self.begin_bar()
-        try:
-            while position.epoch < options.epochs:
-                if options.patience is not None and position.waited >= options.patience:
-                    self.reporter.note(f"No better CIDEr-D in {position.waited} epochs: training ends")
-                    break
-                if position.epoch == options.finetune_after and self.stage == "decoder":
-                    self.begin_joint()
-                    self.begin_bar()
-                began = time.monotonic()
-                self.train_epoch()
-                self.end_epoch(began)
-        except Stopped:
-            self.interrupted()
-        except DivergedError as error:
-            self.log.draw()
-            step = min(position.step + 1, self.source.steps)  # all were done where validation tells of it
-            where = f"step {step} of epoch {position.epoch + 1}, in {self.folder}"
-            raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
-        finally:
-            self.reporter.end()
+        known_pictures(self.material).save(self.folder)
+        self.train()
         return self.finish()
-
-    def begin_bar(self) -> None:
-        """The progress of all epochs, as many steps each as one has now."""
-        self.reporter.begin("training", self.options.epochs * self.source.steps, "steps")
-
-    def train_epoch(self) -> None:
-        """The steps that are left of an epoch."""
-        position, options, log, source = self.position, self.options, self.log, self.source
-        assert log is not None  # noqa: S101  run() made it
-        every = max(1, source.steps // STEP_ROWS)
-        began, tokens_here = time.monotonic(), 0.0
-        try:
-            with self.trainer.computing():
-                for step, x, batch, random in source.epoch(position.epoch, position.step):
-                    rate = self.rate()
-                    loss = self.trainer.step(x, self.mixed(x, batch, random), rate)
-                    count = float(batch.weights.sum())
-                    position.step, position.steps = step + 1, position.steps + 1
-                    position.loss, position.tokens = position.loss + loss * count, position.tokens + count
-                    tokens_here += count
-                    speed = tokens_here / max(1e-9, time.monotonic() - began)
-                    if position.step % every == 0:
-                        log.add(
-                            "step", step=position.steps, epoch=position.epoch + 1, stage=self.stage, loss=loss,
-                            learning_rate=rate, tokens_per_second=round(speed),
-                        )  # fmt: skip
-                    self.reporter.advance(
-                        position.epoch * source.steps + position.step,
-                        loss=position.loss / position.tokens,
-                        epoch=position.epoch + 1,
-                        **{"tokens/s": speed},
-                    )
-                    if self.stop():
-                        raise Stopped
-                    if time.monotonic() - self.saved > options.save_every:
-                        self.save()
-                    self.draw_now_and_then()
-        finally:
-            position.trained += time.monotonic() - began
-            position.trained_tokens += tokens_here
 
     def mixed(self, x: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> SentenceBatch:
         """The batch with a share of its words as the decoder itself would have said them: scheduled sampling.
@@ -270,37 +152,18 @@ class CaptionTraining:
     # Judging
 
     def end_epoch(self, began: float) -> None:
-        """Judge an epoch, write it down, and keep what is best.
-
-        Args:
-            began: when the epoch did, or this process with it.
-        """
-        position, log = self.position, self.log
-        assert log is not None  # noqa: S101
-        rate = self.rate()
+        position, pictures = self.position, len(self.material.val.images)
         facts, said = self.judge()
-        position.epoch += 1
         # The loss decides between equals: CIDEr-D is 0 until a few words in a row are right.
         better = (facts["cider_d"], -facts["val_loss"]) > (position.best, -position.best_loss)
         if better:
             position.best, position.best_loss = facts["cider_d"], facts["val_loss"]
-            position.best_epoch, position.waited = position.epoch, 0
+            position.best_epoch, position.waited = position.epoch + 1, 0
         else:
             position.waited += 1
-        log.add(
-            "epoch", epoch=position.epoch, stage=self.stage, step=position.steps, loss=position.loss / position.tokens,
-            learning_rate=rate, **facts,
-            tokens_per_second=round(position.trained_tokens / max(1e-9, position.trained)),
-            seconds=round(time.monotonic() - began, 2),
-        )  # fmt: skip
-        self.reporter.note(f"epoch {position.epoch}: loss {position.loss / position.tokens:.3f}, {words_of(facts)}")
-        pictures = len(self.material.val.images)
         if pictures > 1:  # one has no other to be taken for
             self.warnings = health.check_sentences(facts["distinct"], pictures, facts["image_gain"])
-        if position.epoch <= 3:
-            for warning in self.warnings:
-                self.reporter.note(f"Warning: {warning}")
-        position.step, position.loss, position.tokens = 0, 0.0, 0.0
+        self.log_epoch(began, facts, words_of(facts))
         if better:
             self.keep(facts, said, [position.epoch])
         self.rank(facts["cider_d"])
@@ -311,27 +174,17 @@ class CaptionTraining:
         """How good the decoder is on the validation pictures, and the caption of each.
 
         Raises:
-            DivergedError: the last step made its weights infinite, or no numbers.
+            DivergedError: as of `losses`.
         """
-        part, features = self.material.val, self.source.val_features()
-        batch = self.options.batch
-        with np.errstate(invalid="ignore"):
-            loss = self.likelihood.nats_per_token([features], part.sentences, batch=batch)
-        if not math.isfinite(loss):
-            raise DivergedError("the loss of val is no longer finite", hint="a smaller --learning-rate")
-        others = other_pictures(len(part.images))
-        shuffled = self.likelihood.nats_per_token([features], part.sentences, others, batch=batch)
-        said = self.speak(features)
-        facts = {
-            "val_loss": loss,
-            "perplexity": math.exp(min(loss, 50.0)),
-            "image_gain": shuffled - loss,
+        features = self.source.val_features()
+        losses, said = self.losses(features), self.speak(features)
+        return {
+            **losses,
             "cider_d": float(self.material.judge.score(said).mean()),
-            "bleu_4": round(bleu(said, part.tokens)[0][3], 6),  # 1e-293 stands for 0
+            "bleu_4": round(bleu(said, self.material.val.tokens)[0][3], 6),  # 1e-293 stands for 0
             "distinct": distinct(said),
             "novel": novel(said, self.known),
-        }
-        return facts, said
+        }, said
 
     def speak(self, features: np.ndarray) -> list[tuple[str, ...]]:
         """The caption of each picture."""
@@ -388,68 +241,24 @@ class CaptionTraining:
             every = [load_checkpoint(self.epoch_file(epoch))[0] for epoch in epochs]
             self.decoder.assign({name: np.mean([each[name] for each in every], axis=0) for name in every[0]})
             facts, said = self.judge()
-            assert self.log is not None  # noqa: S101  run() made it
+            assert self.log is not None  # noqa: S101  train() made it
             self.log.add("average", epoch=self.position.epoch, epochs=sorted(epochs), **facts)
             self.reporter.note(f"mean of epochs {', '.join(map(str, sorted(epochs)))}: {words_of(facts)}")
             if facts["cider_d"] > self.position.best:
                 self.keep(facts, said, sorted(epochs))
         shutil.rmtree(self.folder / EPOCHS, ignore_errors=True)
 
-    def draw_now_and_then(self) -> None:
-        """Curves and events, while it trains."""
-        if self.log is not None and time.monotonic() - self.drawn > DRAW_EVERY:
-            self.log.draw()
-            self.drawn = time.monotonic()
-
-    # Checkpoints
-
-    def save(self) -> None:
-        """Write a checkpoint."""
-        position = replace(self.position, seconds=self.position.seconds + time.monotonic() - self.began)
-        save_checkpoint(
-            self.folder / LAST,
-            self.trainer.state(),
-            {"position": asdict(position), "warnings": self.warnings, "stage": self.stage},
-        )
-        self.saved = time.monotonic()
-
-    def load(self) -> None:
-        """Take up the last checkpoint."""
-        if not is_file(self.folder / LAST):
-            return  # it stopped before there was one: begin with the first step
-        arrays, facts = load_checkpoint(self.folder / LAST)
-        position = facts["position"]
-        position["ranked"] = [tuple(each) for each in position["ranked"]]
-        self.position, self.warnings = Position(**position), list(facts["warnings"])
-        if facts["stage"] == "joint":
-            self.begin_joint()
-        self.trainer.restore(arrays)
-
-    def interrupted(self) -> NoReturn:
-        """Save, and leave.
-
-        Raises:
-            InterruptedRun: always.
-        """
-        self.reporter.end()
-        self.reporter.note("Stopping: a checkpoint is being written")
-        self.save()
-        if self.log is not None:
-            self.log.draw()
-        raise InterruptedRun(
-            f"saved at step {self.position.step} of epoch {self.position.epoch + 1}, in {self.folder}",
-            hint=f"imgnn train caption --resume {shlex.quote(str(self.folder))}",
-        )
-
     # The end
 
     def finish(self) -> TrainedCaption:
         """Draw the curves, and tell of the best epoch."""
         log, position = self.log, self.position
-        assert log is not None  # noqa: S101
-        log.draw()
+        assert log is not None  # noqa: S101  train() made it
         self.average()
         _, known = load_checkpoint(self.folder / DECODER)
+        if known["feature"]["network"] == NETWORK:  # it sees pictures otherwise than the one that it began as
+            seeing = feature_extractor(str(self.folder / NETWORK), (FEATURE,), reporter=self.reporter)
+            known_pictures(self.material, seeing).save(self.folder)
         best = known["metrics"]
         return TrainedCaption(
             folder=self.folder,
@@ -467,6 +276,27 @@ class CaptionTraining:
             skipped=len(self.material.bad),
             warnings=tuple(self.warnings),
         )
+
+
+def known_pictures(material: CaptionMaterial, extractor: FeatureExtractor | None = None) -> KnownPictures:
+    """The pictures of a training for its folder.
+
+    Args:
+        extractor: what gives their features; None: they are those it is trained on.
+    """
+    captions = material.captions
+    pictures = [
+        KnownPicture(
+            image.name, str(captions.file(image).absolute()), image.split, image.captions, (None,) * len(image.captions)
+        )
+        for image in (*material.train.images, *material.val.images)
+    ]
+    if extractor is None:
+        features = np.concatenate([material.train.features, material.val.features])
+        return KnownPictures.shuffled(pictures, lambda rows: features[rows])
+    return KnownPictures.shuffled(
+        pictures, lambda rows: extractor.extract([Path(pictures[row].file) for row in rows]).values
+    )
 
 
 def words_of(facts: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from keras import ops
 from imgnn import __version__, backend
 from imgnn.backend import Evaluate, Parts, Precision, Tensor
 from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
-from imgnn.images.files import check_apart, check_format_takes, check_writable, load_image, save_or_spare
+from imgnn.images.files import check_apart, check_format_takes, check_writable, load_image, save_image, save_or_spare
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.images.video import FrameWriter, check_video
 from imgnn.jobs.load import check_channels, check_memory, layers_for, load_network, preprocessing_of
@@ -113,14 +113,17 @@ def dream_picture(
     options, reporter, image, output = options or DreamOptions(), reporter or Silent(), Path(image), Path(output)
     check(options)
     check_writable(output)
-    check_apart(output, [image, *([options.guide] if options.guide else [])])
+    preview = output.with_name(f"{output.stem}.preview{output.suffix}")
+    for written in (output, preview) if options.preview else (output,):
+        check_apart(written, [image, *([options.guide] if options.guide else [])])
     pixels, dreamer = prepare(image, options, reporter)
     check_format_takes(output, dreamer.size)
     started = time.perf_counter()
     with one_interrupt() as hear_no_more:
         reporter.begin("Dreaming", dreamer.steps, "steps")
         try:
-            dreamt = dreamer.dream(pixels, options.seed, reporter)
+            watch = Watch(preview, options.preview, reporter) if options.preview else None
+            dreamt = dreamer.dream(pixels, options.seed, reporter, watch)
         finally:
             reporter.end()
         hear_no_more()
@@ -152,6 +155,8 @@ def dream_picture(
             "ended": dreamt.ended,
         }
         save_or_spare(output, made, {"command": "dream", **asdict(options), **facts})
+        if options.preview:
+            preview.unlink(missing_ok=True)
     told = f"step {dreamt.steps} of {dreamer.steps}"
     if dreamt.failure is not None:
         message = f"{dreamt.failure}; the picture so far was saved to {output}"
@@ -241,6 +246,22 @@ class Dreamt:
     failure: ImgnnError | None = None
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who shows the picture so far, in the file `path`, every so many steps."""
+
+    path: Path
+    every: int
+    reporter: Reporter
+
+    def __call__(self, step: int, pixels: Callable[[], np.ndarray]) -> None:
+        if step % self.every == 0:
+            try:
+                save_image(self.path, to_image(pixels()))
+            except InputError as error:  # a full disk is no reason to stop
+                self.reporter.note(str(error))
+
+
 class Dreamer:
     """Dreams on pictures of one size; what is compiled for one serves the next.
 
@@ -299,8 +320,11 @@ class Dreamer:
             "imgnn": __version__,
         }
 
-    def dream(self, image: np.ndarray, seed: int, reporter: Reporter) -> Dreamt:
+    def dream(self, image: np.ndarray, seed: int, reporter: Reporter, watch: Watch | None = None) -> Dreamt:
         """Dream on pixels `(height, width, 3)`, 0..255, of the size that this one is for.
+
+        Args:
+            watch: is shown the picture so far, as large as it will be, after each step.
 
         Raises:
             InputError: the memory does not suffice.
@@ -311,6 +335,11 @@ class Dreamer:
         random, done = np.random.default_rng(seed), 0
         ended: Ending = "done"
         failure: ImgnnError | None = None
+
+        def so_far() -> np.ndarray:
+            whole: np.ndarray = bases[-1] + zoom(detail_of(*place), self.size)
+            return whole
+
         # The octave and the picture there, together: Ctrl-C comes whenever it likes.
         place = bases[0], to_pixels(bases[0])
         try:
@@ -324,6 +353,8 @@ class Dreamer:
                         break
                     place, done = (base, x), done + 1
                     reporter.advance(done, **self.tell(loss, parts))
+                    if watch is not None:
+                        watch(done, so_far)
                 if ended == "diverged":
                     break
         except KeyboardInterrupt:
@@ -332,7 +363,7 @@ class Dreamer:
             if not done:
                 raise
             ended, failure = "interrupted", error
-        return Dreamt(bases[-1] + zoom(detail_of(*place), self.size), done, ended, failure)
+        return Dreamt(so_far(), done, ended, failure)
 
     def seen_from(self, base: np.ndarray, random: np.random.Generator) -> Evaluate:
         """The loss at pixels of an octave, and its gradient with all that is done to it; each time from elsewhere."""
@@ -501,7 +532,7 @@ def check(options: DreamOptions) -> None:
     Raises:
         InputError: an option is out of its range, or does not fit the others.
     """
-    for name, least in (("size", 1), ("octaves", 1), ("iterations", 1), ("jitter", 0), ("laplacian", 0)):
+    for name, least in {"size": 1, "octaves": 1, "iterations": 1, "jitter": 0, "laplacian": 0, "preview": 1}.items():
         value = getattr(options, name)
         if value is not None and value < least:
             raise InputError(f"--{name} is at least {least}, not {value}")

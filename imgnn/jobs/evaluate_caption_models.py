@@ -12,10 +12,11 @@ from imgnn.data.captions import Captioned, CaptionSet
 from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
 from imgnn.jobs.caption import decoding_of
-from imgnn.jobs.caption_data import given_features, sentences_of
+from imgnn.jobs.caption_data import given_features
 from imgnn.jobs.caption_model import CaptionModel, Speaker, extractors_of
 from imgnn.jobs.evaluate_caption_scores import MODEL, Fit, Said
 from imgnn.jobs.features import padded
+from imgnn.jobs.sentence_data import sentences_of
 from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder
 from imgnn.language.metrics import Tokens

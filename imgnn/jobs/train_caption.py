@@ -1,26 +1,23 @@
 """`imgnn train caption`: a decoder that writes sentences for pictures, from features of a network."""
 
-import hashlib
-import json
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, InterruptedRun, UnknownNameError
-from imgnn.jobs.caption_data import Material, prepare_material, read_data, tokens_of, words_of
+from imgnn.errors import InputError, InterruptedRun
+from imgnn.jobs.caption_data import CaptionMaterial, prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_model import KIND
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
+from imgnn.jobs.sentence_data import check_form, options_from, spec_of, stored, whole
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import FEW
 from imgnn.language.vocabulary import Vocabulary
-from imgnn.networks import registry
 from imgnn.options import TrainCaptionOptions
-from imgnn.runs import Reporter, Silent, Stopped, is_file, stop_after_step
-from imgnn.training.run_folder import VOCABULARY, check_run_folder, is_run, read_config, write_config
+from imgnn.runs import Reporter, Silent, Stopped, stop_after_step
+from imgnn.training.run_folder import VOCABULARY, check_run_folder, read_config, write_config
 
 
 def train_caption(
@@ -76,7 +73,7 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
     began, reporter = time.monotonic(), reporter or Silent()
     config = read_config(folder, "caption")
     # "auto" may mean another precision here; a run ends in the one it was begun in.
-    options = replace(options_from(config["options"]), precision=config["precision"])
+    options = replace(options_from(config["options"], TrainCaptionOptions), precision=config["precision"])
     captions = read_data(Path(config["source"]), options, reporter)
     if captions.digest != config["data"]["sha256"]:
         raise InputError(
@@ -91,7 +88,7 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
             raise InterruptedRun("the features so far are kept, and need not be computed again") from None
         if material.spec.weights != config["feature"]["weights"]:
             raise InputError(f"{options.network} has other weights than when {folder} was begun")
-        if digest_of(material) != config["features_sha256"]:
+        if material.digest != config["features_sha256"]:
             raise InputError(
                 f"the pictures of {captions.source}, or what {options.network} gives of them, are not those that "
                 f"{folder} was begun with",
@@ -109,8 +106,7 @@ def check_options(options: TrainCaptionOptions) -> None:
     Raises:
         InputError: which.
     """
-    if options.epochs < 1:
-        raise InputError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
+    check_form(options)
     after = options.finetune_after
     if options.features is not None and after is not None:
         raise InputError("features from a file have no network that could be trained along: --finetune-after")
@@ -124,39 +120,11 @@ def check_options(options: TrainCaptionOptions) -> None:
         raise InputError("--network-rate changes nothing: the network is trained along with --finetune-after only")
     if after is not None and options.average:
         raise InputError("--average is of a decoder alone: it does not go with --finetune-after")
-    if options.tied and options.embedding != options.hidden:
-        raise InputError(
-            f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
-        )
 
 
-def whole(network: str) -> str:
-    """A network's name as it is; of a file, or of a run's folder, the whole path: a model is used in other folders."""
-    path = Path(network).expanduser()
-    if not is_file(path):
-        try:
-            registry.find(network)
-            return network
-        except UnknownNameError:
-            if not is_run(path):
-                return network
-    return str(path.resolve())
-
-
-def spec_of(material: Material, options: TrainCaptionOptions) -> DecoderSpec:
-    """The decoder's form."""
-    return DecoderSpec(
-        vocabulary=len(material.vocabulary),
-        feature=material.spec.numbers,
-        embedding=options.embedding,
-        hidden=options.hidden,
-        layers=options.depth,
-        cell=options.cell,
-        tied=options.tied,
-    )
-
-
-def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOptions, command: str) -> dict[str, Any]:
+def config_of(
+    material: CaptionMaterial, spec: DecoderSpec, options: TrainCaptionOptions, command: str
+) -> dict[str, Any]:
     """The content of config.json."""
     captions = material.captions
     return {
@@ -165,10 +133,10 @@ def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOption
         "command": command,
         "network": options.network,
         "feature": asdict(material.spec),
-        "features_sha256": digest_of(material),
+        "features_sha256": material.digest,
         "decoder": asdict(spec),
-        "tokens": "Penn Treebank, lower case, without punctuation (imgnn/language/tokens.py)",
-        "options": json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve()))),
+        "tokenizer": {"name": "ptb"},
+        "options": stored(options),
         "data": {
             "form": captions.form,
             "sha256": captions.digest,
@@ -181,29 +149,3 @@ def config_of(material: Material, spec: DecoderSpec, options: TrainCaptionOption
         "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
         "precision": backend.precision_of(options.precision),
     }
-
-
-def digest_of(material: Material) -> str:
-    """SHA-256 of all features: it tells of the pictures, of the network, and of what could be read."""
-    digest = hashlib.sha256()
-    for part in (material.train, material.val):
-        for values in (part.features, part.mirrored):
-            if values is not None:
-                digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
-def options_from(stored: Mapping[str, Any]) -> TrainCaptionOptions:
-    """The options in config.json.
-
-    Raises:
-        InputError: another version of imgnn wrote them.
-    """
-    values = dict(stored)
-    for name in ("images", "features"):
-        values[name] = Path(values[name]) if values.get(name) else None
-    values["layers"] = tuple(values["layers"]) if values.get("layers") else None
-    try:
-        return replace(TrainCaptionOptions(), **values)
-    except TypeError as error:
-        raise InputError(f"the run's options are of another imgnn: {error}") from error

@@ -166,7 +166,8 @@ class Decoder:
         policy = {"bfloat16": "mixed_bfloat16"}.get(precision, precision)
         seeds = itertools.count(1000 * seed)
         uniform = keras.initializers.GlorotUniform
-        with backend.standard():
+        # A network that is trained along has layers of its own, perhaps a "picture" too: paths tell whose is which.
+        with backend.standard(), keras.name_scope("decoder"):
             self.standard = Standard(name="standard")
             self.picture = keras.layers.Dense(spec.embedding, kernel_initializer=uniform(next(seeds)), name="picture")
             self.words = keras.layers.Embedding(
@@ -190,8 +191,8 @@ class Decoder:
                 keras.layers.Dropout(dropout, seed=next(seeds), name=f"dropout_{number}")
                 for number in range(spec.layers + 1)
             ]
-        self.models: dict[int, Any] = {}  # by length
-        self.model(1)  # builds the layers
+            self.models: dict[int, Any] = {}  # by length
+            self.model(1)  # builds the layers
 
     # Training
 

@@ -17,6 +17,9 @@ from imgnn.errors import InputError
 State = Any
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
+FLOOR = float(np.log(np.finfo("float32").tiny))  # -87.3: what is less probable is 0 in float32, without a logarithm
+IMPLAUSIBLE = 1000.0  # taken from a log_prob: its probability is 0, but -inf would say that there is no such token
+
 
 class HostStep:
     """A step function that is called as it is, with NumPy arrays."""
@@ -135,3 +138,40 @@ def ensemble(steps: Sequence[Step], weights: Sequence[float] | None = None) -> S
         return log_prob, tuple(own for _, own in answers)
 
     return step
+
+
+def contrast(step: Step, weight: float, plausible: float = 0.1) -> Step:
+    """A model that says what it finds probable of one picture, and improbable of another.
+
+    `log_prob` of the one less `weight` times that of the other, normalised. That alone would prefer what no picture
+    makes probable; so a token counts that is nearly as probable, for the one picture, as its most probable token. The
+    others are 1000 less: they are drawn, or come first in a beam, only where the rules leave nothing else.
+
+    Args:
+        step: a step function, of NumPy or of `keras.ops`.
+        weight: 0 or more; 0: the one picture's own probabilities, cut; 1: the paper's.
+        plausible: how probable a token is at least, as a share of the most probable one's, 0..1; 0: all count.
+
+    Returns:
+        A step function; its state is a pair: of the one picture, and of the other.
+
+    Raises:
+        InputError: a number out of its range.
+
+    Source: Contrastive Decoding, arXiv:2210.15097, eq. 2 and 3, where the other is a smaller model instead of another
+    picture.
+    """
+    if not 0 <= weight < np.inf or not 0 <= plausible <= 1:
+        raise InputError(f"the weight is 0 or more and plausible 0 to 1, not {weight:g} and {plausible:g}")
+    with np.errstate(divide="ignore"):
+        share = float(np.log(plausible))
+
+    def contrasted(tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        own, other = state
+        own_log_prob, own = step(tokens, own)
+        other_log_prob, other = step(tokens, other)
+        log_prob = ops.subtract(own_log_prob, weight * ops.maximum(other_log_prob, FLOOR))
+        counts = ops.greater_equal(own_log_prob, ops.max(own_log_prob, axis=-1, keepdims=True) + share)
+        return ops.log_softmax(ops.where(counts, log_prob, log_prob - IMPLAUSIBLE), axis=-1), (own, other)
+
+    return contrasted

@@ -18,6 +18,7 @@ from imgnn.training.curves import (
     dress,
     mark_stages,
     new_figure,
+    places_of,
     png_of,
     set_epochs,
 )
@@ -36,10 +37,7 @@ def draw_caption_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: t
     """
     epochs = [row for row in rows if row["kind"] == "epoch"]
     steps = [row for row in rows if row["kind"] == "step"]
-    ends, marks = [0, *(row["step"] for row in epochs)], [0, *(row["epoch"] for row in epochs)]
-    if steps and steps[-1]["step"] > ends[-1]:  # an epoch that was not finished
-        ends, marks = [*ends, steps[-1]["step"]], [*marks, marks[-1] + 1]
-    places = np.interp([row["step"] for row in steps], ends, marks)
+    places, last = places_of(epochs, steps)
 
     figure = new_figure(size, theme)
     loss, cider, gain, rate = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 1.6, 1.3))
@@ -69,6 +67,6 @@ def draw_caption_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: t
     for axes, place in ((loss, "upper right"), (cider, "lower right")):
         axes.legend(frameon=False, labelcolor=theme.ink, loc=place, fontsize=10)
     mark_stages((loss, cider, gain, rate), epochs, theme)
-    set_epochs(rate, marks[-1], theme)
+    set_epochs(rate, last, theme)
     with write_aside(path) as aside:
         aside.write_bytes(png_of(figure))

@@ -60,12 +60,7 @@ def curves_figure(rows: Rows, theme: Theme = LIGHT, size: tuple[float, float] = 
     """What `draw_curves` draws: three axes, loss, accuracy and learning rate."""
     epochs = [row for row in rows if row.get("kind", "epoch") == "epoch"]
     steps = [row for row in rows if row.get("kind") == "step"]
-    # Where a step lies between the ends of epochs, which are the whole numbers on the axis.
-    ends = [0, *(row["step"] for row in epochs)] if steps else []
-    marks = [0, *(row["epoch"] for row in epochs)]
-    if steps and steps[-1]["step"] > ends[-1]:  # an epoch that was not finished
-        ends, marks = [*ends, steps[-1]["step"]], [*marks, marks[-1] + 1]
-    places = np.interp([row["step"] for row in steps], ends, marks) if steps else np.zeros(0)
+    places, last = places_of(epochs, steps)
 
     figure = new_figure(size, theme)
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.3))
@@ -88,7 +83,7 @@ def curves_figure(rows: Rows, theme: Theme = LIGHT, size: tuple[float, float] = 
             axes.legend(frameon=False, labelcolor=theme.ink, loc=place, fontsize=10)
     draw_rate(rate, epochs, steps, places, theme)
     mark_stages((loss, accuracy, rate), epochs, theme)
-    set_epochs(rate, marks[-1], theme)
+    set_epochs(rate, last, theme)
     return figure
 
 
@@ -174,6 +169,17 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 # The parts of a picture ----------------------------------------------------------------------------------------
+
+
+def places_of(epochs: Rows, steps: Rows) -> tuple[np.ndarray, float]:
+    """Where steps lie between the ends of epochs, which are the whole numbers on the axis; and where the axis ends."""
+    marks = [0, *(row["epoch"] for row in epochs)]
+    if not steps:
+        return np.zeros(0), marks[-1]
+    ends = [0, *(row["step"] for row in epochs)]
+    if steps[-1]["step"] > ends[-1]:  # an epoch that was not finished
+        ends, marks = [*ends, steps[-1]["step"]], [*marks, marks[-1] + 1]
+    return np.interp([row["step"] for row in steps], ends, marks), marks[-1]
 
 
 def column(rows: Rows, name: str) -> np.ndarray:

@@ -16,6 +16,11 @@ vocabulary.json   its words
 network.keras     the network of the feature, if it was trained along
 metrics.json      how good it is on val
 captions.json     what the best decoder says of each validation picture, COCO's result file
+pictures.jsonl    its pictures and what was said of them; pictures.npz their features: data/known_pictures.py
+
+A run of `imgnn train boke` (kind "boke") has, in the place of captions.json:
+
+average_loss.log  the loss of each epoch as butsugiri/bokete writes it, JSON
 """
 
 import json
@@ -30,8 +35,12 @@ from imgnn.networks import registry
 from imgnn.runs import check_folder, check_version, is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn run", 1
-Kind = Literal["classifier", "caption"]
-MAKERS: dict[str, str] = {"classifier": "imgnn finetune", "caption": "imgnn train caption"}  # what writes them
+Kind = Literal["classifier", "caption", "boke"]
+MAKERS: dict[str, str] = {  # what writes them
+    "classifier": "imgnn finetune",
+    "caption": "imgnn train caption",
+    "boke": "imgnn train boke",
+}
 
 CONFIG = "config.json"
 LOG = "log.jsonl"
@@ -48,6 +57,7 @@ VOCABULARY = "vocabulary.json"
 NETWORK = "network.keras"
 CAPTIONS = "captions.json"
 METRICS = "metrics.json"
+AVERAGE_LOSS = "average_loss.log"
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -61,17 +71,17 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
-def read_config(folder: str | Path, kind: Kind | None = None) -> dict[str, Any]:
+def read_config(folder: str | Path, *kinds: Kind) -> dict[str, Any]:
     """The config of the run in a folder.
 
     Args:
-        kind: of run that is wanted; None: any.
+        kinds: of run that are wanted; none: any.
 
     Raises:
         InputError: there is no such folder, no run in it or one of another kind, its config is damaged, or a later
             imgnn wrote it.
     """
-    maker = " or ".join(MAKERS.values()) if kind is None else MAKERS[kind]
+    maker = " or ".join(MAKERS[kind] for kind in kinds or MAKERS)
     folder = Path(folder)
     path = folder / CONFIG
     if not is_folder(folder):
@@ -90,7 +100,7 @@ def read_config(folder: str | Path, kind: Kind | None = None) -> dict[str, Any]:
         raise InputError(f"{folder} is no run of imgnn: its {CONFIG} belongs to something else")
     check_version(config["version"], VERSION, f"{folder} is a run")
     found = str(config.get("kind"))
-    if kind is not None and found != kind:
+    if kinds and found not in kinds:
         hint = f"{maker} makes one"
         raise InputError(f"{folder} is a run of {MAKERS.get(found, repr(found))}; one of {maker} is wanted", hint=hint)
     return config

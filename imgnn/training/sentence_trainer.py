@@ -1,7 +1,6 @@
 """A decoder in training, step by step."""
 
 import math
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +13,7 @@ from imgnn.errors import DivergedError
 from imgnn.language.decoder import Decoder
 from imgnn.training.optimizers import build_optimizer
 from imgnn.training.sentences import SentenceBatch
+from imgnn.training.trainer import Stateful
 
 Tensor = Any
 
@@ -33,7 +33,7 @@ class SmoothedEntropy(keras.losses.Loss):
         return (1 - self.smoothing) * entropy + self.smoothing * uniform
 
 
-class SentenceTrainer:
+class SentenceTrainer(Stateful):
     """Trains a decoder, one batch after the other.
 
     Args:
@@ -104,21 +104,7 @@ class SentenceTrainer:
         """What steps are made in."""
         return nullcontext()
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything that steps change."""
-        return {name: ops.convert_to_numpy(variable.value) for name, variable in self.variables().items()}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from there.
-
-        Raises:
-            KeyError, ValueError: the state is of another training.
-        """
-        for name, variable in self.variables().items():
-            variable.assign(state[name])
-
     def variables(self) -> dict[str, Any]:
-        """What steps change, by name: weights, the optimiser's memory, the states of random generators."""
         named = {f"weights/{name}": variable for name, variable in self.decoder.variables().items()}
         named |= {f"random/{layer.name}": layer.seed_generator.state for layer in self.decoder.drop if layer.rate}
         return named | {f"optimizer/{number}": each for number, each in enumerate(self.optimizer.variables)}

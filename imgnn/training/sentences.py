@@ -21,7 +21,7 @@ class SentenceBatch:
         rows: the picture of each, `(n,)`, as a row of the features.
         tokens: int32 `(n, t)`: START and the words.
         targets: int32 `(n, t)`: the words and END; what comes after each token.
-        weights: float32 `(n, t)`: 1; 0 where there is no target any more.
+        weights: float32 `(n, t)`: what a sentence weighs, mostly 1; 0 where there is no target any more.
     """
 
     rows: np.ndarray
@@ -38,6 +38,7 @@ class Sentences:
         sentences: ids of the words, without START and END; longer ones are cut.
         longest: words of a sentence at most.
         lengths: tokens that batches are padded to, END among them, rising; None: chosen here.
+        weights: of each sentence, above 0; None: 1.
 
     Raises:
         InputError: there is no sentence.
@@ -50,10 +51,12 @@ class Sentences:
         *,
         longest: int,
         lengths: Sequence[int] | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         if not len(sentences):
             raise InputError("there is no sentence to train on")
         self.rows = np.asarray(rows, int)
+        self.weights = np.ones(len(sentences)) if weights is None else np.asarray(weights, float)
         cut = [sentence[:longest] for sentence in sentences]
         # A sentence that was cut has no END: what comes after its last word is not told.
         self.targets = [
@@ -71,16 +74,24 @@ class Sentences:
         """Words and ENDs, all in all."""
         return int(self.sizes.sum())
 
-    def steps(self, batch: int) -> int:
-        """Batches in an epoch."""
-        return sum(math.ceil(count / batch) for count in np.bincount(self.bucket, minlength=len(self.lengths)))
+    def steps(self, batch: int, only: np.ndarray | None = None) -> int:
+        """Batches in an epoch; `only`: as of `epoch`."""
+        buckets = self.bucket if only is None else self.bucket[only]
+        return sum(math.ceil(count / batch) for count in np.bincount(buckets, minlength=len(self.lengths)))
 
-    def epoch(self, *, batch: int, seed: int, epoch: int, first: int = 0) -> Iterator[SentenceBatch]:
+    def epoch(
+        self, *, batch: int, seed: int, epoch: int, first: int = 0, only: np.ndarray | None = None
+    ) -> Iterator[SentenceBatch]:
         """The batches of one epoch, in an order of its own, from batch `first` on: every sentence once.
 
         A batch that its bucket does not fill is filled with sentences that weigh nothing, so that all have one shape.
+
+        Args:
+            only: the numbers of the sentences that are meant; None: all.
         """
         order = epoch_order(len(self), seed, epoch)
+        if only is not None:
+            order = order[np.isin(order, only)]
         groups = []
         for bucket in range(len(self.lengths)):
             inside = order[self.bucket[order] == bucket]
@@ -108,7 +119,7 @@ class Sentences:
             ids = self.targets[number]
             targets[place, : len(ids)] = ids
             tokens[place, 1 : len(ids)] = ids[:-1]
-            weights[place, : len(ids)] = 1.0
+            weights[place, : len(ids)] = self.weights[number]
         return SentenceBatch(rows, tokens, targets, weights)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -106,7 +107,28 @@ def logits_of(model: keras.Model) -> Any:
     return logits
 
 
-class Trainer:
+class Stateful(ABC):
+    """What a training knows between two steps, as arrays."""
+
+    @abstractmethod
+    def variables(self) -> dict[str, Any]:
+        """What steps change, by name: weights, the optimiser's memory, the states of random generators."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that steps change."""
+        return {name: ops.convert_to_numpy(variable.value) for name, variable in self.variables().items()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from there.
+
+        Raises:
+            KeyError, ValueError: the state is of another training.
+        """
+        for name, variable in self.variables().items():
+            variable.assign(state[name])
+
+
+class Trainer(Stateful):
     """Trains a model that gives logits, one batch after the other.
 
     Args:
@@ -191,21 +213,7 @@ class Trainer:
         """float32 `(n, classes)`, as the network answers: nothing is dropped."""
         return ops.convert_to_numpy(self.answer(x))
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything that steps change."""
-        return {name: ops.convert_to_numpy(variable.value) for name, variable in self.variables().items()}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from there.
-
-        Raises:
-            KeyError, ValueError: the state is of another training.
-        """
-        for name, variable in self.variables().items():
-            variable.assign(state[name])
-
     def variables(self) -> dict[str, Any]:
-        """What steps change, by name: weights, the optimiser's memory, the states of random generators."""
         weights = {id(variable) for variable in self.model.weights}
         drawn = [variable for variable in self.model.variables if id(variable) not in weights]
         named = [(variable.path, variable) for variable in self.model.trainable_variables]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import finetune_step
+from benchmarks import finetune_step, peers
 from imgnn.networks import names
 from imgnn.networks.files import unallocated
 
@@ -39,5 +39,5 @@ def test_random_caffenet_has_the_shapes_of_the_network():
 
 def test_steps_that_warm_up_are_not_counted():
     calls = []
-    assert len(finetune_step.seconds_of(lambda: calls.append(1), count=4, warm=2)) == 4
+    assert len(peers.seconds_of(lambda: calls.append(1), count=4, warm=2)) == 4
     assert len(calls) == 6

@@ -46,12 +46,6 @@ def test_a_mistyped_command_is_a_usage_error_with_the_near_one(cli):
     assert "Did you mean 'style'" in result.stderr
 
 
-def test_a_planned_command_says_so(cli):
-    result = cli("boke", "sky.jpg")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"Error: imgnn boke is planned, and not in version {__version__}\n")
-
-
 def test_an_error_is_one_line_without_markup(capsys):
     console.show_error(InputError("no such file: photos[1]/[bold]x.jpg " + "long " * 60, hint="ls [x]"))
     first, second = capsys.readouterr().err.splitlines()

@@ -164,6 +164,7 @@ def test_top_channels_asks_for_a_sheet(cli, asked, tiny_image):
         (["--class", "goldfish", "--neuron", "a:1"], "--neuron does not go with --class"),
         (["TINY", "--preset", "A"], "--preset goes with --class or --neuron"),
         (["TINY", "--zoom-scale", 0.1], "--zoom-scale goes with --zoom"),
+        (["TINY", "--zoom", 2, "--preview", 1], "--preview does not go with --zoom"),
         (["TINY", "--gain", 3], "--gain: it belongs to --objective enhance"),
         (["TINY", "--top-channels", 3, "--layers", "a,b"], "--top-channels looks at one layer: --layers LAYER"),
         (["TINY", "--layers", "a,"], "a layer is written LAYER, LAYER:CHANNEL or LAYER=WEIGHT, not ''"),

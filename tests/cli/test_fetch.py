@@ -187,7 +187,7 @@ def test_ctrl_c_keeps_what_there_is(pets):
     large = [picture(n, (700, 900)) for n in range(10)]  # so that some wait for a decoder
     # The second half takes its time, however late the signal comes on a busy machine.
     pets.answers = {
-        f"/{n}.jpg": web.slow(0.05 if n < 100 else 3, web.sends(large[n % 10] + bytes([n]))) for n in range(200)
+        f"/{n}.jpg": web.slow(0.05 if n < 100 else 60, web.sends(large[n % 10] + bytes([n]))) for n in range(200)
     }
     (pets.folder / "many.txt").write_text("".join(f"{pets.url}/{n}.jpg\n" for n in range(200)))
     process = subprocess.Popen(

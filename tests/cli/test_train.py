@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgnn.cli.train import run_name
+from imgnn.cli.train_options import run_name
 from imgnn.data.caption_files import read_captions
 from imgnn.errors import DivergedError, InterruptedRun
 from imgnn.jobs.caption_run import CaptionTraining
@@ -319,7 +319,7 @@ def test_resume_goes_with_no_other_option(cli, words):
 
 
 def test_resume_knows_its_captions(look):
-    usage(look("--resume", "run"), "the run knows its captions: no DATA goes with it")
+    usage(look("--resume", "run"), "the run knows its data: no DATA goes with it")
 
 
 @pytest.mark.parametrize("alone", [["--check"], ["--write", "x.csv"]])

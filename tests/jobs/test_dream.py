@@ -341,6 +341,7 @@ def test_what_the_memory_does_not_hold_in_the_smallest_tiles_is_told(tiny_image,
         ({"layers": (LayerChoice("conv"), LayerChoice("conv", weight=2.0))}, InputError, "--layers names conv twice"),
         ({"layers": (LayerChoice("conv", weight=0.0),)}, InputError, "the weights of all --layers are 0"),
         ({"octaves": 0}, InputError, "--octaves is at least 1, not 0"),
+        ({"preview": 0}, InputError, "--preview is at least 1, not 0"),
         ({"octave_scale": 1.0}, InputError, "--octave-scale is a number above 1; 1.0 was given"),
         ({"step_size": float("nan")}, InputError, "--step-size is a number above 0; nan was given"),
         ({"smooth": -1.0}, InputError, "--smooth is a number, 0 or more; -1.0 was given"),
@@ -354,6 +355,39 @@ def test_what_cannot_be_meant_is_one_line(tiny_image, out, quick, changes, error
     changes = {key: tiny_image if value == "GUIDE" else value for key, value in changes.items()}
     with pytest.raises(error, match=re.escape(message)):
         dream_picture(tiny_image, out, quick(**changes))
+
+
+def test_a_preview_is_the_picture_so_far_and_goes_at_the_end(tiny_image, out, quick, kernel):
+    preview, shown = out.with_name("out.preview.png"), {}
+
+    class Watcher(Recorder):
+        def advance(self, done, **facts):  # before the preview of this step
+            shown[done] = load_image(preview) if preview.exists() else None
+
+    dream_picture(tiny_image, out, quick(octaves=1, iterations=5, preview=2), Watcher())
+    assert [step for step, image in shown.items() if image is not None] == [3, 4, 5]
+    for step, steps in ((3, 2), (4, 2), (5, 4)):
+        wanted = deepdream(load_image(tiny_image), kernel, seed=0, octave_n=1, iter_n=steps)
+        assert np.abs(shown[step] - wanted).max() < 0.51
+    assert not preview.exists()
+
+
+def test_a_preview_of_a_smaller_octave_is_as_large_as_the_picture(tiny_image, out, quick):
+    preview, sizes = out.with_name("out.preview.png"), []
+
+    class Watcher(Recorder):
+        def advance(self, done, **facts):
+            sizes.extend([load_image(preview).shape] if preview.exists() else [])
+
+    dream_picture(tiny_image, out, quick(iterations=2, preview=1), Watcher())
+    assert sizes == [(40, 60, 3)] * 3
+
+
+def test_a_preview_takes_no_picture_s_place(tmp_path, tiny_image, quick):
+    guide = tmp_path / "out.preview.png"
+    guide.write_bytes(tiny_image.read_bytes())
+    with pytest.raises(InputError, match=r"out\.preview\.png would be replaced"):
+        dream_picture(tiny_image, tmp_path / "out.png", quick(guide=guide, preview=1))
 
 
 def test_zoom_dreams_enlarges_and_dreams_again(tiny_image, tmp_path, quick, kernel):

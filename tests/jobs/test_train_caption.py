@@ -16,13 +16,14 @@ from scipy.io import savemat
 from imgnn.data.caption_files import read_captions, read_results
 from imgnn.errors import DivergedError, InputError, InterruptedRun, WeightsError
 from imgnn.images.files import load_image
-from imgnn.jobs import caption_run
+from imgnn.jobs import sentence_run
 from imgnn.jobs.caption_data import prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_model import load_caption_model
 from imgnn.jobs.caption_run import CaptionTraining
-from imgnn.jobs.caption_sources import CachedSource, PictureSource
 from imgnn.jobs.picture_features import FeatureExtractor, extractor_of
-from imgnn.jobs.train_caption import options_from, resume_caption, train_caption
+from imgnn.jobs.sentence_data import options_from
+from imgnn.jobs.sentence_sources import CachedSource, PictureSource
+from imgnn.jobs.train_caption import resume_caption, train_caption
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.networks.files import save_network
 from imgnn.options import TrainCaptionOptions
@@ -171,6 +172,7 @@ def test_an_image_gain_is_what_the_colours_name_costs_beside_another_picture(lea
 def test_a_run_has_all_its_files(learnt):
     assert {path.name for path in learnt[0].iterdir()} == {
         CONFIG, VOCABULARY, DECODER, LAST, METRICS, CAPTIONS, "curves.png", "log.csv", "log.jsonl", "events",
+        "pictures.jsonl", "pictures.npz",
     }  # fmt: skip
 
 
@@ -358,7 +360,7 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
     which, train, tmp_path, options, unbroken, monkeypatch
 ):
     """Killed as it begins to write a checkpoint, one after each step: at 1 there is none."""
-    saves, real = [], caption_run.save_checkpoint
+    saves, real = [], sentence_run.save_checkpoint
 
     def killed(*arguments):
         saves.append(1)
@@ -366,7 +368,7 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
             raise KeyboardInterrupt
         real(*arguments)
 
-    monkeypatch.setattr(caption_run, "save_checkpoint", killed)
+    monkeypatch.setattr(sentence_run, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         train(**WORTH, average=2)
     monkeypatch.undo()
@@ -427,9 +429,9 @@ def test_options_come_back_from_the_config(options):
     wanted = replace(
         options, images=Path("/x"), features=Path("/y.mat"), patience=None, finetune_after=3, layers=None, clip=0.0
     )
-    assert options_from(json.loads(json.dumps(asdict(wanted), default=str))) == wanted
+    assert options_from(json.loads(json.dumps(asdict(wanted), default=str)), TrainCaptionOptions) == wanted
     with pytest.raises(InputError, match="are of another imgnn"):
-        options_from({"heads": 8})
+        options_from({"heads": 8}, TrainCaptionOptions)
 
 
 # The network, trained along

@@ -1,11 +1,5 @@
 """A decoder in training together with its network: which weights move, how far, and that pixels serve as features."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -18,6 +12,7 @@ from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.sentence_trainer import SentenceTrainer
 from imgnn.training.sentences import Sentences
 from tests.language.decoders import drawn
+from tests.training.backends import told_by
 from tests.training.small import SIZE, pixels, small_network
 
 # Of three pictures with 2, 1 and 3 captions.
@@ -58,6 +53,17 @@ def changes(before, after):
     return {name for name, values in before.items() if not np.array_equal(values, after[name])}
 
 
+def first_moves(trainer):
+    """How far the first step moves each weight, at most: of the network, and of the decoder."""
+    before = parts_of(trainer)
+    with trainer.computing():
+        trainer.step(pictures(), batches()[1], RATE)
+    return [
+        {name: np.abs(values - old[name]).max() for name, values in new.items()}
+        for old, new in zip(before, parts_of(trainer), strict=True)
+    ]
+
+
 def test_two_steps_lower_the_loss():
     trainer = build(1.0)
     losses = train(trainer, times=3, rate=0.01)
@@ -83,15 +89,21 @@ def test_a_network_with_no_pace_stays_as_it_is():
 def test_the_network_goes_at_its_own_pace():
     """Adam's first step is the learning rate in each weight, whatever the gradient is."""
     for pace in (0.1, 0.5):
-        trainer = build(pace, clip=None)
-        network, decoder = parts_of(trainer)
-        with trainer.computing():
-            trainer.step(pictures(), batches()[1], RATE)
-        network_after, decoder_after = parts_of(trainer)
-        moved = network_after["fc2/kernel"] - network["fc2/kernel"]
-        assert np.abs(moved).max() == pytest.approx(RATE * pace, rel=1e-2)
-        moved = decoder_after["picture/kernel"] - decoder["picture/kernel"]
-        assert np.abs(moved).max() == pytest.approx(RATE, rel=1e-2)
+        network, decoder = first_moves(build(pace, clip=None))
+        assert network["fc2/kernel"] == pytest.approx(RATE * pace, rel=1e-2)
+        assert decoder["picture/kernel"] == pytest.approx(RATE, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["picture", "output"])
+def test_a_layer_called_like_one_of_the_decoder_does_not_slow_it(name):
+    data = keras.Input((*SIZE, 3))
+    model = keras.Model(data, keras.layers.Dense(4, name=name)(keras.layers.Flatten()(data)))
+    network = Network("alike", model, Preprocessing(SIZE, scale=(1 / 60,) * 3), {name: name}, {name: (name, 0)})
+    decoder = drawn(1, size=0.3, vocabulary=8, feature=4)
+    looking = feature_network(network, (name,), SIZE)
+    network, decoder = first_moves(JointTrainer(decoder, looking, pace=0.1, precision="float32", clip=None))
+    assert network[f"{name}/kernel"] == pytest.approx(RATE * 0.1, rel=1e-2)
+    assert decoder[f"{name}/kernel"] == pytest.approx(RATE, rel=1e-2)
 
 
 def test_batch_normalisation_stays_as_it_is():
@@ -135,14 +147,6 @@ def test_a_network_without_weights_has_nothing_to_train():
 
 # Other backends
 
-RUN = """
-import json
-from imgnn import backend
-from tests.training.test_joint_trainer import story
-
-print(json.dumps([backend.name(), *story()]))
-"""
-
 
 def story():
     """Losses of steps of two lengths, again after a restart, and a number of what the network gives then."""
@@ -158,14 +162,8 @@ def story():
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_backend_trains_alike(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "0"}
-    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    name, losses, total = json.loads(done.stdout.splitlines()[-1])
+    losses, total = told_by(backend, __name__)
     expected, features = story()
-    assert name == backend
     np.testing.assert_allclose(losses, expected, atol=1e-4)
     assert total == pytest.approx(features, rel=1e-3)
     assert losses[2:4] == losses[4:6]

@@ -1,11 +1,5 @@
 """A decoder in training: it learns by heart, its loss is what NumPy says, and a restart changes nothing."""
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from keras import ops
@@ -18,6 +12,7 @@ from imgnn.language.steps import DeviceStep
 from imgnn.training.sentence_trainer import SentenceTrainer
 from imgnn.training.sentences import SentenceBatch, Sentences
 from tests.language.decoders import drawn, log_softmax, logits
+from tests.training.backends import told_by
 
 SAID = [[3, 4, 5, 6], [4, 3], [3, 4, 6, 6, 5], [5, 5, 3]]  # of four pictures
 PICTURES = np.eye(4, dtype="float32")
@@ -206,15 +201,6 @@ def test_tokens_are_drawn_as_often_as_they_are_probable(random):
 
 # Other backends
 
-RUN = """
-import json
-import numpy as np
-from imgnn import backend
-from tests.training.test_sentence_trainer import story
-
-print(json.dumps([backend.name(), *story()]))
-"""
-
 
 def story():
     """Losses of steps of several lengths, some of them twice, and what is said afterwards."""
@@ -235,14 +221,8 @@ def story():
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_backend_trains_alike_and_says_the_same(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "0"}
-    done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    name, losses, said = json.loads(done.stdout.splitlines()[-1])
+    losses, said = told_by(backend, __name__)
     expected, sentences = story()
-    assert name == backend
     np.testing.assert_allclose(losses, expected, atol=1e-4)
     assert said == sentences
     assert losses[4:6] == losses[6:8]

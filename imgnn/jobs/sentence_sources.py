@@ -1,4 +1,4 @@
-"""Where the batches of a caption training come from: features that were computed once, or the pictures themselves."""
+"""Where the batches of sentences come from: features that were computed once, or the pictures themselves."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ from imgnn import backend
 from imgnn.data.batches import Pictures, epoch_order
 from imgnn.data.spread import spread
 from imgnn.images.preprocess import classifier_crops
-from imgnn.jobs.caption_data import Material, Part
+from imgnn.jobs.caption_data import CaptionMaterial
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import rounded
-from imgnn.options import TrainCaptionOptions
+from imgnn.jobs.sentence_data import Material, Part
+from imgnn.options import TrainCaptionOptions, TrainSentenceOptions
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.sentences import SentenceBatch
 
@@ -39,16 +40,21 @@ class Source(Protocol):
 
 
 class CachedSource:
-    """Batches of captions beside the features of their pictures."""
+    """Batches of sentences beside the features of their pictures."""
 
-    def __init__(self, material: Material, options: TrainCaptionOptions) -> None:
+    def __init__(self, material: Material, options: TrainSentenceOptions) -> None:
         self.material, self.options = material, options
-        self.steps = material.train.sentences.steps(options.batch)
+        self.steps = material.train.sentences.steps(options.batch, self.chosen(0))
+
+    def chosen(self, epoch: int) -> np.ndarray | None:
+        """The numbers of the sentences of an epoch; None: all."""
+        return None
 
     def epoch(self, epoch: int, first: int) -> Iterator[Given]:
-        """Features of pictures, and of half of them those of the mirror image."""
-        part, seed = self.material.train, self.options.seed
-        batches = part.sentences.epoch(batch=self.options.batch, seed=seed, epoch=epoch, first=first)
+        """Features of pictures, and of half of them those of the mirror image, if there are any."""
+        part, seed, chosen = self.material.train, self.options.seed, self.chosen(epoch)
+        self.steps = part.sentences.steps(self.options.batch, chosen)
+        batches = part.sentences.epoch(batch=self.options.batch, seed=seed, epoch=epoch, first=first, only=chosen)
         for step, batch in enumerate(batches, first):
             random = np.random.default_rng([seed, epoch, step])
             features = part.features[batch.rows]
@@ -68,7 +74,9 @@ class PictureSource:
         room: bytes that pictures may take which are kept in memory.
     """
 
-    def __init__(self, material: Material, options: TrainCaptionOptions, trainer: JointTrainer, *, room: int) -> None:
+    def __init__(
+        self, material: CaptionMaterial, options: TrainCaptionOptions, trainer: JointTrainer, *, room: int
+    ) -> None:
         self.material, self.options, self.trainer = material, options, trainer
         train, val = material.train, material.val
         share = len(train.images) / (len(train.images) + len(val.images))

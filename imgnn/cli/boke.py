@@ -1,0 +1,241 @@
+"""`imgnn boke`."""
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.classify import named
+from imgnn.cli.parsing import MACHINE, SHARE, UNSAID, Precision, parse_weight, was_given
+from imgnn.cli.sentences import MODELS, NetworkFile, Rows, chosen_format, option, row_of
+from imgnn.errors import InputError
+from imgnn.options import BokeMode, BokeOptions
+from imgnn.runs import check_folder
+
+if TYPE_CHECKING:
+    from imgnn.jobs.boke import BokeImage, Joke
+
+BOKE, DRAWN, LENT = "The boke", "In mode model", "In mode mismatch"
+RESULT = "The result"
+Format = Literal["table", "json", "csv"]
+COLUMNS = (
+    *("file", "rank", "boke", "mode", "log_prob", "log_prob_per_token", "novel"),
+    *("nearest_text", "nearest_similarity", "nearest_picture", "nearest_stars"),
+    *("donor_name", "donor_file", "donor_distance"),
+)
+ALIKE = 0.7  # similarity from which on the known sentence is shown beside a boke
+OWN = {  # options that only one mode knows
+    "model": ("candidates", "temperature", "top_k", "top_p", "copies"),
+    "mismatch": ("distance", "donors", "blend"),
+}
+
+
+def boke(
+    context: typer.Context,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE", help="Pictures, folders, patterns, or - for a list on standard input."),
+    ],
+    model: Annotated[
+        str | None, option(MODELS, "A run of imgnn train boke or caption.", "--model", "-m", metavar="RUN", **UNSAID)
+    ] = None,
+    network: NetworkFile = BokeOptions.network,
+    mode: Annotated[
+        BokeMode | None,
+        option(
+            MODELS,
+            "model: what it thinks of the picture; mismatch: what it says of a completely different one; "
+            "retrieve: what people said of the nearest. \\[default: model; of captions, mismatch]",
+            **UNSAID,
+        ),
+    ] = BokeOptions.mode,
+    n: Annotated[int, option(BOKE, "Of each picture.", "-n", min=1)] = BokeOptions.n,
+    max_length: Annotated[int, option(BOKE, "Tokens at most, the end is one.", min=1)] = BokeOptions.max_length,
+    min_length: Annotated[int, option(BOKE, "Tokens at least.", min=0)] = BokeOptions.min_length,
+    no_repeat_ngram: Annotated[
+        int | None,
+        option(
+            BOKE,
+            "So many tokens in a row do not come twice; 0: they may. \\[default: 3 words, 6 characters]",
+            min=0,
+            **UNSAID,
+        ),
+    ] = BokeOptions.no_repeat_ngram,
+    ng: Annotated[
+        Path | None,
+        option(BOKE, "Words that are not to be shown, one a line.", "--ng", metavar="FILE", dir_okay=False, **UNSAID),
+    ] = BokeOptions.ng,
+    contrast: Annotated[
+        float,
+        option(
+            BOKE,
+            "Avoid what the mean picture makes probable, too (mismatch: the picture itself); 0: do not, 0.5: clearly.",
+            parser=parse_weight,
+            metavar="FLOAT",
+        ),
+    ] = BokeOptions.contrast,
+    seed: Annotated[int, option(BOKE, "The same one draws the same sentences or donors.", min=0)] = BokeOptions.seed,
+    candidates: Annotated[
+        int, option(DRAWN, "Drawn of each picture; the best are shown.", min=1)
+    ] = BokeOptions.candidates,
+    temperature: Annotated[
+        float,
+        option(
+            DRAWN,
+            "1: as probable as the model says; below: more of the probable; 0: no chance.",
+            parser=parse_weight,
+            metavar="FLOAT",
+        ),
+    ] = BokeOptions.temperature,
+    top_k: Annotated[
+        int, option(DRAWN, "Only so many of the most probable tokens; 0: all.", min=0)
+    ] = BokeOptions.top_k,
+    top_p: Annotated[
+        float, option(DRAWN, "Only the most probable tokens that reach this probability together.", min=0.0, max=1.0)
+    ] = BokeOptions.top_p,
+    copies: Annotated[bool, option(DRAWN, "Show what training texts say, too.", "--copies")] = BokeOptions.copies,
+    distance: Annotated[Literal["far", "middle"], option(LENT, "Of the other picture.")] = BokeOptions.distance,
+    donors: Annotated[
+        list[Path] | None,
+        option(LENT, "Pictures or a folder that lend. \\[default: those the model knows]", metavar="PATH", **UNSAID),
+    ] = None,
+    blend: Annotated[
+        float, option(LENT, "How much of the other picture; the rest is the picture itself.", **SHARE)
+    ] = BokeOptions.blend,
+    form: Annotated[
+        Format | None,
+        option(RESULT, "\\[default: table]", "--format", **UNSAID),
+    ] = None,
+    json: Annotated[bool, option(RESULT, "--format json: an object for each picture, a line.", "--json")] = False,
+    output: Annotated[
+        Path | None,
+        option(
+            RESULT,
+            "Write csv or json here. \\[default: on standard output]",
+            "--output",
+            "-o",
+            metavar="FILE",
+            **UNSAID,
+        ),
+    ] = None,
+    precision: Precision = BokeOptions.precision,
+    batch: Annotated[int, option(MACHINE, "Pictures at once.", min=1)] = BokeOptions.batch,
+) -> None:
+    """Write funny one-liners (boke) for pictures.
+
+    \b
+    Example:
+      imgnn boke photo.jpg --model boke_run
+      imgnn boke photo.jpg -m captions_run --mode mismatch --donors holiday/
+      imgnn boke photos/ -m boke_run -n 3 --temperature 1 --seed 7 --json
+    """
+    if model is None:
+        raise typer.BadParameter("which model: --model RUN is expected; imgnn train boke or caption makes one")
+    for own, names in OWN.items():
+        given = [name for name in names if was_given(context, name)]
+        if given and mode not in (None, own):
+            raise typer.BadParameter(f"--{given[0].replace('_', '-')} is of --mode {own}, not of {mode}")
+    options = BokeOptions(
+        model=model, network=network, mode=mode,
+        n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, ng=ng,
+        candidates=candidates, temperature=temperature, top_k=top_k, top_p=top_p, copies=copies,
+        distance=distance, donors=tuple(donors or ()), blend=blend, contrast=contrast, seed=seed,
+        precision=precision, batch=batch,
+    )  # fmt: skip
+    try:
+        options.check()
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+    form = chosen_format(form, json, output, ("csv", "json"))
+    if output is not None:
+        check_folder(output)
+    paths = list(named(images))
+
+    from imgnn.jobs.boke import make_boke  # Keras wakes here, not at --help
+
+    reporter = console.reporter()
+    try:
+        Writer(form, output, model).add_all(make_boke(paths, options, reporter), reporter)
+    finally:
+        reporter.end()
+
+
+class Writer(Rows):
+    """Puts boke where they are wanted: on stdout, or in a file."""
+
+    def __init__(self, form: Format, output: Path | None, model: str) -> None:
+        super().__init__(output, COLUMNS if form == "csv" else ())
+        self.form, self.model = form, model
+
+    def add(self, result: "BokeImage") -> None:
+        """One picture that could be read."""
+        path = console.shown(result.path)
+        if result.note:
+            console.note(f"{path}: {result.note}")
+        if self.form == "table" and console.out.is_terminal:
+            show(result)
+        elif self.form == "table":
+            for each in result.boke:
+                self.put(f"{path}\t{each.text}")
+        elif self.form == "csv":
+            for rank, each in enumerate(result.boke, 1):
+                fields = {"file": path, "rank": rank, **as_json(each)}
+                fields["novel"] = each.novel if each.novel is None else int(each.novel)
+                for group in ("nearest", "donor"):
+                    fields |= {f"{group}_{name}": value for name, value in (fields.pop(group) or {}).items()}
+                self.put(row_of([fields.get(name) for name in COLUMNS]))
+        else:
+            fields = {"file": path, "model": self.model, "boke": [as_json(each) for each in result.boke]}
+            self.put(json_format.dumps(fields | ({"note": result.note} if result.note else {}), ensure_ascii=False))
+
+
+def as_json(joke: "Joke") -> dict[str, Any]:
+    """The fields of one boke in `--json`; docs/boke.md describes them."""
+    nearest, donor = joke.nearest, joke.donor
+    return {
+        "boke": joke.text,
+        "mode": joke.mode,
+        "log_prob": None if joke.log_prob is None else round(joke.log_prob, 4),
+        "log_prob_per_token": None if joke.per_token is None else round(joke.per_token, 4),
+        "novel": joke.novel,
+        "tokens": list(joke.tokens),
+        "nearest": nearest and {**nearest._asdict(), "similarity": round(nearest.similarity, 4)},
+        "donor": donor
+        and {
+            "name": donor.name,
+            "file": donor.file and console.shown(donor.file),
+            "distance": round(donor.distance, 4),
+        },
+    }
+
+
+def show(result: "BokeImage") -> None:
+    """The path, then each boke, and below it where it comes from or what it is like."""
+    console.out.print(Text(console.shown(result.path), style="bold"), soft_wrap=True, highlight=False)
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    for rank, each in enumerate(result.boke, 1):
+        table.add_row("", Text(f"{rank:2d}", "cyan"), Text(each.text))
+        if told := origin(each):
+            table.add_row("", "", Text(told, "dim"))
+    if result.boke:
+        console.out.print(table)
+
+
+def origin(joke: "Joke") -> str:
+    """What there is to say of a boke: the picture it comes from, and a known sentence that is like it."""
+    nearest, told = joke.nearest, []
+    stars = f" ★{nearest.stars}" if nearest and nearest.stars is not None else ""
+    if joke.donor:
+        verb = "said of" if joke.mode == "retrieve" else "meant for"
+        told.append(f"{verb} {joke.donor.name}, distance {joke.donor.distance:.2f}")
+    if joke.mode == "retrieve":
+        told[-1] += stars
+    elif nearest and joke.novel is False:
+        told.append(f"known from {nearest.picture}{stars}")
+    elif nearest and nearest.similarity >= ALIKE:
+        told.append(f"{nearest.similarity:.0%} “{nearest.text}” of {nearest.picture}{stars}")
+    return "; ".join(told)

@@ -1,0 +1,108 @@
+"""What `imgnn train boke` shows: what came of a training, and of the experiment."""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.train_show import show_common, show_facts, show_findings, show_lengths, show_splits
+from imgnn.runs import duration
+
+if TYPE_CHECKING:
+    from imgnn.data.boke_checks import BokeReport
+    from imgnn.jobs.boke_experiment import Arm
+    from imgnn.jobs.boke_run import TrainedBoke
+
+CURVE = 40  # characters
+
+
+def show_report(report: "BokeReport") -> None:
+    """The splits in a table, how long boke are, their stars, and what was found."""
+    texts = report.statistics
+    facts = [("boke", f"{report.source}  ({report.form})"), ("tokens", report.tokenizer)]
+    if "train" in texts.splits:
+        seen = f"{texts.vocabulary:,} tokens seen {report.minimum} times or more in train, of {texts.words:,}"
+        facts.append(("vocabulary", seen))
+    show_facts(facts)
+    show_splits("Boke", "Tokens", {name: (each.images, each.boke, each) for name, each in texts.splits.items()})
+    show_lengths("tokens", "boke", [each.lengths for each in texts.splits.values()])
+    stars: Counter[str] = Counter()
+    for each in texts.splits.values():
+        stars.update(each.stars)
+    if stars:
+        show_facts([("stars", "   ".join(f"{name}: {count:,}" for name, count in stars.items()))])
+    show_common(texts.common)
+    show_findings(report.findings)
+
+
+def tell(done: "TrainedBoke", *, json: bool) -> None:
+    """The result: JSON, or words."""
+    if json:
+        console.print_json({**asdict(done), "folder": console.shown(done.folder), "seconds": round(done.seconds, 1)})
+    else:
+        show(done)
+
+
+def show(done: "TrainedBoke") -> None:
+    """How good it is, how it went, and what to type next."""
+    from imgnn.training.curves import sparkline
+    from imgnn.training.run_folder import AVERAGE_LOSS, CURVES, LOG, SKIPPED
+    from imgnn.training.run_log import read_log
+
+    folder = console.shown(done.folder)
+    epochs = [row for row in read_log(done.folder / LOG) if row["kind"] == "epoch"]
+    rows = [
+        ("loss", f"{done.loss:.3f}", f"  nats per token; at least {done.floor:.3f}, for pictures with several boke"),
+    ]
+    if len(epochs) > 1:
+        curve = [row["loss"] for row in epochs]
+        rows.append(("by epoch", sparkline(curve, CURVE), f"  first {curve[0]:.3f}, last {curve[-1]:.3f}"))
+    rows += [
+        ("average", f"{done.average_loss:.3f}", f"  as butsugiri/bokete has it: {folder}/{AVERAGE_LOSS}"),
+        ("val", f"{done.val_loss:.3f}", f"  perplexity {done.perplexity:.1f}  (epoch {done.epoch} of {done.epochs})"),
+        ("image gain", f"{done.image_gain:.3f}", "  nats per token that the right picture saves over another"),
+        ("drawn", f"{done.distinct:,}", f"  different, for {done.pictures:,} pictures; {100 * done.novel:.0f} % new"),
+        ("trained", duration(done.seconds), f"  {done.tokens_per_second:,} tokens/s"),
+        ("curves", f"{folder}/{CURVES}", ""),
+    ]
+    if done.skipped:
+        rows.append(("skipped", f"{done.skipped:,}", f"  that could not be read: {folder}/{SKIPPED}"))
+    for name, value, more in rows:
+        line = Text.assemble((f" {name:<11}", "dim"), (value, "bold"), (more, "dim"))
+        console.out.print(line, highlight=False, soft_wrap=True)
+    for warning in done.warnings:
+        console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
+    run = shlex.quote(folder)
+    console.out.print(Text(" Next", style="dim"))
+    for command in (f"imgnn boke photo.jpg --model {run}", f"imgnn serve --model {run}"):
+        console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)
+
+
+def show_experiment(arms: Sequence["Arm"], folder: Path, *, json: bool) -> None:
+    """The arms of the experiment side by side."""
+    from imgnn.jobs.boke_experiment import FIGURE
+
+    if json:
+        results = [{**asdict(arm.result), "folder": console.shown(arm.result.folder)} for arm in arms]
+        console.print_json([{**asdict(arm), "result": each} for arm, each in zip(arms, results, strict=True)])
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("")
+    for heading in ("Boke", "Pictures", "Average loss: first", "last", "at least", "Nats/token", "at least", "Val"):
+        table.add_column(heading, justify="right")
+    for arm in arms:
+        done = arm.result
+        losses = (arm.first, done.average_loss, done.average_loss_floor, done.loss, done.floor, done.val_loss)
+        table.add_row(arm.name, f"{arm.boke:,}", f"{arm.pictures:,}", *(f"{each:.3f}" for each in losses))
+    console.print_table(table)
+    console.out.print(
+        Text(" A picture with several boke costs at least the choice between them", style="dim"), highlight=False
+    )
+    console.show_path(folder / FIGURE)

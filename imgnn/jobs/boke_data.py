@@ -1,0 +1,102 @@
+"""What a training of boke works on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgnn.jobs.boke_texts import BokeTexts
+from imgnn.jobs.picture_features import feature_extractor
+from imgnn.jobs.sentence_data import Material, Part, look
+from imgnn.jobs.sentence_sources import CachedSource
+from imgnn.language.vocabulary import Vocabulary
+from imgnn.options import TrainBokeOptions
+from imgnn.runs import Reporter, Stop
+from imgnn.training.pairing import Floor, choose, draw, entropy_floor, star_weights
+from imgnn.training.sentences import Sentences
+
+GIVEN = "given"  # the tokenizer of a data set that brings its tokens
+
+
+@dataclass(frozen=True)
+class BokeMaterial(Material):
+    """All that a training of boke needs.
+
+    Attributes:
+        floor: the least that the training sentences can cost.
+    """
+
+    texts: BokeTexts
+    floor: Floor
+
+
+class PairedSource(CachedSource):
+    """Batches of boke beside the features of their pictures; of pairing "sampled" one of each picture in an epoch."""
+
+    options: TrainBokeOptions
+
+    def chosen(self, epoch: int) -> np.ndarray | None:
+        if self.options.pairing != "sampled":
+            return None
+        return draw(self.material.train.sentences.rows.tolist(), self.options.seed, epoch)
+
+
+def prepare_material(
+    texts: BokeTexts, vocabulary: Vocabulary, options: TrainBokeOptions, reporter: Reporter, stop: Stop
+) -> BokeMaterial:
+    """Boke as ids, and the features of their pictures, of the cache or computed now.
+
+    Raises:
+        InputError: no picture of a split can be read.
+        Stopped: `stop` said so.
+    """
+    extractor = feature_extractor(
+        options.network,
+        options.layers,
+        size=options.size,
+        precision=options.precision,
+        workers=options.workers,
+        reporter=reporter,
+    )
+    bad: dict[str, str] = {}
+
+    def part(split: str) -> Part:
+        odai = texts.boke.part(split).odai
+        kept, features, mirrored, why = look(
+            extractor,
+            [texts.boke.file(each) for each in odai],
+            split,
+            mirror=options.mirror and split == "train",
+            reporter=reporter,
+            stop=stop,
+        )
+        bad.update({odai[number].name: each for number, each in why.items()})
+        images = tuple(odai[number] for number in kept)
+        said = tuple(texts.tokens[each.name] for each in images)
+        paired = options.pairing if split == "train" else "many"
+        rows = [row for row, each in enumerate(images) for _ in each.boke]
+        stars = [each.star for odai in images for each in odai.boke]
+        chosen = choose(rows, stars, paired, options.seed)
+        ids = [vocabulary.encode(each) for lines in said for each in lines]
+        sentences = Sentences(
+            [rows[number] for number in chosen],
+            [ids[number] for number in chosen],
+            longest=options.longest,
+            # Batches of texts of one length each, as butsugiri/bokete has them: nothing is padded, and the average
+            # loss is what it is there.
+            lengths=sorted({len(ids[number]) + 1 for number in chosen}),
+            weights=star_weights([stars[number] for number in chosen]).tolist() if paired == "stars" else None,
+        )
+        return Part(images, said, features, mirrored, sentences)
+
+    train, val = part("train"), part("val")
+    floor = floor_of(train, options)
+    return BokeMaterial(vocabulary, extractor.spec, extractor, train, val, bad, texts, floor)
+
+
+def floor_of(train: Part, options: TrainBokeOptions) -> Floor:
+    """The least that the training sentences can cost; pictures that look the same to the network are one."""
+    sentences = train.sentences
+    _, alike = np.unique(train.features, axis=0, return_inverse=True)
+    counts = np.bincount(sentences.rows)
+    often = 1 / counts[sentences.rows] if options.pairing == "sampled" else np.ones(len(sentences))
+    return entropy_floor(alike[sentences.rows].tolist(), sentences.targets, sentences.weights, often, options.batch)

@@ -1,0 +1,57 @@
+"""A decoder as boke need it: sentences drawn or looked for, away from what another picture makes probable."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from imgnn.jobs.caption_model import Speaker
+from imgnn.language.beam import BeamOptions, beam_search
+from imgnn.language.decoder import Decoder
+from imgnn.language.rules import Beams, Hypothesis
+from imgnn.language.sample import SampleOptions, sample
+from imgnn.language.steps import DeviceStep, State, contrast
+from imgnn.language.vocabulary import END
+
+WEIGHTS = 8  # of contrasts that are kept compiled
+
+
+class BokeWriter:
+    """Writes with one decoder.
+
+    Rows of features are pictures; `others`, as many rows, what each of them is contrasted with.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.speaker = Speaker([decoder])
+        variables = list(decoder.variables().values())
+        # Each weight is a function of its own, which the backend traces.
+        self.against = lru_cache(WEIGHTS)(lambda weight: DeviceStep(contrast(decoder.step, weight), variables))
+
+    def begin(self, features: np.ndarray, others: np.ndarray, weight: float) -> tuple[DeviceStep, State]:
+        """What is followed, and the state before the first token."""
+        state = self.speaker.begin([features])
+        if not weight:
+            return self.speaker.step, state
+        return self.against(weight), (state, self.speaker.begin([others]))
+
+    def draw(
+        self, features: np.ndarray, others: np.ndarray, weight: float, options: SampleOptions, keys: Sequence[int]
+    ) -> Beams:
+        """Sentences at random; see `language.sample`. With a weight their log_probs are not the model's own."""
+        step, state = self.begin(features, others, weight)
+        return sample(step, state, images=len(features), options=options, keys=keys)
+
+    def search(self, features: np.ndarray, others: np.ndarray, weight: float, options: BeamOptions) -> Beams:
+        """The most probable sentences; see `language.beam`. With a weight their log_probs are not the model's own."""
+        step, state = self.begin(features, others, weight)
+        return beam_search(step, state, images=len(features), options=options)
+
+    def log_probs(self, features: np.ndarray, sentences: Sequence[Hypothesis]) -> np.ndarray:
+        """How probable the model itself finds sentences that came to an end, one for each row: float32 `(n,)`."""
+        longest = max(len(each.tokens) for each in sentences)
+        tokens = np.full((len(sentences), longest + 1), END)
+        for row, each in zip(tokens, sentences, strict=True):
+            row[: len(each.tokens)] = each.tokens
+        said = np.arange(longest + 1) <= np.array([[len(each.tokens)] for each in sentences])
+        return (self.speaker.follow([features], tokens) * said).sum(axis=1)

@@ -1,0 +1,180 @@
+"""What a training of sentences works on: sentences as ids, pictures as features. Captions and boke share it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from imgnn.errors import InputError, UnknownNameError
+from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec
+from imgnn.language.decoder import DecoderSpec
+from imgnn.language.vocabulary import Vocabulary
+from imgnn.networks import registry
+from imgnn.options import TrainSentenceOptions
+from imgnn.runs import Reporter, Stop, is_file
+from imgnn.training.run_folder import is_run
+from imgnn.training.sentences import Sentences
+
+Tokens = tuple[tuple[str, ...], ...]  # of the sentences of a picture
+Options = TypeVar("Options", bound=TrainSentenceOptions)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split.
+
+    Attributes:
+        images: those that could be read, as the data set has them.
+        tokens: of each image, the tokens of each sentence.
+        features: float16 `(images, numbers)`.
+        mirrored: of their mirror images; None where these are not looked at.
+        sentences: all sentences as ids.
+    """
+
+    images: tuple[Any, ...]
+    tokens: tuple[Tokens, ...]
+    features: np.ndarray
+    mirrored: np.ndarray | None
+    sentences: Sentences
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a training needs.
+
+    Attributes:
+        spec: of the features.
+        extractor: None where the features came from a file.
+        bad: picture -> why it could not be read.
+    """
+
+    vocabulary: Vocabulary
+    spec: FeatureSpec
+    extractor: FeatureExtractor | None
+    train: Part
+    val: Part
+    bad: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all features: it tells of the pictures, of the network, and of what could be read."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.val):
+            for values in (part.features, part.mirrored):
+                if values is not None:
+                    digest.update(values.tobytes())
+        return digest.hexdigest()
+
+
+def look(
+    extractor: FeatureExtractor,
+    files: Sequence[Path],
+    split: str,
+    *,
+    mirror: bool,
+    reporter: Reporter,
+    stop: Stop,
+) -> tuple[list[int], np.ndarray, np.ndarray | None, dict[int, str]]:
+    """The features of a split's pictures.
+
+    Args:
+        mirror: those of the mirror images, too.
+
+    Returns:
+        The numbers of the pictures that can be read; features float16 `(readable, numbers)`; the mirrored ones or
+        None; of each of the others why not.
+
+    Raises:
+        InputError: none of them can be read.
+        Stopped: `stop` said so.
+    """
+    seen = extractor.extract(files, task=f"features ({split})", stop=stop)
+    for why in seen.bad.values():
+        reporter.note(f"Skipped: {why}")
+    kept = [number for number in range(len(files)) if number not in seen.bad]
+    if not kept:
+        raise InputError(f"none of the {len(files):,} pictures of {split} can be read: {seen.bad[0]}")
+    features = seen.values[kept] if seen.bad else seen.values
+    mirrored = None
+    if mirror:
+        turned = extractor.extract(
+            [files[number] for number in kept], mirrored=True, task="features (mirrored)", stop=stop
+        )
+        mirrored = turned.values
+        for number in turned.bad:  # it went away in between
+            mirrored[number] = features[number]
+    return kept, features, mirrored, seen.bad
+
+
+def sentences_of(tokens: Sequence[Sequence[Sequence[str]]], vocabulary: Vocabulary, longest: int) -> Sentences:
+    """The sentences of images as ids; one without a token is left out."""
+    pairs = [(row, vocabulary.encode(each)) for row, said in enumerate(tokens) for each in said if each]
+    return Sentences([row for row, _ in pairs], [ids for _, ids in pairs], longest=longest)
+
+
+def whole(network: str) -> str:
+    """A network's name as it is; of a file, or of a run's folder, the whole path: a model is used in other folders."""
+    path = Path(network).expanduser()
+    if not is_file(path):
+        try:
+            registry.find(network)
+            return network
+        except UnknownNameError:
+            if not is_run(path):
+                return network
+    return str(path.resolve())
+
+
+def check_form(options: TrainSentenceOptions) -> None:
+    """Refuse a training of nothing, and a decoder that cannot be.
+
+    Raises:
+        InputError: which.
+    """
+    if options.epochs < 1:
+        raise InputError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
+    if options.tied and options.embedding != options.hidden:
+        raise InputError(
+            f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
+        )
+
+
+def spec_of(material: Material, options: TrainSentenceOptions, **more: Any) -> DecoderSpec:
+    """The decoder's form."""
+    return DecoderSpec(
+        vocabulary=len(material.vocabulary),
+        feature=material.spec.numbers,
+        embedding=options.embedding,
+        hidden=options.hidden,
+        layers=options.depth,
+        cell=options.cell,
+        tied=options.tied,
+        **more,
+    )
+
+
+def stored(options: TrainSentenceOptions) -> dict[str, Any]:
+    """Options as config.json has them."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve())))
+    return found
+
+
+def options_from(kept: Mapping[str, Any], kind: type[Options]) -> Options:
+    """The options of config.json.
+
+    Raises:
+        InputError: another version of imgnn wrote them.
+    """
+    values = dict(kept)
+    for each in fields(kind):
+        if "Path" in str(each.type) and values.get(each.name):
+            values[each.name] = Path(values[each.name])
+    values["layers"] = tuple(values["layers"]) if values.get("layers") else None
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"the run's options are of another imgnn: {error}") from error

@@ -1,0 +1,112 @@
+"""The server of `imgnn serve`: a site, its guard, and the socket."""
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import platformdirs
+import uvicorn
+
+from imgnn.errors import InputError
+from imgnn.home import home
+from imgnn.options import ServeOptions
+from imgnn.web.guard import ANYWHERE, Gate, Guard, Hosts, is_loopback
+from imgnn.web.routes import build_app
+from imgnn.web.site import Site, open_site
+from imgnn.web.voices import open_runs
+
+CONNECTIONS = 256  # at once; more are answered with 503
+HEADER_BYTES = 32 << 10  # of a request's line and headers
+IDLE = 10  # seconds that a connection is kept without a request
+LAST_WORDS = 3  # seconds for answers that are under way at the end
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on which nothing listens yet.
+
+    Args:
+        port: 0: any that is free.
+
+    Raises:
+        InputError: the port is taken or may not be used, or the host is none of this machine's.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with contextlib.ExitStack() as undo:
+            bound = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(CONNECTIONS)  # a port that two servers were bound to is refused only now
+            undo.pop_all()
+            return bound
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"port {port} of {host} is taken", hint=f"imgnn serve --port {port + 1}") from None
+        raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+
+
+def build_server(
+    site: Site, bound: socket.socket, host: str, *, token: str | None, rate: int, page: Traversable | None = None
+) -> uvicorn.Server:
+    """A server for a site on a socket; `run(sockets=[bound])` runs it until Ctrl-C.
+
+    Args:
+        host: as it was asked for: one of the names by which it may be called.
+        token, rate: of `Gate`.
+        page: the folder of the page's files; None: imgnn's own.
+    """
+    gate = Gate(Hosts(host, bound.getsockname()[1]), token, rate)
+    config = uvicorn.Config(
+        Guard(build_app(site, gate, page), gate),
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # a client could name itself as it likes
+        http="h11",
+        ws="none",
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=LAST_WORDS,
+    )
+    return uvicorn.Server(config)
+
+
+def address_of(bound: socket.socket, host: str, token: str | None) -> str:
+    """What one types into a browser on this machine, or on another one where the server is for those."""
+    port = bound.getsockname()[1]
+    name = socket.gethostname() if host in ANYWHERE else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def serve_page(options: ServeOptions, ready: Callable[[str], None]) -> None:
+    """Run until Ctrl-C; what is being made in the studio is saved then.
+
+    Args:
+        ready: told the address once the port is ours.
+
+    Raises:
+        InputError: a run is none, the port is taken, or the folder cannot be used.
+    """
+    runs = open_runs(options.models)
+    token = None if is_loopback(options.host) else secrets.token_urlsafe(32)
+    with bind(options.host, options.port) as bound:
+        site = open_site(runs, options.folder or default_folder(), token=token is not None)
+        server = build_server(site, bound, options.host, token=token, rate=options.rate)
+        ready(address_of(bound, options.host, token))
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
+
+
+def default_folder() -> Path:
+    """Where ratings and pictures are kept if nothing is said: with what else is imgnn's, but not in a cache."""
+    if os.environ.get("IMGNN_HOME"):
+        return home() / "page"
+    return Path(platformdirs.user_data_dir("imgnn", appauthor=False)) / "page"

@@ -1,0 +1,83 @@
+"""Real models behind the page, and what is read of a run before its model is."""
+
+import shutil
+import time
+
+import pytest
+
+from imgnn.data.known_pictures import KnownPicture, KnownPictures
+from imgnn.errors import InputError
+from imgnn.web.voices import LoadedVoices, Run, open_runs
+from tests.jobs.made_boke import KNOWN, make_boke_model
+from tests.jobs.made_captions import make_model, paint_halves
+from tests.web.made_server import make_run
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A run of captions and one of boke, whose known pictures are there."""
+    boke = make_boke_model(tmp_path / "boke")
+    pictures = [
+        KnownPicture(
+            name, str(paint_halves(tmp_path / name, *(int(255 * each) for each in halves))), "val", *both(said)
+        )
+        for name, halves, said in KNOWN
+    ]
+    KnownPictures(tuple(pictures), KnownPictures.load(boke).features).save(boke)
+    return [make_model(tmp_path / "captions"), boke]
+
+
+def both(said):
+    return tuple(said), tuple(said.values())
+
+
+def test_real_models_answer(start, models, tmp_path):
+    files = {"picture": ("x.png", paint_halves(tmp_path / "mine.png", 255, 51).read_bytes())}
+    with start(models=models, load=LoadedVoices) as client:
+        while client.get("/api/state").json()["status"] == "loading":
+            time.sleep(0.1)
+        for mode in ("model", "mismatch", "retrieve"):
+            form = {"n": 2, "beam": 4, "mode": mode}
+            answer = client.post("/api/playground", files=files, data=form)
+            played = answer.json()
+            assert answer.status_code == 200, played
+            assert played["captions"][0]["log_prob"] >= played["captions"][1]["log_prob"]
+            assert {line["mode"] for line in played["boke"]} == {mode}
+            assert all((line["donor"] is None) == (mode == "model") for line in played["boke"])
+            assert client.post("/api/playground", files=files, data=form).json() == played, "the seed decides"
+        made = client.post("/api/generate", json={"count": 12, "mode": "retrieve", "n": 1}).json()
+        assert [item["references"][0]["stars"] for item in made["items"]] == [3, 7, 2, 4, 5]
+        # Each is lent the best sentence of the picture that is most like it, and never its own.
+        for item, (name, _, said) in zip(made["items"], KNOWN, strict=True):
+            (line,) = item["boke"]
+            assert line["text"] not in said
+            assert line["donor"]["name"] != name
+            assert client.get(line["donor"]["image"]).status_code == 200
+
+
+def test_the_two_kinds_come_in_one_order(models):
+    assert (
+        [run.kind for run in open_runs(models)] == [run.kind for run in open_runs(models[::-1])] == ["boke", "caption"]
+    )
+
+
+def test_two_runs_of_a_kind_are_refused(tmp_path):
+    runs = [make_run(tmp_path / name) for name in ("one", "two")]
+    with pytest.raises(InputError, match=r"one and .*two are both runs of boke; the page has one of each kind"):
+        open_runs(runs)
+
+
+def test_what_is_no_run_is_refused_before_the_server_starts(tmp_path):
+    with pytest.raises(InputError, match="there is no folder"):
+        open_runs([tmp_path / "none"])
+    make_run(tmp_path / "run", "classifier")
+    with pytest.raises(InputError, match="is a run of imgnn finetune"):
+        open_runs([tmp_path / "run"])
+
+
+def test_a_run_that_keeps_no_pictures_can_only_make_its_own(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run / "pictures.jsonl").unlink()
+    shutil.rmtree(run / "pictures")
+    opened = Run.open(run)
+    assert (opened.modes, opened.pictures, opened.count("train")) == (("model",), (), 0)
