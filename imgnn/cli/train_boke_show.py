@@ -59,7 +59,7 @@ def show(done: "TrainedBoke") -> None:
     folder = console.shown(done.folder)
     epochs = [row for row in read_log(done.folder / LOG) if row["kind"] == "epoch"]
     rows = [
-        ("loss", f"{done.loss:.3f}", f"  nats per token; at least {done.floor:.3f}, for pictures with several boke"),
+        ("loss", f"{done.loss:.3f}", f"  nats per token; at least {done.floor:.3f}: pictures have several boke"),
     ]
     if len(epochs) > 1:
         curve = [row["loss"] for row in epochs]
@@ -95,14 +95,19 @@ def show_experiment(arms: Sequence["Arm"], folder: Path, *, json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("")
-    for heading in ("Boke", "Pictures", "Average loss: first", "last", "at least", "Nats/token", "at least", "Val"):
+    for heading in ("Boke", "Pictures", "Average loss", "floor", "Nats/token", "floor", "Val"):
         table.add_column(heading, justify="right")
     for arm in arms:
         done = arm.result
-        losses = (arm.first, done.average_loss, done.average_loss_floor, done.loss, done.floor, done.val_loss)
-        table.add_row(arm.name, f"{arm.boke:,}", f"{arm.pictures:,}", *(f"{each:.3f}" for each in losses))
+        table.add_row(
+            arm.name,
+            f"{arm.boke:,}",
+            f"{arm.pictures:,}",
+            f"{arm.first:.2f} … {done.average_loss:.3f}",
+            *(f"{each:.3f}" for each in (done.average_loss_floor, done.loss, done.floor, done.val_loss)),
+        )
     console.print_table(table)
     console.out.print(
-        Text(" A picture with several boke costs at least the choice between them", style="dim"), highlight=False
+        Text(" The floor is what it costs to choose between the boke of a picture", style="dim"), highlight=False
     )
     console.show_path(folder / FIGURE)

@@ -14,6 +14,8 @@ split.py      train, val and test; labelled.py: pictures to train on, and to jud
 captions.py   pictures with sentences; caption_files.py, caption_readers.py: the forms that they come in;
               caption_checks.py: what is in them, and wrong with them; features_mat.py: features that come with them;
               feature_cache.py: what networks gave of pictures, kept as inspected.py's: kept_file.py
+boke.py       pictures with funny lines; boke_readers.py, boke_checks.py as of captions
+known_pictures.py  the pictures of a trained model, what was said of them, and their features
 batches.py    pictures in batches, decoded ahead, in an order that can be resumed
 moments.py    the sums of a mean, whole numbers; mean_record.py: what the mean was computed of
 spread.py     the same function over many things, on this machine's cores or on a Dask cluster

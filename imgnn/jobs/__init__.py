@@ -1,4 +1,4 @@
-"""One function for each command: for the command line, a notebook, a test, later the web page.
+"""One function for each command: for the command line, the web page, a notebook, a test.
 
 A job reads and writes the files it is told of, reports through the `Reporter` it is given, raises
 `ImgnnError`, and returns a small result. What TensorFlow logs is kept quiet (IMGNN_DEBUG=1 brings it back).

@@ -7,7 +7,8 @@ svm.py           a linear classifier solved in one go
 checkpoint.py    what a training knows between two steps, in a file; run_folder.py the folder it lies in
 sentences.py     captions in batches of about one length; sentence_trainer.py a step of a decoder, joint_trainer.py with
                  its network; likelihood.py how probable decoders find sentences
-run_log.py       the rows of a log; curves.py, caption_curves.py, events.py, report.py what is made of
+pairing.py       which boke of a picture are learnt, and the least that they can cost
+run_log.py       the rows of a log; curves.py, caption_curves.py, boke_curves.py, events.py, report.py what is made of
                  them
 scores.py        how right a classifier is; health.py whether a training is on a good way
 """
