@@ -405,6 +405,7 @@ class TrainBokeOptions(TrainSentenceOptions):
     pairing: Pairing = "many"  # which boke of a picture it learns; see training/pairing.py
     ng: Path | None = None  # a file with a word a line: boke with one of them are left out
     shortest: int = 1  # tokens; shorter boke, and those longer than `longest`, are left out
+    keep: Literal["best", "last"] = "best"  # the decoder of the epoch with the smallest loss of val, or of the last one
 
     minimum: int = 2
     longest: int = 40

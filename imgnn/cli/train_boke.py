@@ -80,6 +80,10 @@ def boke(
         int | None,
         option(RUN, "End after so many epochs without a better loss of val; 0: never.", metavar="EPOCHS", min=0),
     ] = TrainBokeOptions.patience,
+    keep: Annotated[
+        Literal["best", "last"],
+        option(RUN, "The decoder of the epoch with the smallest loss of val; or of the last, for few boke."),
+    ] = TrainBokeOptions.keep,
     save_every: SaveEvery = None,
     form: Annotated[FORMS | None, option(DATA, "Of DATA. \\[default: by what is in it]", **UNSAID)] = None,
     images: Images = TrainBokeOptions.images,

@@ -25,6 +25,7 @@ FIGURE, TABLE = "experiment.png", "experiment.json"
 DEFAULTS: dict[str, Any] = {
     "epochs": 100,
     "patience": None,
+    "keep": "last",
     "dropout": 0.0,
     "minimum": 1,
     "learning_rate": 5e-3,

@@ -41,11 +41,11 @@ class TrainedBoke:
         loss: nats per token of training, in the last epoch, with dropout.
         floor: the least that it can be: what it costs to choose between the boke of a picture.
         average_loss, average_loss_floor: the same in the unit of butsugiri/bokete.
-        val_loss: nats per token of the validation boke, in the best epoch; perplexity: its exponential.
+        val_loss: nats per token of the validation boke, in the epoch that is kept; perplexity: its exponential.
         image_gain: nats per token that the right picture saves over another one, there.
         distinct, novel: of the boke that it drew there for so many `pictures`, how many are different, and the share
             that no picture of the training has.
-        epoch: the best.
+        epoch: the one whose decoder is kept.
         epochs: done in all.
         seconds: from the command's start.
         tokens_per_second: of training.
@@ -125,7 +125,7 @@ class BokeTraining(SentenceTraining):
             self.warnings = health.check_sentences(facts["distinct"], len(said), facts["image_gain"])
         self.log_epoch(began, facts, words_of(facts))
         self.write_average_loss()
-        if better:
+        if better or self.options.keep == "last":
             known = {"epochs": [position.epoch], "metrics": facts}
             save_decoder(self.folder / DECODER, self.decoder, material.spec, material.vocabulary, known)
             with write_aside(self.folder / METRICS) as aside:
@@ -169,7 +169,7 @@ class BokeTraining(SentenceTraining):
             distinct=best["distinct"],
             novel=best["novel"],
             pictures=min(JUDGED, len(self.material.val.images)),
-            epoch=position.best_epoch,
+            epoch=known["epochs"][0],
             epochs=position.epoch,
             seconds=position.seconds + time.monotonic() - self.began,
             tokens_per_second=last["tokens_per_second"],

@@ -61,7 +61,6 @@ class Problem(Answer):
     """Why something was refused or failed."""
 
     detail: str = Field(description="One sentence; `loading` while the models are loaded.")
-    hint: str | None = Field(None, description="What helps.")
 
 
 # ---- state

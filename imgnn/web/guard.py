@@ -277,7 +277,7 @@ def too_large(limit: int) -> str:
 
 async def answer(send: Send, status: int, detail: str, headers: dict[str, str]) -> None:
     """A `Problem` without the routes' help."""
-    body = json.dumps({"detail": detail, "hint": None}).encode() if detail else b""
+    body = json.dumps({"detail": detail}).encode() if detail else b""
     own: Iterable[tuple[str, str]] = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in [*own, *headers.items()]]
     await send({"type": "http.response.start", "status": status, "headers": raw})

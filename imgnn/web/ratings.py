@@ -60,7 +60,7 @@ class Ratings:
             lines.pop((path, text), None)
             if value:
                 if len(lines) >= MOST:
-                    raise InputError(f"{MOST:,} ratings are all that is kept", hint=f"move {FILE} elsewhere")
+                    raise InputError(f"{MOST:,} ratings are all that is kept: {FILE} has to be moved elsewhere")
                 images = [] if path is None else [{"path": path}]
                 lines[path, text] = {
                     "boke": text,

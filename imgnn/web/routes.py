@@ -452,16 +452,14 @@ def add_page(app: FastAPI, folder: Traversable) -> None:
         return send(name, request)
 
 
-def problem(
-    status: int, detail: str, hint: str | None = None, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A `Problem` as an answer."""
-    return JSONResponse({"detail": detail, "hint": hint}, status, dict(headers or {}))
+    return JSONResponse({"detail": detail}, status, dict(headers or {}))
 
 
 async def tell_refusal(_: Request, error: Any) -> Response:
     """An HTTPException."""
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+    return problem(error.status_code, str(error.detail), error.headers)
 
 
 async def tell_invalid(_: Request, error: Any) -> Response:
@@ -471,11 +469,14 @@ async def tell_invalid(_: Request, error: Any) -> Response:
     return problem(422, f"{place}: {first['msg']}" if place else str(first["msg"]))
 
 
-async def tell_failure(_: Request, error: Any) -> Response:
-    """What a job says that a user can act on."""
+async def tell_failure(request: Request, error: Any) -> Response:
+    """What a job says that a user can act on; where the runs are on this machine is not a client's business."""
     if isinstance(error, PictureError):
         return problem(413 if error.kind == "too_large" else 400, str(error))
-    return problem(409, str(error), error.hint)
+    detail = str(error)
+    for run in site_of(request).runs:
+        detail = detail.replace(str(run.folder), run.name)
+    return problem(409, detail)
 
 
 async def tell_bug(_: Request, error: Any) -> Response:

@@ -201,7 +201,7 @@ class Studio:
             if sum(not job.over for job in self.jobs.values()) >= QUEUE:
                 raise Busy(f"{QUEUE} pictures wait already")
             if len(self.jobs) >= KEPT:
-                raise InputError(f"the gallery is full with {KEPT} pictures", hint="remove some")
+                raise InputError(f"the gallery is full with {KEPT} pictures: some have to be removed")
             job = Job(self.folder / secrets.token_hex(8), kind, settings, len(styles), time.time())
             job.folder.mkdir()
             try:

@@ -122,6 +122,7 @@ class LoadedVoices:
         from imgnn.jobs.caption import Captioner
 
         # The first run makes boke; one of captions also says what is in the picture.
+        self.mode = runs[0].modes[0]
         self.maker = BokeMaker(BokeOptions(str(runs[0].folder)), Silent())
         described = [run for run in runs if run.kind == "caption"]
         self.captioner = Captioner(CaptionOptions((str(described[0].folder),)), Silent()) if described else None
@@ -130,7 +131,7 @@ class LoadedVoices:
         own = self.maker.options
         wanted = replace(
             own,
-            mode=settings.mode,
+            mode=settings.mode or self.mode,
             n=settings.n,
             temperature=settings.temperature,
             top_p=settings.top_p,
@@ -142,7 +143,7 @@ class LoadedVoices:
 
     def captions(self, file: Path, settings: Settings) -> "CaptionedImage":
         if self.captioner is None:
-            raise InputError("there is no model of captions", hint="imgnn serve --model RUN, of imgnn train caption")
+            raise InputError("there is no model of captions")
         wanted = replace(self.captioner.options, n=settings.n, beam=max(settings.beam, settings.n))
         return next(self.captioner.results([file], options=wanted))
 

@@ -13,6 +13,7 @@ from imgnn.data.known_pictures import KnownPictures
 from imgnn.errors import InputError, InterruptedRun
 from imgnn.jobs import boke_experiment
 from imgnn.jobs.boke_experiment import run_experiment
+from imgnn.jobs.boke_run import BokeTraining
 from imgnn.jobs.caption_model import load_caption_model, load_sentence_model
 from imgnn.jobs.train_boke import resume_boke, train_boke
 from imgnn.language.decoder import Decoder, DecoderSpec
@@ -115,6 +116,18 @@ def test_it_learns_what_is_said_of_which_picture(learnt):
     assert done.perplexity == pytest.approx(math.exp(done.val_loss))
     assert (done.loss, done.average_loss, done.epochs) == (rows[-1]["loss"], rows[-1]["average_loss"], 14)
     assert (done.pictures, done.skipped, done.warnings) == (6, 0, ())
+
+
+def test_the_last_epoch_is_kept_if_one_wants_it(train, tmp_path, monkeypatch):
+    """Where the first one is the best."""
+    losses = BokeTraining.losses
+    monkeypatch.setattr(
+        BokeTraining, "losses", lambda self, x: {**losses(self, x), "val_loss": 1.0 + self.position.epoch}
+    )
+    best, last = train("best"), train("last", keep="last")
+    assert (best.epoch, best.val_loss, last.epoch, last.val_loss) == (1, 1.0, 2, 2.0)
+    weights = [load_checkpoint(tmp_path / name / DECODER)[0]["output/bias"] for name in ("best", "last")]
+    assert not np.array_equal(*weights)
 
 
 def test_the_loss_comes_down_to_its_floor_and_not_below(learnt):

@@ -205,9 +205,7 @@ def test_a_thumb_is_saved_shown_again_and_taken_back(server, visit):
 def test_a_thumb_that_could_not_be_saved_is_not_shown(server, visit):
     page = visit(server)
     generate(page)
-    page.route(
-        "**/api/rate", lambda route: route.fulfill(status=500, json={"detail": "the disk is full", "hint": None})
-    )
+    page.route("**/api/rate", lambda route: route.fulfill(status=500, json={"detail": "the disk is full"}))
     thumb = page.locator(".rate button").first
     thumb.click()
     expect(page.get_by_role("alert").filter(visible=True)).to_have_text("the disk is full")

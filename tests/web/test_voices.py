@@ -55,6 +55,17 @@ def test_real_models_answer(start, models, tmp_path):
             assert client.get(line["donor"]["image"]).status_code == 200
 
 
+def test_a_run_of_captions_from_before_pictures_were_kept_speaks_for_itself(start, tmp_path):
+    captions = make_model(tmp_path / "captions")
+    files = {"picture": ("x.png", paint_halves(tmp_path / "mine.png", 255, 51).read_bytes())}
+    with start(models=[captions], load=LoadedVoices) as client:
+        while client.get("/api/state").json()["status"] == "loading":
+            time.sleep(0.1)
+        played = client.post("/api/playground", files=files, data={"n": 2}).json()
+        assert [line["mode"] for line in played["boke"]] == ["model"] * 2
+        assert [line["novel"] for line in played["boke"]] == [None] * 2, "what it learnt is not known"
+
+
 def test_the_two_kinds_come_in_one_order(models):
     assert (
         [run.kind for run in open_runs(models)] == [run.kind for run in open_runs(models[::-1])] == ["boke", "caption"]

@@ -4,9 +4,9 @@ import { say } from "./elements.js";
 
 /** The server said no, or nothing. `status` 0: it is not there. */
 export class Refused extends Error {
-  constructor(message, status, { hint = null, wait = null } = {}) {
+  constructor(message, status, wait = null) {
     super(message);
-    Object.assign(this, { status, hint, wait });
+    Object.assign(this, { status, wait });
   }
 }
 
@@ -47,10 +47,8 @@ export async function ask(path, { json, form, method, signal } = {}) {
   }
   if (answer.status === 401) line.dispatchEvent(new Event("locked"));
   if (!answer.ok) {
-    throw new Refused(reason(answer.status, told), answer.status, {
-      hint: told?.hint,
-      wait: Number(answer.headers.get("Retry-After")) || null,
-    });
+    const wait = Number(answer.headers.get("Retry-After")) || null;
+    throw new Refused(reason(answer.status, told), answer.status, wait);
   }
   return told;
 }

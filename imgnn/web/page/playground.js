@@ -66,7 +66,7 @@ export function playground(state) {
       results.scrollIntoView({ block: "nearest" });
     } catch (error) {
       problem.hidden = false;
-      problem.textContent = [error.message, error.hint].filter(Boolean).join(" ");
+      problem.textContent = error.message;
     } finally {
       busy = false;
       work.element.hidden = true;
