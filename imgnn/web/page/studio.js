@@ -321,9 +321,7 @@ function easels(state, begun) {
       begun(await ask("/api/studio", { form: formOf({ ...shared, ...own }) }));
     } catch (error) {
       problem.hidden = false;
-      problem.textContent = [error.status === 503 ? say("studio.full") : error.message, error.hint]
-        .filter(Boolean)
-        .join(" ");
+      problem.textContent = error.status === 503 ? say("studio.full") : error.message;
     } finally {
       go.removeAttribute("aria-disabled");
     }
