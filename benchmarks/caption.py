@@ -5,6 +5,7 @@
 SHARED holds weights and pictures of flowers, VENV has PyTorch. The parts:
 
     training   tokens a second of `SentenceTrainer`, an LSTM of 512 units, 2,600 words; `peers.Captioning` is the peer's
+    boke       the same of 100 units, 2,500 characters and 16 lines at once, as butsugiri/bokete has them
     epoch      30,000 captions as long as Flickr8k's, from features that are kept
     decoding   beam search of width 20 for 20 words, of 100 pictures at once, beside one picture and one row at a time
     features   pictures a second of GoogLeNet up to pool5/7x7_s1; `peers.Describing` is the peer's
@@ -34,6 +35,7 @@ from benchmarks.finetune_step import PEERS, rates_of, work_of_layers
 from benchmarks.style_vgg19 import matmul_rate
 
 VOCABULARY, FEATURE, UNITS, BATCH, LENGTH, DROP, RATE = 2600, 1024, 512, 128, 12, 0.5, 0.001
+BOKE = (2500, 1024, 100, 16, 21)  # the first five of these, of boke
 WARM = 3  # steps of each process that are not counted
 COMPARED = 3  # steps whose losses are compared, nothing dropped
 WIDTH, WORDS = 20, 20  # of the beam; of each sentence
@@ -101,11 +103,11 @@ class Files:
 # Weights and data, the same for both sides
 
 
-def spec() -> Any:
+def spec(vocabulary: int = VOCABULARY, feature: int = FEATURE, units: int = UNITS) -> Any:
     """The decoder's form."""
     from imgnn.language.decoder import DecoderSpec
 
-    return DecoderSpec(VOCABULARY, FEATURE, UNITS, UNITS)
+    return DecoderSpec(vocabulary, feature, units, units)
 
 
 def outspoken(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -125,20 +127,27 @@ def drawn_lengths(share: int = 1) -> np.ndarray:
     return np.repeat(np.arange(2, 2 + len(FLICKR8K)), FLICKR8K)[::share]
 
 
-def prepare_decoder(files: Files) -> None:
+def prepare_decoder(
+    files: Files,
+    vocabulary: int = VOCABULARY,
+    feature: int = FEATURE,
+    units: int = UNITS,
+    size: int = BATCH,
+    length: int = LENGTH,
+) -> None:
     """Weights before training, and others to decode with; a batch to train on; features of pictures."""
     from imgnn.language.decoder import Decoder
     from imgnn.training.sentences import Sentences
 
     random = np.random.default_rng(0)
-    weights: dict[str, Any] = Decoder(spec(), seed=1).weights()
+    weights: dict[str, Any] = Decoder(spec(vocabulary, feature, units), seed=1).weights()
     np.savez(files.decoder, **weights)
     np.savez(files.speaker, **outspoken(weights))
-    words = random.integers(3, VOCABULARY, (BATCH, LENGTH - 1)).tolist()
-    batch = next(Sentences(range(BATCH), words, longest=LENGTH).all(BATCH))
-    x = random.normal(0, 1, (BATCH, FEATURE)).astype("float32")
+    words = random.integers(3, vocabulary, (size, length - 1)).tolist()
+    batch = next(Sentences(range(size), words, longest=length).all(size))
+    x = random.normal(0, 1, (size, feature)).astype("float32")
     np.savez(files.batch, x=x, tokens=batch.tokens, targets=batch.targets, weights=batch.weights, rows=batch.rows)
-    np.save(files.features, random.normal(0, 1, (Amounts.pictures, FEATURE)).astype("float32"))
+    np.save(files.features, random.normal(0, 1, (Amounts.pictures, feature)).astype("float32"))
 
 
 def prepare_googlenet(shared: Path, files: Files) -> None:
@@ -170,8 +179,11 @@ def decoder_of(weights: Path, precision: str, drop: float = 0.0) -> Any:
     from imgnn import backend
     from imgnn.language.decoder import Decoder
 
-    decoder = Decoder(spec(), dropout=drop, precision=backend.precision_of(precision))
-    decoder.assign(np.load(weights))
+    given = np.load(weights)
+    feature, units = given["picture/kernel"].shape
+    form = spec(len(given["output/bias"]), feature, units)
+    decoder = Decoder(form, dropout=drop, precision=backend.precision_of(precision))
+    decoder.assign(given)
     return decoder
 
 
@@ -372,7 +384,7 @@ def print_rates(
         print(f"| {label} | {' | '.join(cells)} |", flush=True)
 
 
-def compare_training(files: Files, python: str, amounts: Amounts) -> None:
+def compare_training(files: Files, python: str, amounts: Amounts, title: str = "Training") -> None:
     """Print tokens a second.
 
     Raises:
@@ -384,11 +396,12 @@ def compare_training(files: Files, python: str, amounts: Amounts) -> None:
     apart = max(abs(mine - their) / their for mine, their in zip(ours, theirs, strict=True))
     if not apart <= MOST_APART["loss"]:
         raise SystemExit(f"the two trainings differ: losses {ours}, PyTorch's {theirs}")
-    work, tokens = work_of_training(spec(), BATCH, LENGTH), BATCH * LENGTH
+    form, (size, length) = decoder_of(files.decoder, "float32").spec, np.load(files.batch)["tokens"].shape
+    work, tokens = work_of_training(form, size, length), size * length
     print(
-        f"\n## Training\n\n{UNITS} units, embeddings of {UNITS}, {VOCABULARY:,} words, features of {FEATURE:,}; "
-        f"{BATCH} captions of {LENGTH} tokens, half of the values dropped, Adam, gradients clipped at 5. In float32, "
-        f"nothing dropped, the losses of {COMPARED} steps differ by {apart:.0e}: "
+        f"\n## {title}\n\n{form.hidden} units, embeddings of {form.embedding}, {form.vocabulary:,} words, features of "
+        f"{form.feature:,}; {size} sentences of {length} tokens, half of the values dropped, Adam, gradients clipped "
+        f"at 5. In float32, nothing dropped, the losses of {COMPARED} steps differ by {apart:.0e}: "
         f"{', '.join(f'{loss:.4f}' for loss in ours)}. A token is {work / tokens / 1e6:.1f} MFLOP; the floor is the "
         f"time of matrix products of as many, at their best. Medians of {amounts.repeats} interleaved repeats."
     )
@@ -532,10 +545,15 @@ def main(shared: Path, python: str, folder: Path, parts: Sequence[str], amounts:
         f"TensorFlow {tensorflow.__version__}, Keras {keras.__version__}",
         flush=True,
     )
-    if set(parts) - {"features"}:
+    if set(parts) - {"features", "boke"}:
         prepare_decoder(files)
     if "training" in parts:
         compare_training(files, python, amounts)
+    if "boke" in parts:
+        small = Files(folder / "boke")
+        small.folder.mkdir(exist_ok=True)
+        prepare_decoder(small, *BOKE)
+        compare_training(small, python, amounts, "Training of boke")
     if "epoch" in parts:
         measure_epoch(files, amounts)
     if "decoding" in parts:
@@ -555,7 +573,7 @@ def own() -> None:
     print(json.dumps(function(*sys.argv[3:])))
 
 
-PARTS = ("training", "epoch", "decoding", "features")
+PARTS = ("training", "boke", "epoch", "decoding", "features")
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--own"]:

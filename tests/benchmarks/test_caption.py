@@ -85,11 +85,10 @@ def test_beams_with_another_sentence_are_infinitely_apart():
     assert caption.difference([beam], [beam[::-1]]) == float("inf")
 
 
-def test_the_batch_has_captions_of_as_many_tokens_as_are_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(caption, "spec", lambda: DecoderSpec(vocabulary=12, feature=4, embedding=8, hidden=8))
-    monkeypatch.setattr(caption, "FEATURE", 4)
-    caption.prepare_decoder(files := caption.Files(tmp_path))
+def test_the_batch_has_captions_of_as_many_tokens_as_are_said(tmp_path):
+    caption.prepare_decoder(files := caption.Files(tmp_path), 12, 4, 8, 6, 5)
+    assert caption.decoder_of(files.decoder, "float32").spec == DecoderSpec(12, feature=4, embedding=8, hidden=8)
     batch = np.load(files.batch)
-    assert batch["tokens"].shape == (caption.BATCH, caption.LENGTH)
+    assert batch["tokens"].shape == (6, 5)
     assert (batch["weights"] == 1).all()
     assert (batch["targets"][:, :-1] == batch["tokens"][:, 1:]).all()
