@@ -12,15 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.train_show import show_common, show_facts, show_findings, show_lengths, show_splits
-from imgnn.runs import duration
+from imgnn.cli.train_show import (
+    CURVE,
+    how,
+    show_common,
+    show_done,
+    show_facts,
+    show_findings,
+    show_lengths,
+    show_splits,
+)
 
 if TYPE_CHECKING:
     from imgnn.data.boke_checks import BokeReport
     from imgnn.jobs.boke_experiment import Arm
     from imgnn.jobs.boke_run import TrainedBoke
-
-CURVE = 40  # characters
 
 
 def show_report(report: "BokeReport") -> None:
@@ -53,7 +59,7 @@ def tell(done: "TrainedBoke", *, json: bool) -> None:
 def show(done: "TrainedBoke") -> None:
     """How good it is, how it went, and what to type next."""
     from imgnn.training.curves import sparkline
-    from imgnn.training.run_folder import AVERAGE_LOSS, CURVES, LOG, SKIPPED
+    from imgnn.training.run_folder import AVERAGE_LOSS, LOG
     from imgnn.training.run_log import read_log
 
     folder = console.shown(done.folder)
@@ -69,20 +75,9 @@ def show(done: "TrainedBoke") -> None:
         ("val", f"{done.val_loss:.3f}", f"  perplexity {done.perplexity:.1f}  (epoch {done.epoch} of {done.epochs})"),
         ("image gain", f"{done.image_gain:.3f}", "  nats per token that the right picture saves over another"),
         ("drawn", f"{done.distinct:,}", f"  different, for {done.pictures:,} pictures; {100 * done.novel:.0f} % new"),
-        ("trained", duration(done.seconds), f"  {done.tokens_per_second:,} tokens/s"),
-        ("curves", f"{folder}/{CURVES}", ""),
     ]
-    if done.skipped:
-        rows.append(("skipped", f"{done.skipped:,}", f"  that could not be read: {folder}/{SKIPPED}"))
-    for name, value, more in rows:
-        line = Text.assemble((f" {name:<11}", "dim"), (value, "bold"), (more, "dim"))
-        console.out.print(line, highlight=False, soft_wrap=True)
-    for warning in done.warnings:
-        console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
     run = shlex.quote(folder)
-    console.out.print(Text(" Next", style="dim"))
-    for command in (f"imgnn boke photo.jpg --model {run}", f"imgnn serve --model {run}"):
-        console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)
+    show_done([*rows, *how(done)], done.warnings, (f"imgnn boke photo.jpg --model {run}", f"imgnn serve --model {run}"))
 
 
 def show_experiment(arms: Sequence["Arm"], folder: Path, *, json: bool) -> None:

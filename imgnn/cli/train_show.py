@@ -15,8 +15,10 @@ from imgnn.runs import duration
 
 if TYPE_CHECKING:
     from imgnn.data.caption_checks import CaptionFinding, CaptionReport
+    from imgnn.jobs.boke_run import TrainedBoke
     from imgnn.jobs.caption_run import TrainedCaption
 
+Row = tuple[str, str, str]  # a name, its value, and what is to be said of it
 CURVE = 40  # characters
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "dim"}
 SENTENCES = 3  # that many pictures share, as examples
@@ -120,7 +122,7 @@ def tell(done: "TrainedCaption", *, json: bool) -> None:
 def show(done: "TrainedCaption") -> None:
     """How good it is, how it went, and what to type next."""
     from imgnn.training.curves import sparkline
-    from imgnn.training.run_folder import CURVES, LOG, SKIPPED, read_config
+    from imgnn.training.run_folder import LOG, read_config
     from imgnn.training.run_log import read_log
 
     folder = console.shown(done.folder)
@@ -136,17 +138,33 @@ def show(done: "TrainedCaption") -> None:
         ("perplexity", f"{done.perplexity:.1f}", f"  ({math.log(done.perplexity):.3f} nats per token)"),
         ("image gain", f"{done.image_gain:.3f}", "  nats per token that the right picture saves over another"),
         ("captions", f"{done.distinct:,}", f"  different, for {done.pictures:,} pictures"),
+    ]
+    run, source = shlex.quote(folder), shlex.quote(read_config(done.folder, "caption")["source"])
+    commands = (f"imgnn caption photo.jpg --model {run}", f"imgnn evaluate caption {source} --model {run}")
+    show_done([*rows, *how(done)], done.warnings, commands)
+
+
+def how(done: "TrainedCaption | TrainedBoke") -> list[Row]:
+    """How a training went, in rows: its time, its curves, what was left out."""
+    from imgnn.training.run_folder import CURVES, SKIPPED
+
+    folder = console.shown(done.folder)
+    rows = [
         ("trained", duration(done.seconds), f"  {done.tokens_per_second:,} tokens/s"),
         ("curves", f"{folder}/{CURVES}", ""),
     ]
     if done.skipped:
         rows.append(("skipped", f"{done.skipped:,}", f"  that could not be read: {folder}/{SKIPPED}"))
+    return rows
+
+
+def show_done(rows: Sequence[Row], warnings: Sequence[str], commands: Sequence[str]) -> None:
+    """What a training came to, what is wrong with it, and what to type next."""
     for name, value, more in rows:
         line = Text.assemble((f" {name:<11}", "dim"), (value, "bold"), (more, "dim"))
         console.out.print(line, highlight=False, soft_wrap=True)
-    for warning in done.warnings:
+    for warning in warnings:
         console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
-    run, source = shlex.quote(folder), shlex.quote(read_config(done.folder, "caption")["source"])
     console.out.print(Text(" Next", style="dim"))
-    for command in (f"imgnn caption photo.jpg --model {run}", f"imgnn evaluate caption {source} --model {run}"):
+    for command in commands:
         console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)

@@ -30,10 +30,12 @@ class KeptFile:
 
     Attributes:
         what: is in it, with its verb: "Features are". For the note that they are not kept.
+        keeping: whether what is found out now is written; if not, what is there is read still.
         database: None once it was closed or given up.
     """
 
     what: str
+    keeping: bool = True
     database: sqlite3.Connection | None = None
 
     def __init__(self, path: Path, reporter: Reporter, *, patience: float) -> None:
@@ -77,7 +79,7 @@ class KeptFile:
 
     def write_rows(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Keep rows, in one transaction, in the place of those with the same key."""
-        if self.database is None or not rows:
+        if self.database is None or not self.keeping or not rows:
             return
         marks = ", ".join("?" for _ in rows[0])
         try:

@@ -11,10 +11,10 @@ from imgnn.jobs.sentence_sources import CachedSource
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainBokeOptions
 from imgnn.runs import Reporter, Stop
-from imgnn.training.pairing import Floor, choose, draw, entropy_floor, star_weights
+from imgnn.training.pairing import Floor, batches_of, choose, draw, entropy_floor, star_weights
 from imgnn.training.sentences import Sentences
 
-GIVEN = "given"  # the tokenizer of a data set that brings its tokens
+DRAWS = 100  # epochs of pairing "sampled" by which its batches are counted
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,10 @@ def floor_of(train: Part, options: TrainBokeOptions) -> Floor:
     """The least that the training sentences can cost; pictures that look the same to the network are one."""
     sentences = train.sentences
     _, alike = np.unique(train.features, axis=0, return_inverse=True)
-    counts = np.bincount(sentences.rows)
-    often = 1 / counts[sentences.rows] if options.pairing == "sampled" else np.ones(len(sentences))
-    return entropy_floor(alike[sentences.rows].tolist(), sentences.targets, sentences.weights, often, options.batch)
+    often, epochs = np.ones(len(sentences)), [np.arange(len(sentences))]
+    if options.pairing == "sampled":
+        rows = sentences.rows.tolist()
+        often = 1 / np.bincount(sentences.rows)[sentences.rows]
+        epochs = [draw(rows, options.seed, epoch) for epoch in range(DRAWS)]
+    batches = batches_of(sentences.sizes, epochs, options.batch)
+    return entropy_floor(alike[sentences.rows].tolist(), sentences.targets, sentences.weights, often, batches)

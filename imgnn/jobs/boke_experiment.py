@@ -2,24 +2,26 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from imgnn.data.boke import BokeSet, Odai
 from imgnn.errors import InputError
-from imgnn.jobs.boke_run import TrainedBoke
+from imgnn.jobs.boke_run import KIND, TrainedBoke
 from imgnn.jobs.boke_texts import BokeTexts, read_texts
+from imgnn.jobs.sentence_data import stored, whole
 from imgnn.jobs.train_boke import resume_boke, train_boke
-from imgnn.options import TrainBokeOptions
+from imgnn.options import TrainBokeOptions, option_name
 from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder, write_aside
 from imgnn.training.boke_curves import Curve, draw_experiment
-from imgnn.training.run_folder import CONFIG, LOG
+from imgnn.training.run_folder import CONFIG, LOG, read_config
 from imgnn.training.run_log import read_log
 
 MANY, FEW = 30_000, 300  # boke: what the author trained on
 JUDGED = 300  # validation pictures
 FIGURE, TABLE = "experiment.png", "experiment.json"
+ANY_TIME = ("save_every", "workers")  # options that a run may go on without: its result is the same
 # What it is done with where nothing else is said: the author's code drops nothing and keeps every token. At a constant
 # rate the loss of 300 boke jumps now and then, when it is nearly nothing; it has to come down at the end.
 DEFAULTS: dict[str, Any] = {
@@ -68,7 +70,8 @@ def run_experiment(
     Each has its list of boke and its run in the folder. The same again goes on where it stopped.
 
     Raises:
-        InputError: the data set has no picture with several boke; and as of `train_boke`.
+        InputError: the data set has no picture with several boke; a run in the folder was begun with other options;
+            and as of `train_boke`.
         InterruptedRun, DivergedError: as of `train_boke`.
     """
     reporter = reporter or Silent()
@@ -79,13 +82,18 @@ def run_experiment(
         raise InputError(f"{folder} is a file; a folder for the experiment is wanted")
     texts = read_texts(sources, options, reporter)
     chosen = choose_arms(texts)
+    # The lists of the arms are of a form of their own, with whole paths, and all arms are made of the same tokens.
+    options = replace(options, form=None, images=None, tokenizer=texts.tokenizer.name)
     folder.mkdir(exist_ok=True)
     arms = []
     for name, odai in chosen.items():
         reporter.note(f"{name}: {sum(len(each.boke) for each in odai):,} boke of {len(odai):,} pictures")
         data, run = folder / f"{name}.jsonl", folder / name
+        begun = is_folder(run) and is_file(run / CONFIG)
+        if begun:
+            check_same(run, options)
         write_arm(data, texts.boke, odai)
-        if is_folder(run) and is_file(run / CONFIG):
+        if begun:
             result = resume_boke(run, reporter)
         else:
             result = train_boke([data], run, options, reporter, command=command)
@@ -97,6 +105,21 @@ def run_experiment(
         table = [{**asdict(arm), "result": {**asdict(arm.result), "folder": arm.name}} for arm in arms]
         aside.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return arms
+
+
+def check_same(run: Path, options: TrainBokeOptions) -> None:
+    """Refuse to go on with a run under other options: it would go on under its own.
+
+    Raises:
+        InputError: which option differs.
+    """
+    begun = read_config(run, KIND)["options"]
+    for name, value in stored(replace(options, network=whole(options.network))).items():
+        if name not in ANY_TIME and begun.get(name) != value:
+            raise InputError(
+                f"{run} was begun with {option_name(name)} {begun.get(name)}, not {value}",
+                hint="another -o begins anew, and so does removing the folder",
+            )
 
 
 def words_of(arm: Arm) -> str:

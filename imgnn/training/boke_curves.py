@@ -14,6 +14,7 @@ from imgnn.training.curves import (
     WIDE,
     Theme,
     column,
+    draw_gain,
     draw_line,
     draw_rate,
     draw_steps,
@@ -54,10 +55,7 @@ def draw_boke_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: tupl
     draw_line(average, x, column(epochs, "average_loss"), "train", theme.train)
     draw_floor(average, column(epochs, "average_loss_floor"), theme)
     dress(average, "average_loss, as butsugiri/bokete has it", theme)
-    draw_line(gain, x, column(epochs, "image_gain"), "", theme.val)
-    dress(gain, "image gain: nats per token that the right picture saves", theme)
-    ends = np.nan_to_num([0.0, *column(epochs, "image_gain")])
-    gain.set_ylim(1.2 * ends.min(), 1.2 * ends.max() or 1)
+    draw_gain(gain, epochs, theme)
     draw_rate(rate, epochs, steps, places, theme)
     for axes, names in ((loss, ("loss", "val_loss")), (average, ("average_loss",))):
         known = np.concatenate([column(epochs, name) for name in names])

@@ -12,6 +12,7 @@ from imgnn.training.curves import (
     WIDE,
     Theme,
     column,
+    draw_gain,
     draw_line,
     draw_rate,
     draw_steps,
@@ -59,10 +60,7 @@ def draw_caption_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: t
     draw_line(cider, x, values, label, theme.val)
     dress(cider, "CIDEr-D", theme)
     cider.set_ylim(0, 1.15 * np.nanmax(values, initial=0) or 1)
-    draw_line(gain, x, column(epochs, "image_gain"), "", theme.val)
-    dress(gain, "image gain: nats per token that the right picture saves", theme)
-    ends = np.nan_to_num([0.0, *column(epochs, "image_gain")])
-    gain.set_ylim(1.2 * ends.min(), 1.2 * ends.max() or 1)
+    draw_gain(gain, epochs, theme)
     draw_rate(rate, epochs, steps, places, theme)
     for axes, place in ((loss, "upper right"), (cider, "lower right")):
         axes.legend(frameon=False, labelcolor=theme.ink, loc=place, fontsize=10)

@@ -252,6 +252,15 @@ def set_limits(axes: "Axes", epochs: Rows, steps: Rows, name: str, factor: float
     axes.set_ylim(0, 1.08 * max(tops, default=1) or 1)
 
 
+def draw_gain(axes: "Axes", epochs: Rows, theme: Theme) -> None:
+    """What pictures add to sentences, on an axis that has 0 on it."""
+    gain = column(epochs, "image_gain")
+    draw_line(axes, column(epochs, "epoch"), gain, "", theme.val)
+    dress(axes, "image gain: nats per token that the right picture saves", theme)
+    ends = np.nan_to_num([0.0, *gain])
+    axes.set_ylim(1.2 * ends.min(), 1.2 * ends.max() or 1)
+
+
 def draw_rate(axes: "Axes", epochs: Rows, steps: Rows, places: np.ndarray, theme: Theme) -> None:
     """The learning rate: of each step where they are known."""
     x, y = column(epochs, "epoch"), column(epochs, "learning_rate")

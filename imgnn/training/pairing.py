@@ -82,8 +82,22 @@ def star_weights(stars: Sequence[int | None]) -> np.ndarray:
     return result
 
 
+def batches_of(lengths: np.ndarray, epochs: Sequence[np.ndarray], batch: int) -> np.ndarray:
+    """How many batches of each length an epoch has, on average: float64, at index i of texts with i tokens.
+
+    Batches have texts of one length each, `batch` of them or, the last of a length, what is left.
+
+    Args:
+        lengths: of each text, tokens with END.
+        epochs: the numbers of the texts of each epoch, or of some that stand for all.
+    """
+    counts = np.array([np.bincount(lengths[each], minlength=lengths.max() + 1) for each in epochs])
+    found: np.ndarray = np.ceil(counts / batch).mean(axis=0)
+    return found
+
+
 def entropy_floor(
-    pictures: Sequence[int], texts: Sequence[Sequence[int]], weights: np.ndarray, often: np.ndarray, batch: int
+    pictures: Sequence[int], texts: Sequence[Sequence[int]], weights: np.ndarray, often: np.ndarray, batches: np.ndarray
 ) -> Floor:
     """The least that these texts can cost beside these pictures.
 
@@ -96,7 +110,7 @@ def entropy_floor(
         texts: tokens with END, as the decoder is asked for them.
         weights: of each text in the loss, `(texts,)`.
         often: how often each is in an epoch, on average: 0..1, `(texts,)`.
-        batch: texts in a batch.
+        batches: of `batches_of`.
 
     Source: the loss is least at the empirical distribution (Gibbs' inequality).
     """
@@ -105,7 +119,7 @@ def entropy_floor(
     return Floor(
         per_token=least(pictures, [tuple(text) for text in texts], weights) / tokens,
         first_token=least(pictures, [text[0] for text in texts], weights) / float(weights.sum()),
-        average_loss=average_loss_floor(pictures, texts, weights, often, batch),
+        average_loss=average_loss_floor(pictures, texts, weights, often, batches),
     )
 
 
@@ -122,17 +136,17 @@ def least(pictures: Sequence[int], answers: Sequence[Hashable], weights: np.ndar
 
 
 def average_loss_floor(
-    pictures: Sequence[int], texts: Sequence[Sequence[int]], weights: np.ndarray, often: np.ndarray, batch: int
+    pictures: Sequence[int], texts: Sequence[Sequence[int]], weights: np.ndarray, often: np.ndarray, batches: np.ndarray
 ) -> float:
     """The least that `average_loss` of butsugiri/bokete can be, on average over the ways to make batches.
 
     It is the sum over batches of what the texts of a batch cost on average, divided by the number of texts: a text
-    weighs 1 / (texts in its batch). Its batches have texts of one length each, `batch` of them or, the last of a
-    length, what is left: of n texts of a length there are `ceil(n / batch)` batches, which the n share.
+    weighs 1 / (texts in its batch), and all texts of a length share that length's batches.
+
+    Args:
+        weights: of each text in the loss, times how often it is there.
     """
     lengths = np.array([len(text) for text in texts])
-    counts, masses = np.zeros((2, lengths.max() + 1))
-    np.add.at(counts, lengths, often)
-    np.add.at(masses, lengths, weights)
-    shares = weights * np.ceil(counts / batch)[lengths] / masses[lengths]
+    masses = np.bincount(lengths, weights=weights)
+    shares = weights * batches[lengths] / masses[lengths]
     return least(pictures, [tuple(text) for text in texts], shares) / float(often.sum())

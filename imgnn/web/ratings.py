@@ -21,7 +21,7 @@ class Ratings:
     fields more; a boke for a picture that was uploaded, and is not kept, has no images.
 
     Raises:
-        InputError: the file that is there is damaged.
+        InputError: the file that is there cannot be read, or is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,14 +29,17 @@ class Ratings:
         self.lines: dict[tuple[str | None, str], dict[str, Any]] = {}
         if not is_file(self.path):
             return
-        with self.path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    rated = json.loads(line)
-                    path = rated["images"][0]["path"] if rated["images"] else None
-                    self.lines[path, rated["boke"]] = {**rated, "star": int(rated["star"])}
-                except (ValueError, LookupError, TypeError) as error:
-                    raise InputError(f"{self.path}, line {number}, is damaged: {error}") from error
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read {self.path}: {error.strerror or error}") from error
+        for number, line in enumerate(content.splitlines(), 1):
+            try:
+                rated = json.loads(line)
+                path = rated["images"][0]["path"] if rated["images"] else None
+                self.lines[path, rated["boke"]] = {**rated, "star": int(rated["star"])}
+            except (ValueError, LookupError, TypeError) as error:
+                raise InputError(f"{self.path}, line {number}, is damaged: {error}") from error
 
     def of(self, path: str | None, text: str) -> Value:
         """What was thought of a text for a picture; 0: nothing."""

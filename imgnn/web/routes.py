@@ -232,7 +232,7 @@ async def playground(
         with tempfile.TemporaryDirectory(prefix="imgnn-") as folder:
             file = Path(folder) / "picture.png"
             save_image(file, image)
-            boke = next(voices.boke([file], wanted))
+            boke = next(voices.boke([file], wanted, uploaded=True))
             described = any(run.kind == "caption" for run in site.runs) and not gone.is_set()
             captions = voices.captions(file, wanted).captions if described else ()
         return api.Played(

@@ -18,7 +18,7 @@ from imgnn.web.voices import Run
 
 # The least number of each bar.
 OF_A_PICTURE = (1, 2, 3, 4, 5, 6, 11, 21, 51)
-LENGTHS = tuple(range(1, 31))
+LENGTHS = tuple(range(1, 41))
 UNKNOWN = "unknown"
 
 

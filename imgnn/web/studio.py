@@ -38,6 +38,7 @@ LONGEST = 1800.0  # seconds that a job may take
 GRACE = 20.0  # seconds in which a job that is stopped saves its picture
 LOOK = 0.2  # seconds between two looks at a job
 PREVIEW_EVERY = 5  # steps
+ENDED = "the server ended"  # why a job failed whose turn did not come, or that was killed with it
 INTERRUPTED = 130  # what imgnn exits with after Ctrl-C, its work saved
 
 # The settings that each kind has, by the names of `StudioForm` and of the options.
@@ -147,7 +148,7 @@ class Job:
         except (OSError, ValueError, TypeError):
             return None
         if not job.over:  # the server ended in the midst of it
-            job.state, job.error = ("cancelled", None) if is_file(folder / RESULT) else ("failed", "the server ended")
+            job.state, job.error = ("cancelled", None) if is_file(folder / RESULT) else ("failed", ENDED)
         return job
 
     def clear(self) -> None:
@@ -235,9 +236,12 @@ class Studio:
             shutil.rmtree(job.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stop; the job that runs saves its picture first."""
+        """Stop; the job that runs saves its picture first, and no upload of those that wait stays behind."""
         with self.changed:
             self.closing.set()
+            for job in self.jobs.values():
+                if job.state == "waiting":
+                    self.end(job, "failed", ENDED)
             self.changed.notify_all()
         self.thread.join(GRACE + 5)
 

@@ -103,11 +103,11 @@ def open_runs(folders: Sequence[Path]) -> list[Run]:
 class Voices(Protocol):
     """Loaded models."""
 
-    def boke(self, files: Sequence[Path], settings: Settings) -> "Iterator[BokeImage]":
-        """Boke for pictures."""
+    def boke(self, files: Sequence[Path], settings: Settings, *, uploaded: bool = False) -> "Iterator[BokeImage]":
+        """Boke for pictures; of those that were uploaded nothing stays."""
 
     def captions(self, file: Path, settings: Settings) -> "CaptionedImage":
-        """Sentences that describe a picture; asked only where there is a run of captions."""
+        """Sentences that describe a picture that was uploaded; asked only where there is a run of captions."""
 
 
 class LoadedVoices:
@@ -126,8 +126,11 @@ class LoadedVoices:
         self.maker = BokeMaker(BokeOptions(str(runs[0].folder)), Silent())
         described = [run for run in runs if run.kind == "caption"]
         self.captioner = Captioner(CaptionOptions((str(described[0].folder),)), Silent()) if described else None
+        for extractor in self.captioner.extractors if self.captioner else ():
+            extractor.cache.keeping = False  # it sees uploads alone
 
-    def boke(self, files: Sequence[Path], settings: Settings) -> "Iterator[BokeImage]":
+    def boke(self, files: Sequence[Path], settings: Settings, *, uploaded: bool = False) -> "Iterator[BokeImage]":
+        self.maker.extractor.cache.keeping = not uploaded
         own = self.maker.options
         wanted = replace(
             own,

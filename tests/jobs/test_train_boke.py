@@ -14,6 +14,7 @@ from imgnn.errors import InputError, InterruptedRun
 from imgnn.jobs import boke_experiment
 from imgnn.jobs.boke_experiment import run_experiment
 from imgnn.jobs.boke_run import BokeTraining
+from imgnn.jobs.boke_texts import read_texts
 from imgnn.jobs.caption_model import load_caption_model, load_sentence_model
 from imgnn.jobs.train_boke import resume_boke, train_boke
 from imgnn.language.decoder import Decoder, DecoderSpec
@@ -49,9 +50,13 @@ def records(folder: Path, split: str, *, alone: bool = False):
             yield {"boke": said, "star": 10 * star, "images": [{"path": f"{split}/{path.name}"}], "split": split}
 
 
+def all_records(folder: Path):
+    return [*records(folder, "train"), *records(folder, "val")]
+
+
 @pytest.fixture(scope="session")
 def boke(painted) -> Path:
-    return write_lines(painted / "boke.jsonl", [*records(painted, "train"), *records(painted, "val")])
+    return write_lines(painted / "boke.jsonl", all_records(painted))
 
 
 @pytest.fixture(scope="session")
@@ -211,12 +216,14 @@ def test_a_boke_of_each_picture_is_drawn_anew_in_each_epoch(train, tmp_path):
     assert done.floor > 0
 
 
-def test_boke_with_many_stars_cost_more(train, tmp_path):
-    train("stars", pairing="stars")
-    train("many")
-    assert [row["loss"] for row in epochs_of(tmp_path / "stars")] != [
-        row["loss"] for row in epochs_of(tmp_path / "many")
-    ]
+def test_boke_with_many_stars_count_more(train, tmp_path):
+    """By their weights the choice between the boke of a colour is another one: 0, 10, 20 and 30 stars."""
+    done = train("stars", pairing="stars", epochs=1)
+    weights = np.log([2, 12, 22, 32])
+    each = [(weights[: len(lines)], [len(line) + 1 for line in lines]) for lines in LINES.values()]
+    cost = sum((weight * np.log(weight.sum() / weight)).sum() for weight, _ in each)
+    assert done.floor == pytest.approx(cost / sum(weight @ length for weight, length in each))
+    assert done.loss != train("many", epochs=1).loss
 
 
 # Data
@@ -283,14 +290,15 @@ def test_resume_goes_on_with_the_same_boke_only(painted, train, tmp_path):
 # The experiment
 
 
+def for_experiment(network, **changed) -> TrainBokeOptions:
+    usual = {"epochs": 12, "learning_rate": 0.02, "precision": "float32", "hidden": 32, "embedding": 32, "batch": 4}
+    return TrainBokeOptions(network=network, layers=("conv1",), **{**boke_experiment.DEFAULTS, **usual, **changed})
+
+
 @pytest.fixture(scope="session")
 def compared(boke, network, tmp_path_factory):
     """The experiment on a few pictures: nine of each arm."""
-    folder = tmp_path_factory.mktemp("compared") / "experiment"
-    options = TrainBokeOptions(
-        network=network, layers=("conv1",), hidden=32, embedding=32, batch=4, learning_rate=0.02, precision="float32",
-        **{**boke_experiment.DEFAULTS, "epochs": 12},
-    )  # fmt: skip
+    folder, options = tmp_path_factory.mktemp("compared") / "experiment", for_experiment(network)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMGNN_HOME", str(folder.parent / "home"))
         patch.setattr(boke_experiment, "FEW", 9)
@@ -322,6 +330,32 @@ def test_the_experiment_leaves_a_table_a_figure_and_its_runs(compared):
     assert [row["name"] for row in json.loads((folder / "experiment.json").read_text())] == ["many", "one", "few"]
     # The same command again trains nothing: it sums up.
     assert [arm.result.loss for arm in again.values()] == [arm.result.loss for arm in arms.values()]
+
+
+def test_the_form_of_the_data_is_not_that_of_the_arms(painted, options, tmp_path, monkeypatch):
+    """These are read as what they are, and their boke are cut as those of all arms."""
+    lines = [f"{each['images'][0]['path']},{each['boke']},{each['split']}" for each in all_records(painted)]
+    (tmp_path / "boke.csv").write_text("\n".join(["image,text,split", *lines]), encoding="utf-8")
+    read = []
+
+    def train_nothing(sources, folder, options, reporter, **_):
+        read.append(read_texts(sources, options, reporter))
+        raise InterruptedRun("enough")
+
+    monkeypatch.setattr(boke_experiment, "train_boke", train_nothing)
+    asked = replace(options, form="csv", images=painted)
+    with pytest.raises(InterruptedRun, match="enough"):
+        run_experiment([tmp_path / "boke.csv"], tmp_path / "experiment", asked)
+    assert (len(read[0].boke), read[0].tokenizer.name, read[0].boke.form) == (24, "chars", "butsugiri")
+
+
+def test_an_experiment_goes_on_with_the_same_options_only(compared, boke, network):
+    """With others it would sum up runs that were made otherwise than asked for."""
+    folder, _, _ = compared
+    before = (folder / "many.jsonl").read_bytes()
+    with pytest.raises(InputError, match="many was begun with --epochs 12, not 13"):
+        run_experiment([boke], folder, for_experiment(network, epochs=13))
+    assert (folder / "many.jsonl").read_bytes() == before
 
 
 def test_where_every_picture_has_one_boke_there_is_nothing_to_compare(paired, options, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from imgnn.training.pairing import average_loss_floor, choose, draw, entropy_floor, star_weights
+from imgnn.training.pairing import average_loss_floor, batches_of, choose, draw, entropy_floor, star_weights
 
 ROWS = [0, 0, 0, 1, 2, 2]
 STARS = [3, 10, None, None, 0, 7]
@@ -19,7 +19,7 @@ def floor(pictures, texts, weights=None, often=None, batch=4):
         texts,
         ones if weights is None else np.array(weights),
         ones if often is None else np.array(often),
-        batch,
+        batches_of(np.array([len(text) for text in texts]), [np.arange(len(texts))], batch),
     )
 
 
@@ -114,5 +114,31 @@ def test_the_floor_of_the_average_loss_is_what_the_best_decoder_gets_there(rando
     shares = np.ceil(np.bincount(lengths) / 4)[lengths] / np.bincount(lengths)[lengths]  # batches that a text counts as
     costs = np.log(np.bincount(pictures, weights=shares)[pictures] / shares)
     mean = np.mean([seeds_loss(costs, lengths, 4, random) for _ in range(400)])
-    found = average_loss_floor(pictures.tolist(), texts, np.ones(len(texts)), np.ones(len(texts)), 4)
+    ones, batches = np.ones(len(texts)), batches_of(lengths, [np.arange(len(texts))], 4)
+    found = average_loss_floor(pictures.tolist(), texts, ones, ones, batches)
+    assert found == pytest.approx(mean, rel=0.02)
+
+
+def test_batches_of_boke_that_are_drawn_anew_are_counted_as_they_come():
+    """A length that is rare is in few epochs: of three texts of 5 tokens one comes in each third epoch or so."""
+    lengths = np.array([2, 2, 5, 2, 2, 2])
+    assert batches_of(lengths, [np.arange(6)], 2).tolist() == [0, 0, 3, 0, 0, 1]
+    assert batches_of(lengths, [np.array([0, 3]), np.array([1, 3, 4]), np.array([2, 3])], 2).tolist() == [
+        0, 0, pytest.approx((1 + 2 + 1) / 3), 0, 0, pytest.approx(1 / 3),
+    ]  # fmt: skip
+
+
+def test_the_floor_of_boke_that_are_drawn_anew_is_what_the_best_decoder_gets_on_average(random):
+    """As above, with one text of each picture in an epoch: most lengths do not come in every one."""
+    pictures = np.repeat(np.arange(12), random.integers(2, 6, 12))
+    texts = [[10 + number, *[7] * random.integers(0, 9), 1] for number in range(len(pictures))]
+    lengths, often = np.array([len(text) for text in texts]), 1 / np.bincount(pictures)[pictures]
+    epochs = [draw(pictures.tolist(), 0, epoch) for epoch in range(3000)]
+    shares = np.zeros(len(texts))  # batches that a text counts as, on average
+    for epoch in epochs:
+        counts = np.bincount(lengths[epoch], minlength=lengths.max() + 1)
+        shares[epoch] += (np.ceil(counts / 4) / np.maximum(counts, 1))[lengths[epoch]] / len(epochs)
+    costs = np.log(np.bincount(pictures, weights=shares)[pictures] / shares)
+    mean = np.mean([seeds_loss(costs[epoch], lengths[epoch], 4, random) for epoch in epochs])
+    found = average_loss_floor(pictures.tolist(), texts, often, often, batches_of(lengths, epochs, 4))
     assert found == pytest.approx(mean, rel=0.02)

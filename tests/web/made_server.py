@@ -127,7 +127,7 @@ class Pretended:
         self.asked: list[tuple[list[Path], Settings]] = []
         self.spoken = 0  # pictures
 
-    def boke(self, files: Sequence[Path], settings: Settings) -> Iterator[Spoken]:
+    def boke(self, files: Sequence[Path], settings: Settings, *, uploaded: bool = False) -> Iterator[Spoken]:
         self.asked.append((list(files), settings))
         mode = settings.mode or self.run.modes[0]
         for file in files:

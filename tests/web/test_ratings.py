@@ -57,9 +57,17 @@ def test_a_full_file_says_so(tmp_path, monkeypatch):
         ratings.rate("b", "x", 1, "model", "run")
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "null", '{"boke": "x"}', '{"boke": "x", "star": "many", "images": []}'])
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b"[]", b"null", b'{"boke": "x"}', b'{"boke": "x", "star": "many", "images": []}', b'{"boke": "\xff"}'],
+)
 def test_a_damaged_file_is_one_line_and_stays(tmp_path, line):
-    (tmp_path / "ratings.jsonl").write_text(line + "\n")
+    (tmp_path / "ratings.jsonl").write_bytes(line + b"\n")
     with pytest.raises(InputError, match=r"ratings\.jsonl, line 1, is damaged"):
         Ratings(tmp_path)
-    assert (tmp_path / "ratings.jsonl").read_text() == line + "\n"
+    assert (tmp_path / "ratings.jsonl").read_bytes() == line + b"\n"
+
+
+def test_a_line_break_of_unicode_within_a_boke_is_no_end_of_a_line(tmp_path):
+    Ratings(tmp_path).rate("a", "x\u2028y\x85z", 1, "model", "run")
+    assert Ratings(tmp_path).of("a", "x\u2028y\x85z") == 1

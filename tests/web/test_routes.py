@@ -211,6 +211,17 @@ def test_an_upload_is_looked_at_as_decoded_and_deleted_after(client, photo):
     assert (file.name, file.exists(), file.parent.exists()) == ("picture.png", False, False)
 
 
+def spy_on_boke(client, monkeypatch, look):
+    """Look at the file of an upload, too, whenever a model is asked for boke."""
+    own = client.server.voices.boke
+
+    def spied(files, settings, **uploaded):
+        look(files[0])
+        return own(files, settings, **uploaded)
+
+    monkeypatch.setattr(client.server.voices, "boke", spied)
+
+
 def test_an_upload_keeps_its_pixels_and_loses_all_else(client, random, monkeypatch):
     seen = []
     pixels = random.integers(0, 256, (30, 40, 3), dtype="uint8")
@@ -218,10 +229,7 @@ def test_an_upload_keeps_its_pixels_and_loses_all_else(client, random, monkeypat
     exif = Image.Exif()
     exif[0x010E] = "where I live"
     Image.fromarray(pixels).save(stream, "PNG", exif=exif)
-    own = client.server.voices.boke
-    monkeypatch.setattr(
-        client.server.voices, "boke", lambda files, settings: seen.append(files[0].read_bytes()) or own(files, settings)
-    )
+    spy_on_boke(client, monkeypatch, lambda file: seen.append(file.read_bytes()))
     assert client.post("/api/playground", files=upload(stream.getvalue())).status_code == 200
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(seen[0]))), pixels)
     assert b"where I live" not in seen[0]
@@ -230,12 +238,7 @@ def test_an_upload_keeps_its_pixels_and_loses_all_else(client, random, monkeypat
 def test_a_large_upload_is_kept_small(client, monkeypatch):
     stream, seen = io.BytesIO(), []
     Image.new("RGB", (5000, 3000), "teal").save(stream, "JPEG")
-    own = client.server.voices.boke
-    monkeypatch.setattr(
-        client.server.voices,
-        "boke",
-        lambda files, settings: seen.append(load_image(files[0]).shape) or own(files, settings),
-    )
+    spy_on_boke(client, monkeypatch, lambda file: seen.append(load_image(file).shape))
     assert client.post("/api/playground", files=upload(stream.getvalue())).status_code == 200
     assert seen == [(1229, 2048, 3)]  # 3000 * 2048 / 5000 = 1228.8
 

@@ -142,8 +142,10 @@ def test_the_end_of_the_server_is_the_end_of_the_job_and_its_picture_is_kept(sta
         running = order(client, photo).json()["id"]
         waiting = order(client, photo).json()["id"]
         wait(client, running, lambda job: job["step"] > 5)
-        thread = client.server.site.studio.thread
+        thread, folder = client.server.site.studio.thread, client.server.folder / "studio"
     assert not thread.is_alive()
+    left = {path.name for path in folder.glob("*/*")}
+    assert left == {"job.json", "result.png"}, "no upload stays, not even of the one that waited"
     with start() as client:
         jobs = {job["id"]: job for job in client.get("/api/studio").json()["jobs"]}
         assert jobs[running]["state"] == "cancelled"

@@ -1,7 +1,9 @@
 """Real models behind the page, and what is read of a run before its model is."""
 
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -11,6 +13,8 @@ from imgnn.web.voices import LoadedVoices, Run, open_runs
 from tests.jobs.made_boke import KNOWN, make_boke_model
 from tests.jobs.made_captions import make_model, paint_halves
 from tests.web.made_server import make_run
+
+TABLES = ("features", "files")  # of the cache of features
 
 
 @pytest.fixture
@@ -53,6 +57,27 @@ def test_real_models_answer(start, models, tmp_path):
             assert line["text"] not in said
             assert line["donor"]["name"] != name
             assert client.get(line["donor"]["image"]).status_code == 200
+
+
+def test_nothing_of_an_upload_is_kept_and_known_pictures_are_looked_at_once(start, models, tmp_path, home):
+    def kept():
+        found = 0
+        for path in (home / "features").glob("*.sqlite"):
+            with closing(sqlite3.connect(path)) as database:
+                found += sum(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES)
+        return found
+
+    files = {"picture": ("x.png", paint_halves(tmp_path / "mine.png", 255, 51).read_bytes())}
+    with start(models=models, load=LoadedVoices) as client:
+        while client.get("/api/state").json()["status"] == "loading":
+            time.sleep(0.1)
+        before = kept()
+        assert client.post("/api/playground", files=files, data={"n": 1}).status_code == 200
+        assert kept() == before
+        assert client.post("/api/generate", json={"count": 12, "n": 1}).status_code == 200
+        assert kept() == before + len(TABLES) * len(KNOWN)
+        assert client.post("/api/playground", files=files, data={"n": 1, "seed": 2}).status_code == 200
+        assert kept() == before + len(TABLES) * len(KNOWN)
 
 
 def test_a_run_of_captions_from_before_pictures_were_kept_speaks_for_itself(start, tmp_path):

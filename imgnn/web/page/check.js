@@ -75,7 +75,7 @@ export function check(state) {
     { class: "more", hidden: true },
     more,
     end,
-    h("label", { class: "tick key small" }, key, h("span", { word: "check.key" })),
+    h("label", { class: "tick hotkey small" }, key, h("span", { word: "check.key" })),
   );
 
   let asked = null; // the last request, which More continues

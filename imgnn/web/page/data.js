@@ -98,7 +98,9 @@ function histogram(word, bars, firstWord) {
       const x = LEFT + wide * (k + 0.12 + 0.38 * side);
       parts.push(svg("rect", { class: side ? "val" : "train", x, y, width: wide * 0.36, height: HEIGHT - BOTTOM - y }));
     });
-    if (k % each === 0) parts.push(text(bars[k].label, LEFT + wide * (k + 0.5), HEIGHT - 6, "middle"));
+    // The last bar holds all that is longer, and says so; the one before it makes room.
+    const end = bars.length - 1;
+    if (k === end || (k % each === 0 && end - k >= each)) parts.push(text(bars[k].label, LEFT + wide * (k + 0.5), HEIGHT - 6, "middle"));
   });
   return h(
     "section",
