@@ -204,7 +204,7 @@ def check_data(sources: list[Path], options: TrainBokeOptions, reporter: Reporte
         )
         report = check_boke(
             found,
-            load_tokenizer(options.tokenizer or usual_tokenizer(found)),
+            load_tokenizer(options.tokenizer or usual_tokenizer(found, reporter)),
             reporter,
             minimum=options.minimum,
             longest=options.longest,

@@ -27,6 +27,7 @@ class KnownPicture:
         split: "train" or "val".
         sentences: what was said of it; of a boke set each boke, the best first.
         stars: of each sentence, how many people liked it; None where nobody was asked.
+        tokens: of each sentence, where they came with the data; None: the run's tokenizer makes them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class KnownPicture:
     split: str
     sentences: tuple[str, ...]
     stars: tuple[int | None, ...]
+    tokens: tuple[tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,10 @@ def load_sentences(folder: Path) -> list[KnownPicture]:
     for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             known = json.loads(line)
+            given = known.get("tokens")
+            tokens = None if given is None else tuple(tuple(each) for each in given)
             lists = {name: tuple(known[name]) for name in ("sentences", "stars")}
-            found.append(KnownPicture(**{**known, **lists}))
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(KnownPicture(**{**known, **lists, "tokens": tokens}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}, line {number}, is damaged: {error}") from error
     return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.jobs.boke_data import BokeMaterial, PairedSource
+from imgnn.jobs.boke_texts import GIVEN
 from imgnn.jobs.caption_model import save_decoder
 from imgnn.jobs.sentence_run import SentenceTraining
 from imgnn.language.decoder import DecoderSpec
@@ -180,17 +181,18 @@ class BokeTraining(SentenceTraining):
 
 def known_pictures(material: BokeMaterial) -> KnownPictures:
     """The pictures of a training for its folder."""
-    boke = material.texts.boke
+    boke, given = material.texts.boke, material.texts.tokenizer.name == GIVEN
     pictures = []
     for odai in (*material.train.images, *material.val.images):
-        lines = sorted(odai.boke, key=lambda each: rank(each.star), reverse=True)
+        best = sorted(range(len(odai.boke)), key=lambda place: rank(odai.boke[place].star), reverse=True)
         pictures.append(
             KnownPicture(
                 odai.name,
                 str(boke.file(odai).absolute()),
                 odai.split,
-                tuple(each.text for each in lines),
-                tuple(each.star for each in lines),
+                tuple(odai.boke[place].text for place in best),
+                tuple(odai.boke[place].star for place in best),
+                tuple(odai.tokens[place] for place in best) if given else None,
             )
         )
     features = np.concatenate([material.train.features, material.val.features])

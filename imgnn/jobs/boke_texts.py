@@ -55,7 +55,7 @@ def read_texts(sources: Sequence[Path], options: TrainBokeOptions, reporter: Rep
         seed=options.seed,
         reporter=reporter,
     )
-    tokenizer = load_tokenizer(options.tokenizer or usual_tokenizer(boke))
+    tokenizer = load_tokenizer(options.tokenizer or usual_tokenizer(boke, reporter))
     tokens: dict[str, Tokens] = {}
     kept, banned, outside = [], 0, 0
     for odai in boke.odai:
@@ -86,11 +86,17 @@ def read_texts(sources: Sequence[Path], options: TrainBokeOptions, reporter: Rep
     return BokeTexts(left, tokenizer, tokens)
 
 
-def usual_tokenizer(boke: BokeSet) -> str:
+def usual_tokenizer(boke: BokeSet, reporter: Reporter) -> str:
     """The tokens that a data set brings, if it does for every boke, or what suits its texts."""
-    if all(given is not None for odai in boke.odai for given in odai.tokens):
+    brought = [given is not None for odai in boke.odai for given in odai.tokens]
+    if all(brought):
         return GIVEN
-    return choose_tokenizer([each.text for odai in boke.odai for each in odai.boke])
+    chosen = choose_tokenizer([each.text for odai in boke.odai for each in odai.boke])
+    if any(brought):
+        reporter.note(
+            f"{brought.count(False):,} of {len(brought):,} boke come without tokens: all are made into {chosen} instead"
+        )
+    return chosen
 
 
 def words_of(texts: BokeTexts, minimum: int) -> Vocabulary:

@@ -1,9 +1,9 @@
 """A decoder as boke need it: sentences drawn or looked for, away from what another picture makes probable."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
+from keras import Variable
 
 from imgnn.jobs.caption_model import Speaker
 from imgnn.language.beam import BeamOptions, beam_search
@@ -12,8 +12,6 @@ from imgnn.language.rules import Beams, Hypothesis
 from imgnn.language.sample import SampleOptions, sample
 from imgnn.language.steps import DeviceStep, State, contrast
 from imgnn.language.vocabulary import END
-
-WEIGHTS = 8  # of contrasts that are kept compiled
 
 
 class BokeWriter:
@@ -24,16 +22,18 @@ class BokeWriter:
 
     def __init__(self, decoder: Decoder) -> None:
         self.speaker = Speaker([decoder])
-        variables = list(decoder.variables().values())
-        # Each weight is a function of its own, which the backend traces.
-        self.against = lru_cache(WEIGHTS)(lambda weight: DeviceStep(contrast(decoder.step, weight), variables))
+        # A variable: with a number each weight would be traced anew.
+        self.weight = Variable(0.0, trainable=False, dtype="float32")
+        variables = [*decoder.variables().values(), self.weight]
+        self.against = DeviceStep(contrast(decoder.step, self.weight), variables)
 
     def begin(self, features: np.ndarray, others: np.ndarray, weight: float) -> tuple[DeviceStep, State]:
         """What is followed, and the state before the first token."""
         state = self.speaker.begin([features])
         if not weight:
             return self.speaker.step, state
-        return self.against(weight), (state, self.speaker.begin([others]))
+        self.weight.assign(weight)
+        return self.against, (state, self.speaker.begin([others]))
 
     def draw(
         self, features: np.ndarray, others: np.ndarray, weight: float, options: SampleOptions, keys: Sequence[int]

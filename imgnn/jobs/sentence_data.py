@@ -2,21 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from imgnn.errors import InputError, UnknownNameError
+from imgnn.errors import InputError, InterruptedRun, UnknownNameError
 from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.networks import registry
 from imgnn.options import TrainSentenceOptions
-from imgnn.runs import Reporter, Stop, is_file
-from imgnn.training.run_folder import is_run
+from imgnn.runs import Reporter, Stop, Stopped, is_file
+from imgnn.training.run_folder import MAKERS, is_run
 from imgnn.training.sentences import Sentences
 
 Tokens = tuple[tuple[str, ...], ...]  # of the sentences of a picture
@@ -108,6 +109,35 @@ def look(
         for number in turned.bad:  # it went away in between
             mirrored[number] = features[number]
     return kept, features, mirrored, seen.bad
+
+
+@contextmanager
+def features_are_kept() -> Iterator[None]:
+    """Where pictures are looked at before a training: what was seen until Ctrl-C is not lost.
+
+    Raises:
+        InterruptedRun: it came.
+    """
+    try:
+        yield
+    except Stopped:
+        raise InterruptedRun("the features so far are kept, and need not be computed again") from None
+
+
+def check_same_pictures(material: Material, config: Mapping[str, Any], folder: Path, source: Path) -> None:
+    """See that a run goes on with the pictures and the network that it was begun with.
+
+    Raises:
+        InputError: it would not.
+    """
+    if material.spec.weights != config["feature"]["weights"]:
+        raise InputError(f"{material.spec.network} has other weights than when {folder} was begun")
+    if material.digest != config["features_sha256"]:
+        raise InputError(
+            f"the pictures of {source}, or what {material.spec.network} gives of them, are not those that {folder} was "
+            "begun with",
+            hint=f"{MAKERS[config['kind']]} without --resume begins anew",
+        )
 
 
 def sentences_of(tokens: Sequence[Sequence[Sequence[str]]], vocabulary: Vocabulary, longest: int) -> Sentences:

@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, InterruptedRun
+from imgnn.errors import InputError
 from imgnn.jobs.boke_data import BokeMaterial, prepare_material
 from imgnn.jobs.boke_run import KIND, BokeTraining, TrainedBoke
-from imgnn.jobs.boke_texts import BokeTexts, read_texts, words_of
-from imgnn.jobs.sentence_data import check_form, options_from, spec_of, stored, whole
+from imgnn.jobs.boke_texts import read_texts, words_of
+from imgnn.jobs.sentence_data import (
+    check_form,
+    check_same_pictures,
+    features_are_kept,
+    options_from,
+    spec_of,
+    stored,
+    whole,
+)
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainBokeOptions
-from imgnn.runs import Reporter, Silent, Stopped, stop_after_step
+from imgnn.runs import Reporter, Silent, stop_after_step
 from imgnn.training.run_folder import VOCABULARY, check_run_folder, read_config, write_config
 
 
@@ -44,30 +52,16 @@ def train_boke(
         DivergedError: the loss is no longer finite; the last good checkpoint is kept.
         UnknownNameError, WeightsError, DownloadError: the network cannot be had.
     """
+    began = time.monotonic()
     options, reporter = options or TrainBokeOptions(), reporter or Silent()
     check_options(options)
     check_run_folder(folder, KIND, early=VOCABULARY)
     options = replace(options, network=whole(options.network))
-    return train_on(read_texts(sources, options, reporter), sources, folder, options, reporter, command=command)
-
-
-def train_on(
-    texts: BokeTexts,
-    sources: Sequence[Path],
-    folder: Path,
-    options: TrainBokeOptions,
-    reporter: Reporter,
-    *,
-    command: str = "",
-) -> TrainedBoke:
-    """The same, of boke that were read and perhaps chosen from."""
-    began = time.monotonic()
+    texts = read_texts(sources, options, reporter)
     vocabulary = words_of(texts, options.minimum)
     with stop_after_step() as stop:
-        try:
+        with features_are_kept():
             material = prepare_material(texts, vocabulary, options, reporter, stop)
-        except Stopped:
-            raise InterruptedRun("the features so far are kept, and need not be computed again") from None
         folder.mkdir(exist_ok=True)
         vocabulary.save(folder / VOCABULARY)
         spec = spec_of(material, options, inject="add")
@@ -95,16 +89,9 @@ def resume_boke(folder: Path, reporter: Reporter | None = None) -> TrainedBoke:
             hint="imgnn train boke without --resume begins anew",
         )
     with stop_after_step() as stop:
-        try:
+        with features_are_kept():
             material = prepare_material(texts, Vocabulary.load(folder / VOCABULARY), options, reporter, stop)
-        except Stopped:
-            raise InterruptedRun("the features so far are kept, and need not be computed again") from None
-        if material.spec.weights != config["feature"]["weights"] or material.digest != config["features_sha256"]:
-            raise InputError(
-                f"the pictures of {texts.boke.source}, or what {options.network} gives of them, are not those that "
-                f"{folder} was begun with",
-                hint="imgnn train boke without --resume begins anew",
-            )
+        check_same_pictures(material, config, folder, texts.boke.source)
         training = BokeTraining(material, DecoderSpec(**config["decoder"]), options, folder, reporter, stop, began)
         training.load()
         return training.run()

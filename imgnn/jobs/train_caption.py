@@ -7,16 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, InterruptedRun
+from imgnn.errors import InputError
 from imgnn.jobs.caption_data import CaptionMaterial, prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_model import KIND
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
-from imgnn.jobs.sentence_data import check_form, options_from, spec_of, stored, whole
+from imgnn.jobs.sentence_data import (
+    check_form,
+    check_same_pictures,
+    features_are_kept,
+    options_from,
+    spec_of,
+    stored,
+    whole,
+)
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import FEW
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainCaptionOptions
-from imgnn.runs import Reporter, Silent, Stopped, stop_after_step
+from imgnn.runs import Reporter, Silent, stop_after_step
 from imgnn.training.run_folder import VOCABULARY, check_run_folder, read_config, write_config
 
 
@@ -52,10 +60,8 @@ def train_caption(
     if (count := len(captions.part("val"))) < FEW:
         reporter.note(f"CIDEr-D over {count:,} pictures of val, fewer than {FEW}, says little of which epoch is best")
     with stop_after_step() as stop:
-        try:
+        with features_are_kept():
             material = prepare_material(captions, tokens, vocabulary, options, reporter, stop)
-        except Stopped:
-            raise InterruptedRun("the features so far are kept, and need not be computed again") from None
         folder.mkdir(exist_ok=True)
         vocabulary.save(folder / VOCABULARY)
         spec = spec_of(material, options)
@@ -82,18 +88,9 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
         )
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     with stop_after_step() as stop:
-        try:
+        with features_are_kept():
             material = prepare_material(captions, tokens_of(captions), vocabulary, options, reporter, stop)
-        except Stopped:
-            raise InterruptedRun("the features so far are kept, and need not be computed again") from None
-        if material.spec.weights != config["feature"]["weights"]:
-            raise InputError(f"{options.network} has other weights than when {folder} was begun")
-        if material.digest != config["features_sha256"]:
-            raise InputError(
-                f"the pictures of {captions.source}, or what {options.network} gives of them, are not those that "
-                f"{folder} was begun with",
-                hint="imgnn train caption without --resume begins anew",
-            )
+        check_same_pictures(material, config, folder, captions.source)
         spec = DecoderSpec(**config["decoder"])
         training = CaptionTraining(material, spec, options, folder, reporter, stop, began)
         training.load()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops, tree
+from keras import Variable, ops, tree
 
 from imgnn.backend import Tensor, compiled
 from imgnn.errors import InputError
@@ -140,7 +140,7 @@ def ensemble(steps: Sequence[Step], weights: Sequence[float] | None = None) -> S
     return step
 
 
-def contrast(step: Step, weight: float, plausible: float = 0.1) -> Step:
+def contrast(step: Step, weight: float | Variable, plausible: float = 0.1) -> Step:
     """A model that says what it finds probable of one picture, and improbable of another.
 
     `log_prob` of the one less `weight` times that of the other, normalised. That alone would prefer what no picture
@@ -149,7 +149,7 @@ def contrast(step: Step, weight: float, plausible: float = 0.1) -> Step:
 
     Args:
         step: a step function, of NumPy or of `keras.ops`.
-        weight: 0 or more; 0: the one picture's own probabilities, cut; 1: the paper's.
+        weight: 0 or more; 0: the one picture's own probabilities, cut; 1: the paper's. A variable may change later.
         plausible: how probable a token is at least, as a share of the most probable one's, 0..1; 0: all count.
 
     Returns:

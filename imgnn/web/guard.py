@@ -10,10 +10,12 @@ import hmac
 import ipaddress
 import json
 import math
+import re
 import socket
 import time
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,6 +31,7 @@ OPEN = ("/api/session",)  # what is under /api and needs no token
 SAFE = ("GET", "HEAD", "OPTIONS")
 ANYWHERE = ("0.0.0.0", "::", "")  # bound to every address of the machine
 MOST_CLIENTS = 10_000  # whose requests are counted
+FOLDERS = re.compile(r"(?<![\w.:/\\-])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:'\"]+[/\\])+")  # of an absolute path
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -273,6 +276,18 @@ def too_large(limit: int) -> str:
     """What to say of a body that is."""
     amount = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
     return f"the request is larger than {amount}"
+
+
+def without_paths(text: str, folders: Iterable[Path] = ()) -> str:
+    """A sentence for a client, who has no business with where things are on this machine: files go by their names.
+
+    Args:
+        folders: that may be in it, and may have spaces in their names.
+    """
+    for folder in folders:
+        if folder.name:  # "." has none
+            text = text.replace(str(folder), folder.name)
+    return FOLDERS.sub("", text)
 
 
 async def answer(send: Send, status: int, detail: str, headers: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The routes of the API, and of the page's files."""
 
 import asyncio
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,7 +23,7 @@ from imgnn import __version__
 from imgnn.errors import ImgnnError, InputError, PictureError
 from imgnn.images.files import save_image
 from imgnn.web import api
-from imgnn.web.guard import Gate
+from imgnn.web.guard import Gate, without_paths
 from imgnn.web.pictures import Shown, address, read_upload
 from imgnn.web.reference import reference_page
 from imgnn.web.site import Site
@@ -185,7 +186,7 @@ def item_of(site: Site, number: int, shown: Shown, boke: "BokeImage") -> api.Ite
         image=address(number),
         boke=[line_of(site, joke, known.file) for joke in boke.boke],
         references=[api.Reference(text=known.sentences[place], stars=known.stars[place]) for place in order[:BEST]],
-        note=boke.note or (str(boke.error) if boke.error else None),
+        note=boke.note or (without_paths(str(boke.error), [Path(known.file).parent]) if boke.error else None),
     )
 
 
@@ -291,7 +292,7 @@ async def order(wanted: Annotated[api.StudioForm, Form(media_type="multipart/for
     except Busy as error:
         raise HTTPException(503, str(error), {"Retry-After": "30"}) from None
     except InputError as error:
-        raise HTTPException(409, str(error)) from None
+        raise HTTPException(409, site.told(error)) from None
 
 
 @router.get("/studio", responses=READ)
@@ -318,11 +319,7 @@ async def job_picture(
 ) -> Response:
     """The picture so far, or at the end."""
     job = found_job(site, id)
-    path = job.picture()
-    try:
-        content = None if path is None else await run_sync(path.read_bytes)
-    except OSError:  # it was replaced or removed at this moment
-        content = None
+    content = await run_sync(picture_of, job)
     if content is None:
         raise HTTPException(404, "there is no picture yet" if not job.over else "no picture came of it")
     cache = "private, max-age=3600" if job.over and v is not None else "no-store"
@@ -338,6 +335,15 @@ async def leave(id: api.JobId, site: Used, response: Response) -> api.Job | None
         return Response(status_code=204)  # type: ignore[return-value]
     await run_sync(site.studio.cancel, job)
     return told(site, job)
+
+
+def picture_of(job: Job) -> bytes | None:
+    """The file of the picture so far; None if there is none."""
+    for _ in range(2):  # a preview may become the result, or go, between two looks
+        if path := job.picture():
+            with contextlib.suppress(OSError):
+                return path.read_bytes()
+    return None
 
 
 def found_job(site: Site, id: str) -> Job:
@@ -473,10 +479,7 @@ async def tell_failure(request: Request, error: Any) -> Response:
     """What a job says that a user can act on; where the runs are on this machine is not a client's business."""
     if isinstance(error, PictureError):
         return problem(413 if error.kind == "too_large" else 400, str(error))
-    detail = str(error)
-    for run in site_of(request).runs:
-        detail = detail.replace(str(run.folder), run.name)
-    return problem(409, detail)
+    return problem(409, site_of(request).told(error))
 
 
 async def tell_bug(_: Request, error: Any) -> Response:

@@ -1,5 +1,6 @@
 """The server of `imgnn serve`: a site, its guard, and the socket."""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -11,18 +12,19 @@ from pathlib import Path
 
 import platformdirs
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imgnn.errors import InputError
 from imgnn.home import home
 from imgnn.options import ServeOptions
 from imgnn.web.guard import ANYWHERE, Gate, Guard, Hosts, is_loopback
 from imgnn.web.routes import build_app
-from imgnn.web.site import Site, open_site
+from imgnn.web.site import Site, held, open_site
 from imgnn.web.voices import open_runs
 
 CONNECTIONS = 256  # at once; more are answered with 503
 HEADER_BYTES = 32 << 10  # of a request's line and headers
-IDLE = 10  # seconds that a connection is kept without a request
+IDLE = 10  # seconds in which a connection has to bring a request, the first one or another
 LAST_WORDS = 3  # seconds for answers that are under way at the end
 
 
@@ -52,6 +54,32 @@ def bind(host: str, port: int) -> socket.socket:
         raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
 
 
+class PromptProtocol(H11Protocol):
+    """HTTP as uvicorn has it, and a connection that brings no request is closed, of which uvicorn sees only those that
+    are silent after a request: without it some hundred of silent ones, or a byte now and then, keep all others out."""
+
+    answered: object = None  # the last request, if it was answered when this was looked at
+    looking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.looking = self.loop.call_later(IDLE, self.look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.looking is not None:
+            self.looking.cancel()
+        super().connection_lost(exc)
+
+    def look(self) -> None:
+        """Close the connection if it waits for a request, and for the same one as at the last look."""
+        waits = self.cycle is None or self.cycle.response_complete  # it is made when all headers are there
+        if waits and self.cycle is self.answered:
+            self.transport.close()
+            return
+        self.answered = self.cycle if waits else self
+        self.looking = self.loop.call_later(IDLE, self.look)
+
+
 def build_server(
     site: Site, bound: socket.socket, host: str, *, token: str | None, rate: int, page: Traversable | None = None
 ) -> uvicorn.Server:
@@ -69,7 +97,7 @@ def build_server(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # a client could name itself as it likes
-        http="h11",
+        http=PromptProtocol,
         ws="none",
         h11_max_incomplete_event_size=HEADER_BYTES,
         limit_concurrency=CONNECTIONS,
@@ -93,12 +121,13 @@ def serve_page(options: ServeOptions, ready: Callable[[str], None]) -> None:
         ready: told the address once the port is ours.
 
     Raises:
-        InputError: a run is none, the port is taken, or the folder cannot be used.
+        InputError: a run is none, the port is taken, or the folder cannot be used or another server has it.
     """
     runs = open_runs(options.models)
     token = None if is_loopback(options.host) else secrets.token_urlsafe(32)
-    with bind(options.host, options.port) as bound:
-        site = open_site(runs, options.folder or default_folder(), token=token is not None)
+    folder = options.folder or default_folder()
+    with held(folder), bind(options.host, options.port) as bound:
+        site = open_site(runs, folder, token=token is not None)
         server = build_server(site, bound, options.host, token=token, rate=options.rate)
         ready(address_of(bound, options.host, token))
         with contextlib.suppress(KeyboardInterrupt):

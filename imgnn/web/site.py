@@ -1,6 +1,10 @@
 """All that the routes of the page use, made once."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -11,11 +15,13 @@ from starlette.exceptions import HTTPException
 
 from imgnn.errors import ImgnnError, InputError
 from imgnn.web.api import StudioKind
+from imgnn.web.guard import without_paths
 from imgnn.web.pictures import Catalogue
 from imgnn.web.ratings import Ratings
 from imgnn.web.studio import Studio, networks_here
 from imgnn.web.voices import LoadedVoices, Run, Voices, Worker
 
+LOCK = "lock"  # a file that the server of a folder has locked; in it, its process
 DECODING = 2  # pictures at once: an upload may take 150 MB while it is
 
 
@@ -63,10 +69,14 @@ class Site:
         try:
             self.voices = await self.worker.do(work, forever=True)
         except ImgnnError as error:
-            self.problem = str(error) + (f" (Try: {error.hint})" if error.hint else "")
+            self.problem = self.told(error) + (f" (Try: {without_paths(error.hint)})" if error.hint else "")
         except Exception as error:  # whatever it is, the page can say it and the studio works
-            self.problem = f"{type(error).__name__}: {error}"
-            raise
+            self.problem = f"{type(error).__name__}: {self.told(error)}"
+            logging.getLogger("uvicorn.error").exception("the models cannot be loaded")
+
+    def told(self, error: Exception) -> str:
+        """What a client is told of an error."""
+        return without_paths(str(error), [*(run.folder for run in self.runs), self.studio.folder.parent])
 
     def speaking(self) -> Voices:
         """The models.
@@ -81,14 +91,58 @@ class Site:
         raise HTTPException(409, self.problem or "the server has no model")
 
 
-def open_site(runs: Sequence[Run], folder: Path, *, token: bool = False) -> Site:
-    """A site whose ratings and pictures are in a folder.
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make a folder and keep it for this server: a second one would undo what the first one writes.
+
+    The system gives it back when the process ends, however it ends.
 
     Raises:
-        InputError: the folder cannot be made, or a file in it is damaged.
+        InputError: it cannot be made, or another server has it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    with file:
+        try:
+            lock(file.fileno())
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"another imgnn serve, process {file.read(20)}, has the folder {folder}",
+                hint="imgnn serve --folder ANOTHER",
+            ) from None
+        with contextlib.suppress(OSError):  # a full disk
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        yield
+
+
+def lock(file: int) -> None:
+    """Lock an open file until it is closed; Windows and some network drives do not do it.
+
+    Raises:
+        BlockingIOError: another process has.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
+
+
+def open_site(runs: Sequence[Run], folder: Path, *, token: bool = False) -> Site:
+    """A site whose ratings and pictures are in a folder, which is `held`.
+
+    Raises:
+        InputError: a file in it is damaged, or it may not be written.
+    """
     return Site(runs, Studio(folder), Ratings(folder), networks_here(), token=token)

@@ -31,6 +31,7 @@ from imgnn.jobs.networks import list_networks
 from imgnn.options import DreamOptions, StyleOptions
 from imgnn.runs import check_folder, is_file, is_folder, write_aside
 from imgnn.web.api import QUEUE, JobState, StudioKind
+from imgnn.web.guard import without_paths
 
 FACTS, RESULT, PREVIEW, LOG, SAID = "job.json", "result.png", "result.preview.png", "log.jsonl", "said.txt"
 KEPT = 500  # pictures of the gallery; more have to be removed first
@@ -84,6 +85,7 @@ class Job:
         settings: those of `SETTINGS` that were chosen.
         styles: how many pictures it is painted like.
         made: seconds since 1970; `seconds` of work; `loss` of the last `step`.
+        pid: of the process that makes it.
         stop: somebody asked it to stop.
     """
 
@@ -98,6 +100,7 @@ class Job:
     steps: int | None = None
     loss: float | None = None
     error: str | None = None
+    pid: int | None = None
     stop: Event = field(default_factory=Event, repr=False, compare=False)
 
     @property
@@ -147,9 +150,28 @@ class Job:
             job = cls(folder=folder, **facts)
         except (OSError, ValueError, TypeError):
             return None
-        if not job.over:  # the server ended in the midst of it
-            job.state, job.error = ("cancelled", None) if is_file(folder / RESULT) else ("failed", ENDED)
+        if not job.over:  # the server was killed in the midst of it
+            job.kill()
+            job.state, job.error = ("cancelled", None) if job.keep() else ("failed", ENDED)
         return job
+
+    def kill(self) -> None:
+        """End its process, which goes on if the server that began it was killed. It may have a later one's number."""
+        deadline = time.monotonic() + GRACE
+        while self.pid is not None and f"{self.id}{os.sep}{RESULT}" in command_of(self.pid):
+            if time.monotonic() > deadline:
+                break
+            with contextlib.suppress(OSError):  # it has just ended
+                os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.05)
+        self.pid = None
+
+    def keep(self) -> bool:
+        """Whether there is a picture; of one that was killed before it saved it, the last preview is."""
+        if not is_file(self.folder / RESULT):
+            with contextlib.suppress(OSError):
+                (self.folder / PREVIEW).replace(self.folder / RESULT)
+        return is_file(self.folder / RESULT)
 
     def clear(self) -> None:
         """Delete what was only needed while it ran: the uploads above all."""
@@ -204,14 +226,16 @@ class Studio:
             if len(self.jobs) >= KEPT:
                 raise InputError(f"the gallery is full with {KEPT} pictures: some have to be removed")
             job = Job(self.folder / secrets.token_hex(8), kind, settings, len(styles), time.time())
-            job.folder.mkdir()
             try:
+                job.folder.mkdir()
                 save_image(job.folder / "content.png", content)
                 for number, image in enumerate(styles, 1):
                     save_image(job.folder / f"style{number}.png", image)
                 job.save()
-            except BaseException:
+            except BaseException as error:
                 shutil.rmtree(job.folder, ignore_errors=True)
+                if isinstance(error, OSError):
+                    raise InputError(f"the picture cannot be kept: {error.strerror or error}") from error
                 raise
             self.jobs[job.id] = job
             self.changed.notify_all()
@@ -261,7 +285,7 @@ class Studio:
             try:
                 self.run(job)
             except Exception as error:  # the next job is to have its turn
-                self.end(job, "failed", str(error) or type(error).__name__)
+                self.end(job, "failed", without_paths(str(error), [job.folder]) or type(error).__name__)
 
     def run(self, job: Job) -> None:
         """Run a job to its end."""
@@ -280,6 +304,9 @@ class Studio:
                 start_new_session=True,
             )
             try:
+                job.pid = process.pid
+                with contextlib.suppress(InputError):  # a full disk
+                    job.save()
                 asked = self.follow(job, process, began)
             finally:
                 if process.poll() is None:
@@ -290,6 +317,7 @@ class Studio:
         if process.returncode == 0:
             self.end(job, "done")
         elif asked or process.returncode == INTERRUPTED:
+            job.keep()
             self.end(job, "cancelled", f"stopped after {LONGEST / 60:.0f} minutes" if late else None)
         else:
             self.end(job, "failed", complaint(read_text(job.folder / SAID), str(job.folder)))
@@ -325,7 +353,7 @@ class Studio:
         with self.changed:
             with contextlib.suppress(OSError):
                 job.clear()
-            job.state, job.error = state, error
+            job.state, job.error, job.pid = state, error, None
             with contextlib.suppress(InputError):  # a full disk; it is still known until the server ends
                 job.save()
 
@@ -335,7 +363,17 @@ def complaint(said: str, folder: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
     last = (errors or lines or ["it ended without a word"])[-1]
-    return last.replace(folder + os.sep, "")[:500]
+    return without_paths(last.replace(folder + os.sep, ""))[:500]
+
+
+def command_of(pid: int) -> str:
+    """The words that a process was started with; nothing if there is none, or it is over."""
+    try:
+        if sys.platform == "linux":
+            return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes())
+        return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
+    except OSError:  # it is not there; Windows has no ps
+        return ""
 
 
 def read_text(path: Path, last: int = 65_536) -> str:

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from imgnn.jobs.caption import CaptionedImage
 
 WAITING = 64  # pieces of work at most, the one that runs among them
+ENDS = "the server ends"
 PATIENCE = 120.0  # seconds after which an answer is given up
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, so that what is counted of one can be kept
 class Run:
     """A trained run, as far as it is known without its model.
 
@@ -156,7 +157,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.thread = ThreadPoolExecutor(1, "imgnn-voices")
-        self.lock = Lock()
+        self.lock, self.closed = Lock(), False
         self.waiting: set[Event] = set()  # of each piece of work, the one that runs among them
 
     async def do(self, work: Callable[[Event], Result], forever: bool = False) -> Result:
@@ -167,20 +168,26 @@ class Worker:
             forever: wait for it however long it takes.
 
         Raises:
-            HTTPException: 503, too many wait or it took too long.
+            HTTPException: 503, too many wait, it took too long, or the server ends.
             Whatever `work` raises.
         """
         gone = Event()
         with self.lock:
             if len(self.waiting) >= WAITING:
                 raise HTTPException(503, "too many wait already", {"Retry-After": "5"})
+            if self.closed:
+                raise HTTPException(503, ENDS)
             self.waiting.add(gone)
-        future = self.thread.submit(work, gone)
+            future = self.thread.submit(work, gone)
         future.add_done_callback(lambda _: self.leave(gone))
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), None if forever else PATIENCE)
         except TimeoutError:
             raise HTTPException(503, f"no answer within {PATIENCE:.0f} seconds", {"Retry-After": "30"}) from None
+        except asyncio.CancelledError:
+            if self.closed and future.cancelled():  # its turn did not come
+                raise HTTPException(503, ENDS) from None
+            raise
         finally:
             gone.set()
 
@@ -191,6 +198,7 @@ class Worker:
     def close(self) -> None:
         """Begin nothing new; what runs is told that nobody waits."""
         with self.lock:
+            self.closed = True
             for gone in self.waiting:
                 gone.set()
         self.thread.shutdown(wait=False, cancel_futures=True)

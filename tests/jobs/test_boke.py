@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imgnn import backend
 from imgnn.errors import InputError
 from imgnn.jobs import boke as job
 from imgnn.jobs.boke import BokeMaker, make_boke
 from imgnn.jobs.boke_donors import Lenders, directions_of
+from imgnn.jobs.boke_writer import BokeWriter
+from imgnn.jobs.caption_model import load_sentence_model
+from imgnn.language.beam import BeamOptions
+from imgnn.language.decoder import Decoder
 from imgnn.language.steps import DeviceStep
 from imgnn.options import BokeOptions
 from tests.jobs.made_boke import END, KNOWN, know, make_boke_model
@@ -147,6 +152,26 @@ def test_contrast_leaves_the_probabilities_those_of_the_model(run, photo):
         for each in result.boke:
             seen = halves or {name: at for name, at, _ in KNOWN}[each.donor.name]
             assert each.log_prob == pytest.approx(log_prob_by_hand(each.tokens, *seen), abs=5e-3)
+
+
+@pytest.mark.skipif(backend.name() == "torch", reason="it traces nothing")
+def test_another_contrast_is_another_number_and_no_new_function(run, monkeypatch):
+    traced, step = [], Decoder.step
+    monkeypatch.setattr(Decoder, "step", lambda *given: traced.append(1) or step(*given))
+    decoder = load_sentence_model(run).decoder
+    seen, other = np.float32([[1, 0.2]]), np.float32([[0.5, 0.5]])
+
+    def probable(writer, weight):
+        [[best]] = writer.search(seen, other, weight, BeamOptions(n=1, max_length=4))
+        return best.log_prob
+
+    writer = BokeWriter(decoder)
+    found = [probable(writer, 0.5)]
+    before = len(traced)
+    found += [probable(writer, weight) for weight in (0.9, 0.5, 0.7)]
+    assert len(traced) == before
+    assert found == [probable(BokeWriter(decoder), weight) for weight in (0.5, 0.9, 0.5, 0.7)]
+    assert len(set(found)) == 3
 
 
 def test_japanese_is_joined_without_spaces(tmp_path, photo):

@@ -248,6 +248,16 @@ def test_tokens_that_come_with_the_data_are_taken(painted, train, tmp_path):
     assert read_config(tmp_path / "run")["tokenizer"]["name"] == "given"
     words = json.loads((tmp_path / "run" / VOCABULARY).read_text(encoding="utf-8"))["words"]
     assert "赤い" in words and "やつ" in words and "赤" not in words
+    known = KnownPictures.load(tmp_path / "run").pictures
+    assert ("赤い", "やつ") in {tokens for each in known for tokens in each.tokens}
+
+
+def test_one_boke_without_tokens_is_told(painted, train, tmp_path):
+    lines = [*records(painted, "train"), *records(painted, "val")]
+    lines = [{**line, "parsed": [*line["boke"]]} for line in lines[1:]] + lines[:1]
+    heard = Heard()
+    train(sources=[write_lines(tmp_path / "parsed.jsonl", lines)], images=painted, reporter=heard, epochs=1)
+    assert "1 of 72 boke come without tokens: all are made into chars instead" in heard.notes
 
 
 def test_nothing_to_train_on_is_told(train):
