@@ -40,8 +40,9 @@ def boke(
         list[str],
         typer.Argument(metavar="IMAGE", help="Pictures, folders, patterns, or - for a list on standard input."),
     ],
-    model: Annotated[
-        str | None, option(MODELS, "A run of imgnn train boke or caption.", "--model", "-m", metavar="RUN", **UNSAID)
+    models: Annotated[
+        list[str] | None,
+        option(MODELS, "A run of imgnn train boke or caption.", "--model", "-m", metavar="RUN", **UNSAID),
     ] = None,
     network: NetworkFile = BokeOptions.network,
     mode: Annotated[
@@ -133,14 +134,16 @@ def boke(
       imgnn boke photo.jpg -m captions_run --mode mismatch --donors holiday/
       imgnn boke photos/ -m boke_run -n 3 --temperature 1 --seed 7 --json
     """
-    if model is None:
+    if not models:
         raise typer.BadParameter("which model: --model RUN is expected; imgnn train boke or caption makes one")
+    if len(models) > 1:
+        raise typer.BadParameter(f"one model writes boke, not {len(models)}", param_hint="--model")
     for own, names in OWN.items():
         given = [name for name in names if was_given(context, name)]
         if given and mode not in (None, own):
             raise typer.BadParameter(f"--{given[0].replace('_', '-')} is of --mode {own}, not of {mode}")
     options = BokeOptions(
-        model=model, network=network, mode=mode,
+        model=models[0], network=network, mode=mode,
         n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, ng=ng,
         candidates=candidates, temperature=temperature, top_k=top_k, top_p=top_p, copies=copies,
         distance=distance, donors=tuple(donors or ()), blend=blend, contrast=contrast, seed=seed,
@@ -159,7 +162,7 @@ def boke(
 
     reporter = console.reporter()
     try:
-        Writer(form, output, model).add_all(make_boke(paths, options, reporter), reporter)
+        Writer(form, output, models[0]).add_all(make_boke(paths, options, reporter), reporter)
     finally:
         reporter.end()
 

@@ -64,8 +64,9 @@ def show(done: "TrainedBoke") -> None:
 
     folder = console.shown(done.folder)
     epochs = [row for row in read_log(done.folder / LOG) if row["kind"] == "epoch"]
+    least = f"; at least {done.floor:.3f}: pictures have several boke" if done.floor else ""
     rows = [
-        ("loss", f"{done.loss:.3f}", f"  nats per token; at least {done.floor:.3f}: pictures have several boke"),
+        ("loss", f"{done.loss:.3f}", f"  nats per token{least}"),
     ]
     if len(epochs) > 1:
         curve = [row["loss"] for row in epochs]

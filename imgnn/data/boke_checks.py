@@ -272,7 +272,7 @@ def findings_of(report: BokeReport, looks: Looks, longest: int, skip_missing: bo
     if unrated := sum(facts.unrated for facts in splits.values()):
         yield "note", "unrated", f"boke whose stars are not known: {unrated:,} of {boke:,}"
     if long := sum(sum(facts.lengths[longest + 1 :]) for facts in splits.values()):
-        yield "note", "long", f"boke of more than {longest} tokens: {long:,}"
+        yield "note", "long", f"boke of more than {longest} tokens, which training leaves out (--longest): {long:,}"
     for part, facts in splits.items():
         if facts.unseen:
             yield "note", "unseen", f"tokens of {part} that never occur in train: {facts.unseen:,}"

@@ -81,9 +81,8 @@ def prepare_material(
             [rows[number] for number in chosen],
             [ids[number] for number in chosen],
             longest=options.longest,
-            # Batches of texts of one length each, as butsugiri/bokete has them: nothing is padded, and the average
-            # loss is what it is there.
-            lengths=sorted({len(ids[number]) + 1 for number in chosen}),
+            # The average loss is then what it is in butsugiri/bokete, whose batches are so.
+            alone=split == "train",
             weights=star_weights([stars[number] for number in chosen]).tolist() if paired == "stars" else None,
         )
         return Part(images, said, features, mirrored, sentences)

@@ -100,6 +100,12 @@ class BokeTraining(SentenceTraining):
             seed=options.seed,
         )
 
+    def training_options(self) -> dict[str, Any]:
+        """With batches of one length each, tokens of short texts, and their ends, would weigh more than others."""
+        sentences, chosen = self.material.train.sentences, self.source.chosen(0)
+        sizes = sentences.sizes if chosen is None else sentences.sizes[chosen]
+        return {**super().training_options(), "tokens": float(sizes.sum()) / self.source.steps}
+
     def run(self) -> TrainedBoke:
         """Train what is left of all epochs, and sum up."""
         known_pictures(self.material).save(self.folder)
@@ -123,7 +129,7 @@ class BokeTraining(SentenceTraining):
         else:
             position.waited += 1
         if len(material.val.images) > 1:  # one has no other to be taken for
-            self.warnings = health.check_sentences(facts["distinct"], len(said), facts["image_gain"])
+            self.warnings = health.check_sentences(facts["distinct"], len(said), facts["image_gain"], "boke")
         self.log_epoch(began, facts, words_of(facts))
         self.write_average_loss()
         if better or self.options.keep == "last":

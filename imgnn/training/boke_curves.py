@@ -108,7 +108,7 @@ def draw_experiment(curves: Sequence[Curve], path: Path, *, theme: Theme = LIGHT
     dress(average, "average_loss, as butsugiri/bokete has it", theme)
     for axes in (token, average):
         axes.set_ylim(0, None)
-    token.legend(frameon=False, labelcolor=theme.ink, loc="upper right", fontsize=10)
+    token.legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=10)
     set_epochs(average, last, theme)
     with write_aside(path) as aside:
         aside.write_bytes(png_of(figure))

@@ -79,22 +79,25 @@ def check_fall(losses: Sequence[float], classes: int) -> list[str]:
     return []
 
 
-def check_sentences(distinct: int, pictures: int, image_gain: float) -> list[str]:
+def check_sentences(distinct: int, pictures: int, image_gain: float, said: str = "caption") -> list[str]:
     """Whether a decoder tells pictures apart, or says the same of all.
 
     Args:
         distinct: different captions.
         pictures: that they were written for.
         image_gain: nats per token that the right picture saves over another.
+        said: what it writes, "caption" or "boke".
     """
+    several = f"{said}s" if said == "caption" else said
     if pictures > 10 and distinct <= max(1, pictures // 50):
         return [
-            f"{distinct} different caption{'s' if distinct > 1 else ''} for {pictures:,} pictures: the decoder does "
-            "not tell them apart yet. If it stays so, are the features right? (imgnn train caption DATA --check)"
+            f"{distinct} different {several if distinct > 1 else said} for {pictures:,} pictures: the decoder does "
+            f"not tell them apart yet. If it stays so, are the features right? (imgnn train {said} DATA --check)"
         ]
     if image_gain < SMALLEST_GAIN:
+        gain = 0.0 if abs(image_gain) < 0.0005 else image_gain
         return [
-            f"the right picture saves {image_gain:.3f} nats per token over another: the captions hardly depend on the "
-            "pictures yet. If it stays so, do captions and pictures belong together?"
+            f"the right picture saves {gain:.3f} nats per token over another: the {several} hardly depend on the "
+            f"pictures yet. If it stays so, do {several} and pictures belong together?"
         ]
     return []

@@ -40,12 +40,20 @@ class SentenceTrainer(Stateful):
         clip: the largest norm of all gradients together; None: any.
         weight_decay: of Adam, apart from the gradient (AdamW).
         smoothing: of the targets, 0..1.
+        tokens: that a batch has on average: every token of an epoch weighs the same then; None: every batch does,
+            whose tokens share its weight.
     """
 
     def __init__(
-        self, decoder: Decoder, *, clip: float | None = 5.0, weight_decay: float = 0.0, smoothing: float = 0.0
+        self,
+        decoder: Decoder,
+        *,
+        clip: float | None = 5.0,
+        weight_decay: float = 0.0,
+        smoothing: float = 0.0,
+        tokens: float | None = None,
     ) -> None:
-        self.decoder, self.clip, self.weight_decay = decoder, clip, weight_decay
+        self.decoder, self.clip, self.weight_decay, self.tokens = decoder, clip, weight_decay, tokens
         self.optimizer = build_optimizer("adam", {}, beta=0.999, weight_decay=weight_decay, clip=clip)
         self.loss = SmoothedEntropy(smoothing)
         self.optimizer.build(decoder.trainable)
@@ -81,11 +89,12 @@ class SentenceTrainer(Stateful):
             DivergedError: the loss is no number any more.
         """
         self.optimizer.learning_rate = learning_rate
-        weights = batch.weights / batch.weights.sum()
+        total = float(batch.weights.sum())
+        usual = self.tokens or total
         told = self.model(batch.tokens.shape[1]).train_on_batch(
-            self.inputs(x, batch), batch.targets, sample_weight=weights, return_dict=True
+            self.inputs(x, batch), batch.targets, sample_weight=batch.weights / usual, return_dict=True
         )
-        loss = float(told["loss"])
+        loss = float(told["loss"]) * usual / total
         if not math.isfinite(loss):
             raise DivergedError("the loss is no longer finite", hint="a smaller --learning-rate")
         return loss

@@ -38,6 +38,7 @@ class Sentences:
         sentences: ids of the words, without START and END; longer ones are cut.
         longest: words of a sentence at most.
         lengths: tokens that batches are padded to, END among them, rising; None: chosen here.
+        alone: a batch has sentences of one length only, padded all the same.
         weights: of each sentence, above 0; None: 1.
 
     Raises:
@@ -52,6 +53,7 @@ class Sentences:
         longest: int,
         lengths: Sequence[int] | None = None,
         weights: Sequence[float] | None = None,
+        alone: bool = False,
     ) -> None:
         if not len(sentences):
             raise InputError("there is no sentence to train on")
@@ -64,7 +66,8 @@ class Sentences:
         ]
         self.sizes = np.array([len(targets) for targets in self.targets])
         self.lengths = tuple(lengths or choose_lengths(self.sizes))
-        self.bucket = np.searchsorted(self.lengths, self.sizes)
+        self.padded = np.searchsorted(self.lengths, self.sizes)
+        self.bucket = self.sizes if alone else self.padded
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,7 +80,7 @@ class Sentences:
     def steps(self, batch: int, only: np.ndarray | None = None) -> int:
         """Batches in an epoch; `only`: as of `epoch`."""
         buckets = self.bucket if only is None else self.bucket[only]
-        return sum(math.ceil(count / batch) for count in np.bincount(buckets, minlength=len(self.lengths)))
+        return sum(math.ceil(count / batch) for count in np.bincount(buckets))
 
     def epoch(
         self, *, batch: int, seed: int, epoch: int, first: int = 0, only: np.ndarray | None = None
@@ -93,7 +96,7 @@ class Sentences:
         if only is not None:
             order = order[np.isin(order, only)]
         groups = []
-        for bucket in range(len(self.lengths)):
+        for bucket in np.unique(self.bucket):
             inside = order[self.bucket[order] == bucket]
             groups += [inside[start : start + batch] for start in range(0, len(inside), batch)]
         for number in epoch_order(len(groups), seed + 1, epoch)[first:]:
@@ -102,14 +105,14 @@ class Sentences:
     def all(self, batch: int) -> Iterator[SentenceBatch]:
         """Every sentence once, shortest first."""
         order = np.argsort(self.sizes, kind="stable")
-        for bucket in range(len(self.lengths)):
+        for bucket in np.unique(self.bucket):
             inside = order[self.bucket[order] == bucket]
             for start in range(0, len(inside), batch):
                 yield self.gather(inside[start : start + batch], batch)
 
     def gather(self, chosen: np.ndarray, batch: int) -> SentenceBatch:
         """Some sentences, as long as the longest's bucket; there are `batch` rows, of which the last weigh nothing."""
-        length = self.lengths[self.bucket[chosen].max()]
+        length = self.lengths[self.padded[chosen].max()]
         tokens, targets = np.full((2, batch, length), END, "int32")
         weights = np.zeros((batch, length), "float32")
         tokens[:, 0] = START

@@ -58,7 +58,7 @@ class PromptProtocol(H11Protocol):
     """HTTP as uvicorn has it, and a connection that brings no request is closed, of which uvicorn sees only those that
     are silent after a request: without it some hundred of silent ones, or a byte now and then, keep all others out."""
 
-    answered: object = None  # the last request, if it was answered when this was looked at
+    answered: object = None  # the last request, if it was answered at the last look; self, if it was not
     looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -71,12 +71,11 @@ class PromptProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def look(self) -> None:
-        """Close the connection if it waits for a request, and for the same one as at the last look."""
-        waits = self.cycle is None or self.cycle.response_complete  # it is made when all headers are there
-        if waits and self.cycle is self.answered:
+        """Close the connection if it waits for the same request as at the last look."""
+        if self.cycle is self.answered:  # None: the first request's headers are not all there
             self.transport.close()
             return
-        self.answered = self.cycle if waits else self
+        self.answered = self.cycle if self.cycle.response_complete else self
         self.looking = self.loop.call_later(IDLE, self.look)
 
 

@@ -10,6 +10,7 @@ A job is a folder, so that the gallery is there again after the server was:
 import contextlib
 import json
 import os
+import platform
 import re
 import secrets
 import shlex
@@ -369,7 +370,7 @@ def complaint(said: str, folder: str) -> str:
 def command_of(pid: int) -> str:
     """The words that a process was started with; nothing if there is none, or it is over."""
     try:
-        if sys.platform == "linux":
+        if platform.system() == "Linux":
             return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes())
         return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
     except OSError:  # it is not there; Windows has no ps

@@ -157,7 +157,8 @@ class Worker:
 
     def __init__(self) -> None:
         self.thread = ThreadPoolExecutor(1, "imgnn-voices")
-        self.lock, self.closed = Lock(), False
+        self.lock = Lock()
+        self.closed: bool = False
         self.waiting: set[Event] = set()  # of each piece of work, the one that runs among them
 
     async def do(self, work: Callable[[Event], Result], forever: bool = False) -> Result:
@@ -185,7 +186,7 @@ class Worker:
         except TimeoutError:
             raise HTTPException(503, f"no answer within {PATIENCE:.0f} seconds", {"Retry-After": "30"}) from None
         except asyncio.CancelledError:
-            if self.closed and future.cancelled():  # its turn did not come
+            if future.cancelled() and self.has_closed():  # its turn did not come
                 raise HTTPException(503, ENDS) from None
             raise
         finally:
@@ -194,6 +195,10 @@ class Worker:
     def leave(self, gone: Event) -> None:
         with self.lock:
             self.waiting.discard(gone)
+
+    def has_closed(self) -> bool:
+        """Whether it has come to its end in the meantime."""
+        return self.closed
 
     def close(self) -> None:
         """Begin nothing new; what runs is told that nobody waits."""

@@ -1,5 +1,6 @@
 """`imgnn serve` as one types it."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from imgnn.web.server import bind
+from imgnn.web.studio import command_of
 from tests.web.made_server import make_run, paint
 
 
@@ -48,23 +50,63 @@ def test_it_prints_one_address_and_ends_cleanly_with_ctrl_c(serve, tmp_path):
     assert (tmp_path / "page").is_dir()
 
 
+def started_style(address, photo, until):
+    """A job of the studio that is running and so far."""
+    form = {"kind": "style", "size": "256", "iterations": "300"}
+    files = [("content", ("x", photo)), ("styles", ("y", photo))]
+    job = requests.post(f"{address}api/studio", data=form, files=files, timeout=20).json()
+    deadline = time.monotonic() + 60
+    while not until(job) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        job = requests.get(f"{address}api/studio/{job['id']}", timeout=20).json()
+    assert job["state"] == "running"
+    return job
+
+
 def test_the_end_takes_the_studio_s_child_along(serve, tmp_path):
     photo = paint(tmp_path / "x.jpg", 1).read_bytes()
     with serve() as (process, address):
-        form = {"kind": "style", "size": "128", "iterations": "300"}
-        files = [("content", ("x", photo)), ("styles", ("y", photo))]
-        job = requests.post(f"{address}api/studio", data=form, files=files, timeout=20).json()
-        deadline = time.monotonic() + 60
-        while job["step"] < 1 and time.monotonic() < deadline:
-            time.sleep(0.1)
-            job = requests.get(f"{address}api/studio/{job['id']}", timeout=20).json()
-        assert job["state"] == "running"
+        job = started_style(address, photo, lambda job: job["step"])
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=40)
     folder = tmp_path / "page" / "studio" / job["id"]
     assert sorted(path.name for path in folder.iterdir()) == ["job.json", "result.png"]
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert str(folder) not in running
+
+
+def test_two_servers_do_not_share_a_folder(serve, tmp_path):
+    with serve() as (process, address):
+        with serve() as (second, other):
+            assert (address != "", other) == (True, "")
+            assert (second.wait(20), second.stderr.read()) == (
+                1,
+                f"Error: another imgnn serve, process {process.pid}, has the folder {tmp_path / 'page'}\n"
+                "Try: imgnn serve --folder ANOTHER\n",
+            )
+        process.kill()
+        process.wait()
+    with serve() as (process, address):
+        assert requests.get(address, timeout=20).status_code == 200
+
+
+def test_after_a_server_was_killed_the_next_one_ends_its_child(serve, tmp_path):
+    photo = paint(tmp_path / "x.jpg", 1).read_bytes()
+    with serve() as (process, address):
+        job = started_style(address, photo, lambda job: job["picture"])
+        process.kill()
+        process.wait()
+    folder = tmp_path / "page" / "studio" / job["id"]
+    child = json.loads((folder / "job.json").read_text())["pid"]
+    assert str(folder) in command_of(child), "it goes on"
+    with serve() as (_, address):
+        assert command_of(child) == ""
+        found = requests.get(f"{address}api/studio/{job['id']}", timeout=20).json()
+        assert (found["state"], requests.get(address + found["picture"][1:], timeout=20).status_code) == (
+            "cancelled",
+            200,
+        )
+    assert sorted(path.name for path in folder.iterdir()) == ["job.json", "result.png"]
 
 
 def test_for_other_machines_it_prints_a_token_that_is_needed(serve):

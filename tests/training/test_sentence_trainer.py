@@ -100,6 +100,23 @@ def test_each_step_tells_its_own_loss_whatever_the_length():
         assert train(trainer, [batch]) == [pytest.approx(expected, rel=1e-5)]
 
 
+def test_with_a_usual_number_of_tokens_a_batch_counts_by_its_own():
+    """A batch of half as many moves the mean of gradients by half as much; the loss it tells is that of a token."""
+    batch = batch_of()
+    share = float(batch.weights.sum()) / 100
+    plain, by_tokens = (SentenceTrainer(drawn(1, **FORM), clip=None, tokens=tokens) for tokens in (None, 100.0))
+    assert train(by_tokens, [batch])[0] == pytest.approx(train(plain, [batch])[0], rel=1e-5)
+    one, other = ({k: v for k, v in each.state().items() if k.startswith("optimizer/")} for each in (plain, by_tokens))
+    ratios = [
+        np.linalg.norm(other[name]) / np.linalg.norm(one[name])
+        for name in one
+        if one[name].ndim and np.linalg.norm(one[name])
+    ]
+    means = [ratio for ratio in ratios if ratio == pytest.approx(share, rel=1e-4)]
+    squares = [ratio for ratio in ratios if ratio == pytest.approx(share**2, rel=1e-4)]
+    assert means and len(means) == len(squares) == len(ratios) / 2
+
+
 def test_sentences_that_weigh_nothing_change_nothing():
     states, losses = [], []
     for size in (3, 7):

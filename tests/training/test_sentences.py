@@ -152,3 +152,29 @@ def test_no_other_lengths_leave_less_to_be_padded(seed, buckets):
 def test_sentences_of_one_length_need_one():
     assert choose_lengths(np.array([5, 5, 5])) == [5]
     assert choose_lengths(np.array([2, 9])) == [2, 9]
+
+
+def test_alone_a_batch_has_sentences_of_one_length_padded_to_few(random):
+    data = sentences(drawn(random), longest=20, alone=True)
+    assert len(data.lengths) < len(set(data.sizes.tolist()))  # several lengths share one shape
+    batches = list(data.epoch(batch=8, seed=0, epoch=0))
+    assert {batch.tokens.shape[1] for batch in batches} == set(data.lengths)
+    assert all(len({int(size) for size in batch.weights.sum(axis=1) if size}) == 1 for batch in batches)
+    counts = Counter(data.sizes.tolist())
+    assert len(batches) == data.steps(8) == sum(-(-count // 8) for count in counts.values())
+    assert sorted(row for row, *_ in unpacked(batches)) == sorted(data.rows.tolist())
+
+
+def test_some_sentences_alone_make_an_epoch(random):
+    data = sentences(drawn(random, 40))
+    only = np.array([3, 7, 21])
+    found = unpacked(data.epoch(batch=2, seed=0, epoch=4, only=only))
+    assert sorted(row - 100 for row, *_ in found) == [3, 7, 21]
+    assert data.steps(2, only) == len(list(data.epoch(batch=2, seed=0, epoch=4, only=only)))
+
+
+def test_a_sentence_weighs_what_it_is_told_to():
+    data = sentences([[3, 4], [5]], weights=[0.25, 2.0], lengths=(3,))
+    (batch,) = data.all(2)
+    weights = {int(row): each.tolist() for row, each in zip(batch.rows, batch.weights, strict=True)}
+    assert weights == {100: [0.25] * 3, 101: [2.0, 2.0, 0.0]}

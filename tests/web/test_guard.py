@@ -3,14 +3,16 @@
 import http.client
 import socket
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from imgnn.web import guard
-from imgnn.web.guard import Buckets, Gate, Hosts, Refused, is_loopback
+from imgnn.web import server as module
+from imgnn.web.guard import Buckets, Gate, Hosts, Refused, is_loopback, without_paths
 
 RATING = {"picture": 0, "text": "x", "mode": "model", "value": 0}
 
@@ -330,13 +332,68 @@ def test_a_body_that_never_ends_is_given_up(client, monkeypatch):
 def test_headers_without_end_are_refused(client):
     with socket.create_connection(("127.0.0.1", port_of(client)), timeout=10) as wire:
         wire.sendall(f"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1:{port_of(client)}\r\nX: ".encode() + b"x" * 200_000)
-        wire.sendall(b"\r\n\r\n")
         try:
+            wire.sendall(b"\r\n\r\n")
             answer = wire.recv(100)
-        except ConnectionResetError:
+        except ConnectionError:  # it hung up before all was sent
             answer = b""
         assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert client.get("/api/state").status_code == 200
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("said", [b"", b"GET /api/state HT"])
+def test_a_connection_that_brings_no_request_is_closed(start, monkeypatch, said, before):
+    monkeypatch.setattr(module, "IDLE", 1)
+    with start() as client:
+        head = f"GET /api/state HTTP/1.1\r\nHost: 127.0.0.1:{port_of(client)}\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", port_of(client)), timeout=5) as wire:
+            began = time.monotonic()
+            if before:
+                wire.sendall(head)
+                assert wire.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            time.sleep(0.3)
+            wire.sendall(said)
+            while wire.recv(65_536):
+                pass
+            assert 0.5 < time.monotonic() - began < 4
+
+
+def test_one_that_works_is_not(start, monkeypatch):
+    monkeypatch.setattr(module, "IDLE", 0.3)
+    with start(seconds=1.5) as client, requests.Session() as session:
+        address = f"{client.server.address}/api/generate"
+        for _ in range(2):
+            assert session.post(address, json={"count": 1, "n": 1}, timeout=20).status_code == 200
+
+
+def test_a_crowd_of_silent_ones_keeps_nobody_out_for_long(start, monkeypatch):
+    monkeypatch.setattr(module, "IDLE", 1)
+    with start() as client, ExitStack() as crowd:
+        for _ in range(module.CONNECTIONS + 20):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port_of(client))))
+        assert client.get("/api/state").status_code == 503
+        time.sleep(2.5)
+        assert client.get("/api/state").status_code == 200
+
+
+# What gets out -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cannot write /home/me/page/ratings.jsonl: No space left", "cannot write ratings.jsonl: No space left"),
+        ("there is no folder /home/me/page", "there is no folder page"),
+        ("'/home/me/x.png' and (/var/x.npz)", "'x.png' and (x.npz)"),
+        (r"cannot read C:\Users\me\x.png", "cannot read x.png"),
+        ("cannot write /my pictures/page/x.png: full", "cannot write page/x.png: full"),
+        ("pip install 'imgnn[web]', 3 / 4, and/or a/b.jpg, https://example.org/a/b", None),
+        ("full/0a1b.jpg of 12/31", None),
+    ],
+)
+def test_where_things_are_is_not_told(text, told):
+    assert without_paths(text, [Path("/my pictures/page"), Path()]) == (told or text)
 
 
 def test_web_sockets_are_not_spoken(client):

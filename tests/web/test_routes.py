@@ -11,7 +11,7 @@ from PIL import Image
 from imgnn import __version__
 from imgnn.errors import InputError, WeightsError
 from imgnn.images.files import load_image
-from tests.web.made_server import PAINTED, paint
+from tests.web.made_server import PAINTED, Spoken, paint
 
 VAL = list(range(PAINTED - 4, PAINTED))  # the made run's pictures for validation
 
@@ -83,6 +83,18 @@ def test_models_that_cannot_be_loaded_are_told_and_the_rest_works(start):
         )
         assert client.post("/api/generate", json={}).json()["detail"] == state["problem"]
         assert client.get("/api/data").status_code == 200
+
+
+@pytest.mark.parametrize("error", [InputError, WeightsError, OSError])
+def test_why_they_cannot_is_told_without_paths(start, tmp_path, error):
+    def refuse(runs):
+        raise error(f"cannot read {runs[0].folder}/best.npz, nor {tmp_path}/x.keras")
+
+    with start(load=refuse) as client:
+        deadline = time.monotonic() + 10
+        while (state := client.get("/api/state").json())["status"] == "loading" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert state["problem"].endswith("cannot read boke_run/best.npz, nor x.keras")
 
 
 def test_data_counts_what_the_run_knows(client):
@@ -186,6 +198,17 @@ def test_pictures_whose_files_are_gone_are_passed_over(start, tmp_path):
         (tmp_path / "made" / "boke_run" / "pictures" / "8.jpg").unlink()
         made = client.post("/api/generate", json={"count": 2, "n": 1}).json()
         assert ([item["id"] for item in made["items"]], made["gone"], made["more"]) == ([9, 10], 1, 3)
+
+
+def test_a_picture_that_goes_while_it_is_looked_at_is_told_without_its_path(start, tmp_path, monkeypatch):
+    def gone(files, settings):
+        for file in files:
+            yield Spoken(file, error=InputError(f"cannot read {file}: No such file"))
+
+    with start() as client:
+        monkeypatch.setattr(client.server.voices, "boke", gone)
+        (item,) = client.post("/api/generate", json={"count": 1}).json()["items"]
+        assert (item["boke"], item["note"]) == ([], "cannot read pictures/8.jpg: No such file")
 
 
 def test_a_mode_that_the_run_is_not_able_to_is_refused(start, tmp_path):
@@ -346,6 +369,14 @@ def test_a_rating_is_kept_shown_again_and_taken_back(start, tmp_path):
         assert [line["rating"] for line in again["boke"]] == [0, -1]
         assert client.post("/api/rate", json={**rating, "value": 0}).json() == {"liked": 0, "disliked": 0}
         assert file.read_text() == ""
+
+
+def test_a_rating_that_cannot_be_kept_is_told_without_its_path(start):
+    with start() as client:
+        client.server.site.ratings.path = client.server.folder / "gone" / "ratings.jsonl"
+        answer = client.post("/api/rate", json={"picture": 0, "text": "x", "mode": "model", "value": 1})
+        assert answer.status_code == 409
+        assert answer.json()["detail"] == "cannot write page/gone/ratings.jsonl: No such file or directory"
 
 
 def test_a_rated_upload_has_no_picture(start, tmp_path):

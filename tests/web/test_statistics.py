@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from imgnn.web import statistics as module
 from imgnn.web.statistics import bars, data_of
 from imgnn.web.voices import Run
 from tests.web.made_server import make_run
@@ -41,6 +42,20 @@ def test_a_training_that_goes_on_is_read_as_far_as_it_is(run):
     (run / "average_loss.log").write_text('{"average_loss": [6.7')
     data = data_of(Run.open(run))
     assert (len(data.epochs), data.average_loss, data.average_loss_floor) == (10, [], None)
+
+
+def test_texts_are_counted_once_and_logs_read_anew(run, monkeypatch):
+    counted, statistics = [], module.statistics
+    monkeypatch.setattr(module, "statistics", lambda *given: counted.append(1) or statistics(*given))
+    opened = Run.open(run)
+    before = data_of(opened)
+    with (run / "log.jsonl").open("a") as file:
+        file.write('{"kind": "epoch", "loss": 0.5}\n')
+    after = data_of(opened)
+    assert (len(counted), len(before.epochs), len(after.epochs)) == (1, 10, 11)
+    assert after.lengths == before.lengths
+    data_of(Run.open(run))
+    assert len(counted) == 2, "of another run"
 
 
 def test_a_run_that_tells_no_losses_has_none(run):

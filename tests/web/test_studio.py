@@ -1,6 +1,9 @@
 """The studio: its queue, its child processes, its gallery."""
 
 import io
+import json
+import re
+import subprocess
 import sys
 import time
 
@@ -8,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgnn.errors import InputError
 from imgnn.images.files import load_image, read_settings
 from imgnn.web import studio as module
+from imgnn.web.routes import picture_of
 from imgnn.web.studio import Job, Studio, complaint, networks_here
+from tests.web.made_server import paint
 
 OVER = ("done", "failed", "cancelled")
 
@@ -54,6 +60,7 @@ def test_a_job_goes_its_way_and_its_picture_is_watched(start, photo):
             "imgnn dream content.png -o result.png --size=128 --network=googlenet --seed=3 --octaves=4"
         )
         folder = client.server.folder / "studio" / job["id"]
+        assert json.loads((folder / "job.json").read_text())["pid"] is None, "its number may be another's now"
         assert sorted(path.name for path in folder.iterdir()) == ["job.json", "result.png"], "uploads are deleted"
 
 
@@ -114,6 +121,67 @@ def test_one_that_does_not_listen_is_killed(start, photo, monkeypatch):
         wait(client, id, lambda job: job["seconds"] > 0.5)
         client.delete(f"/api/studio/{id}")
         assert wait(client, id, seconds=5)["state"] == "cancelled"
+
+
+def test_the_last_preview_of_one_that_was_killed_is_its_picture(start, photo, monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.3)
+    deaf = (
+        "import shutil, signal, sys, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "shutil.copy(sys.argv[2], sys.argv[4].replace('result.png', 'result.preview.png')); time.sleep(60)"
+    )
+    with start(program=(sys.executable, "-c", deaf)) as client:
+        id = order(client, photo).json()["id"]
+        seen = client.get(wait(client, id, lambda job: job["picture"])["picture"]).content
+        client.delete(f"/api/studio/{id}")
+        job = wait(client, id, seconds=5)
+        assert (job["state"], client.get(job["picture"]).content == seen) == ("cancelled", True)
+
+
+def leave_behind(folder, program):
+    """A job's folder as a server that was killed leaves it, and its process, which goes on."""
+    job = Job(folder / "studio" / "0123456789abcdef", "dream", {}, 0, 0.0, state="running")
+    job.folder.mkdir(parents=True)
+    for name in ("content.png", "result.preview.png"):
+        paint(job.folder / name, 1, (64, 48))
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *program(job)])
+    job.pid = process.pid
+    job.save()
+    return job, process
+
+
+def test_what_a_server_that_was_killed_left_at_work_is_ended(tmp_path):
+    job, process = leave_behind(tmp_path, lambda job: job.words(f"{job.folder}/"))
+    try:
+        studio = Studio(tmp_path)
+        studio.close()
+        assert process.wait(5) == -9
+        [found] = studio.jobs.values()
+        assert (found.state, found.error, found.pid) == ("cancelled", None, None)
+        assert sorted(path.name for path in job.folder.iterdir()) == ["job.json", "result.png"], "the last preview"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("own", [["-o", "result.png"], ["0123456789abcdef"], []])
+def test_another_process_of_that_number_is_left_alone(tmp_path, own):
+    _, process = leave_behind(tmp_path, lambda _: own)
+    try:
+        Studio(tmp_path).close()
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_is_over_is_not_waited_for(tmp_path):
+    _, process = leave_behind(tmp_path, lambda job: job.words(f"{job.folder}/"))
+    process.kill()  # and not waited for: as long as nobody does, it has its number
+    time.sleep(0.2)
+    began = time.monotonic()
+    Studio(tmp_path).close()
+    assert time.monotonic() - began < 5
+    process.wait()
 
 
 def test_one_that_takes_too_long_is_stopped_and_says_so(start, photo, monkeypatch):
@@ -226,18 +294,40 @@ def test_what_failed_is_told_by_its_error_or_its_last_line():
     assert complaint("a note\nError: no such layer: x\nTry: imgnn networks\n", "/f") == "no such layer: x"
     assert complaint("a note\nTraceback\nValueError: 3\n\n", "/f") == "ValueError: 3"
     assert complaint("Error: cannot read /f/content.png\n", "/f") == "cannot read content.png"
+    assert complaint("Error: /home/me/x.keras is damaged\n", "/f") == "x.keras is damaged"
     assert complaint("", "/f") == "it ended without a word"
 
 
 def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     own = Studio(tmp_path)
     try:
-        monkeypatch.setattr(module, "save_image", lambda *_: (_ for _ in ()).throw(OSError("full")))
-        with pytest.raises(OSError, match="full"):
+        monkeypatch.setattr(module, "save_image", lambda *_: (_ for _ in ()).throw(OSError(28, "full", "/home/me/x")))
+        with pytest.raises(InputError, match=r"^the picture cannot be kept: full$"):
             own.add("dream", {}, np.zeros((4, 4, 3), "uint8"), [])
         assert (own.jobs, list(own.folder.iterdir())) == ({}, [])
     finally:
         own.close()
+
+
+def test_a_full_disk_is_told_without_its_paths(start, photo, monkeypatch):
+    def full(path, _):
+        raise InputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(module, "save_image", full)
+    with start() as client:
+        answer = order(client, photo)
+        assert answer.status_code == 409
+        told = re.sub("[0-9a-f]{16}", "ID", answer.json()["detail"])
+        assert told == "cannot write page/studio/ID/content.png: No space left on device"
+
+
+def test_a_preview_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    found = [tmp_path / "result.preview.png", paint(tmp_path / "result.png", 1, (8, 8))]
+    monkeypatch.setattr(Job, "picture", lambda _: found.pop(0))
+    job = Job(tmp_path, "dream", {}, 0, 0.0)
+    assert picture_of(job) == (tmp_path / "result.png").read_bytes()
+    monkeypatch.setattr(Job, "picture", lambda _: tmp_path / "gone.png")
+    assert picture_of(job) is None
 
 
 def test_networks_are_those_that_are_here(monkeypatch, home):

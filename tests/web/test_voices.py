@@ -1,15 +1,17 @@
 """Real models behind the page, and what is read of a run before its model is."""
 
+import asyncio
 import shutil
 import sqlite3
 import time
 from contextlib import closing
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.errors import InputError
-from imgnn.web.voices import LoadedVoices, Run, open_runs
+from imgnn.web.voices import LoadedVoices, Run, Worker, open_runs
 from tests.jobs.made_boke import KNOWN, make_boke_model
 from tests.jobs.made_captions import make_model, paint_halves
 from tests.web.made_server import make_run
@@ -89,6 +91,23 @@ def test_a_run_of_captions_from_before_pictures_were_kept_speaks_for_itself(star
         played = client.post("/api/playground", files=files, data={"n": 2}).json()
         assert [line["mode"] for line in played["boke"]] == ["model"] * 2
         assert [line["novel"] for line in played["boke"]] == [None] * 2, "what it learnt is not known"
+
+
+def test_what_comes_or_waits_when_the_server_ends_is_told_so():
+    async def crowd():
+        worker = Worker()
+        running, waiting = (asyncio.create_task(worker.do(lambda gone: gone.wait(10))) for _ in range(2))
+        await asyncio.sleep(0.2)
+        worker.close()
+        late = asyncio.create_task(worker.do(lambda _: None))
+        return await asyncio.gather(running, waiting, late, return_exceptions=True), worker.waiting
+
+    (running, *others), left = asyncio.run(crowd())
+    assert running is True, "what runs was told that nobody waits"
+    assert left == set()
+    for each in others:
+        assert isinstance(each, HTTPException)
+        assert (each.status_code, each.detail) == (503, "the server ends")
 
 
 def test_the_two_kinds_come_in_one_order(models):

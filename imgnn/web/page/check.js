@@ -70,11 +70,13 @@ export function check(state) {
   const key = h("input", { type: "checkbox", checked: kept.read().key !== false });
   key.addEventListener("change", () => kept.write({ key: key.checked }));
   const end = h("p", { class: "note", word: "check.end", hidden: true });
+  const lost = h("p", { class: "note", hidden: true });
   const below = h(
     "div",
     { class: "more", hidden: true },
     more,
     end,
+    lost,
     h("label", { class: "tick hotkey small" }, key, h("span", { word: "check.key" })),
   );
 
@@ -105,6 +107,8 @@ export function check(state) {
       below.hidden = false;
       more.hidden = answer.more === null;
       end.hidden = answer.more !== null;
+      lost.hidden = !answer.gone;
+      setWord(lost, "check.lost", { n: answer.gone });
       announce("check.came", { n: cards.length });
       if (focus && cards.length) {
         cards[0].focus({ preventScroll: true });
