@@ -102,12 +102,13 @@ def draw_experiment(curves: Sequence[Curve], path: Path, *, theme: Theme = LIGHT
         x = column(epochs, "epoch")
         for axes, name, floor in ((token, "loss", "floor"), (average, "average_loss", "average_loss_floor")):
             draw_line(axes, x, column(epochs, name), curve.label, colour)
-            least = column(epochs, floor)
+            least = np.where(column(epochs, floor) > 0, column(epochs, floor), np.nan)
             axes.plot(x, least, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
     dress(token, "nats per token; dashed: the least that it can be", theme)
     dress(average, "average_loss, as butsugiri/bokete has it", theme)
-    for axes in (token, average):
-        axes.set_ylim(0, None)
+    for axes in (token, average):  # the way from 1 to 0.01 is as long as that from 100 to 1
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     token.legend(frameon=False, labelcolor=theme.ink, loc="best", fontsize=10)
     set_epochs(average, last, theme)
     with write_aside(path) as aside:

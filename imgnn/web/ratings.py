@@ -18,7 +18,8 @@ class Ratings:
     """The ratings in a folder's file. Of a picture and a text the last one counts.
 
     A line is `{"boke", "star": 1 or -1, "images": [{"path"}], "mode", "model", "time"}`, butsugiri/bokete's with three
-    fields more; a boke for a picture that was uploaded, and is not kept, has no images.
+    fields more; a boke for a picture that was uploaded, and is not kept, has no images. No split is written: a picture
+    has the one of the data that are read with the ratings, drawn or told, and a few that say "val" would stop the draw.
 
     Raises:
         InputError: the file that is there cannot be read, or is damaged.

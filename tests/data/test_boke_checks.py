@@ -158,7 +158,7 @@ def test_what_is_wrong_with_the_texts_is_said_with_the_worst_first():
     )
     assert said["rated_down"][1] == "boke with less than 0 stars, which are left out: 1"
     assert said["unrated"][1] == "boke whose stars are not known: 2 of 3"
-    assert said["long"][1] == "boke of more than 40 tokens: 1"
+    assert said["long"][1] == "boke of more than 40 tokens, which training leaves out (--longest): 1"
 
 
 def test_tokens_that_are_too_rare_are_unknown():

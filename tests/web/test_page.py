@@ -520,6 +520,21 @@ def test_both_languages_have_every_word(server, visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_reference_of_the_api_is_readable(server, visit, scheme, width):
+    page = visit(server, color_scheme=scheme, viewport={"width": width, "height": 740})
+    page.locator("footer a").click()
+    page.get_by_role("heading", name="The API").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    violations = axe.Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in violations if each["impact"] != "moderate"] == []
+    page.get_by_role("link", name="GenerateRequest").first.click()
+    expect(page.get_by_role("heading", name="GenerateRequest")).to_be_in_viewport()
+    page.get_by_role("link", name="imgnn").click()
+    page.get_by_role("heading", level=1).wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(server, visit, photo, scheme):
     page = visit(server, "studio", color_scheme=scheme)
     start_style(page, photo)

@@ -24,6 +24,27 @@ def test_what_was_liked_can_be_trained_on(tmp_path):
     assert all(boke.star == 1 for each in found.odai for boke in each.boke)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_rated_picture_stays_in_the_split_that_it_has(tmp_path, told):
+    """What is liked of a validation picture is judged by, and never trained on."""
+    lines = []
+    for number in range(10):
+        paint(tmp_path / f"{number}.jpg", number, (64, 48))
+        split = {"split": "val" if number < 3 else "train"} if told else {}
+        lines.append({"boke": f"first {number}", "images": [{"path": f"{number}.jpg"}], **split})
+    data = tmp_path / "boke.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = {each.name: each.split for each in read_boke([data], val_share=0.3).odai}
+    assert sorted(before.values()) == ["train"] * 7 + ["val"] * 3
+    (tmp_path / "page").mkdir()
+    ratings = Ratings(tmp_path / "page")
+    for name in list(before)[::-1]:
+        ratings.rate(str(tmp_path / name), f"liked {name}", 1, "model", "run")
+    found = read_boke([data, ratings.path], val_share=0.3).odai
+    assert {each.name: each.split for each in found} == before
+    assert all(f"liked {each.name}" in [boke.text for boke in each.boke] for each in found)
+
+
 def test_the_last_of_a_picture_and_a_text_counts(tmp_path):
     ratings = Ratings(tmp_path)
     for value, path, told in (

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 
 import numpy as np
@@ -439,6 +440,12 @@ def test_the_reference_has_every_route_and_nothing_from_elsewhere(client):
         for method in methods:
             assert f"<code>{method.upper()} {path}</code>" in page
     assert "GenerateRequest" in page
+    assert "<code>temperature</code></dt><dd><span>number, ≥ 0.05, ≤ 2, default 0.8</span> More dares more." in page
+    assert "&#x27;train&#x27; | &#x27;val&#x27;, default &#x27;val&#x27;" in page
+    places, links = (set(re.findall(found, page)) for found in (r'id="(.+?)"', r'href="#(.+?)"'))
+    assert links <= places and len(links) > 30
+    for style in re.findall(r'rel="stylesheet" href="(.+?)"', page):
+        assert client.get(style).headers["Content-Type"].startswith("text/css")
     assert "<script" not in page and "http" not in page and " style=" not in page
 
 

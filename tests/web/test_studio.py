@@ -15,7 +15,7 @@ from imgnn.errors import InputError
 from imgnn.images.files import load_image, read_settings
 from imgnn.web import studio as module
 from imgnn.web.routes import picture_of
-from imgnn.web.studio import Job, Studio, complaint, networks_here
+from imgnn.web.studio import Job, Studio, command_of, complaint, networks_here
 from tests.web.made_server import paint
 
 OVER = ("done", "failed", "cancelled")
@@ -144,6 +144,8 @@ def leave_behind(folder, program):
     for name in ("content.png", "result.preview.png"):
         paint(job.folder / name, 1, (64, 48))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *program(job)])
+    while not command_of(process.pid):  # the system is about to begin it
+        time.sleep(0.01)
     job.pid = process.pid
     job.save()
     return job, process
