@@ -16,8 +16,8 @@ from imgnn.training.curves import (
     column,
     draw_gain,
     draw_line,
+    draw_losses,
     draw_rate,
-    draw_steps,
     dress,
     new_figure,
     places_of,
@@ -47,11 +47,8 @@ def draw_boke_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: tupl
     figure = new_figure(size, theme)
     loss, average, gain, rate = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 1.6, 1.3))
     x = column(epochs, "epoch")
-    draw_steps(loss, places, column(steps, "loss"), theme)
-    draw_line(loss, x, column(epochs, "loss"), "train, with dropout", theme.train)
-    draw_line(loss, x, column(epochs, "val_loss"), "val", theme.val)
+    draw_losses(loss, epochs, steps, places, theme)
     draw_floor(loss, column(epochs, "floor"), theme)
-    dress(loss, "nats per token", theme)
     draw_line(average, x, column(epochs, "average_loss"), "train", theme.train)
     draw_floor(average, column(epochs, "average_loss_floor"), theme)
     dress(average, "average_loss, as butsugiri/bokete has it", theme)

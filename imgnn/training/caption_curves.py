@@ -14,8 +14,8 @@ from imgnn.training.curves import (
     column,
     draw_gain,
     draw_line,
+    draw_losses,
     draw_rate,
-    draw_steps,
     dress,
     mark_stages,
     new_figure,
@@ -43,10 +43,7 @@ def draw_caption_curves(rows: Rows, path: Path, *, theme: Theme = LIGHT, size: t
     figure = new_figure(size, theme)
     loss, cider, gain, rate = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 1.6, 1.3))
     x = column(epochs, "epoch")
-    draw_steps(loss, places, column(steps, "loss"), theme)
-    draw_line(loss, x, column(epochs, "loss"), "train, with dropout", theme.train)
-    draw_line(loss, x, column(epochs, "val_loss"), "val", theme.val)
-    dress(loss, "nats per token", theme)
+    draw_losses(loss, epochs, steps, places, theme)
     known = np.concatenate([column(epochs, "loss"), column(epochs, "val_loss")])
     if np.isfinite(known).any():
         low, high = np.nanmin(known), np.nanmax(known)

@@ -230,6 +230,15 @@ def draw_line(axes: "Axes", x: np.ndarray, y: np.ndarray, label: str, colour: st
     axes.plot(x, y, color=colour, label=label, linewidth=2.2, marker=dots, markersize=4.5)
 
 
+def draw_losses(axes: "Axes", epochs: Rows, steps: Rows, places: np.ndarray, theme: Theme) -> None:
+    """What the next token costs in a training of sentences, beside what it costs in val."""
+    x = column(epochs, "epoch")
+    draw_steps(axes, places, column(steps, "loss"), theme)
+    draw_line(axes, x, column(epochs, "loss"), "train, with dropout", theme.train)
+    draw_line(axes, x, column(epochs, "val_loss"), "val", theme.val)
+    dress(axes, "nats per token", theme)
+
+
 def draw_steps(axes: "Axes", x: np.ndarray, y: np.ndarray, theme: Theme) -> None:
     """The values of single steps, behind the curves; of very many, the means of neighbours."""
     if np.isfinite(y).any():
