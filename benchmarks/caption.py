@@ -242,7 +242,7 @@ def searched(folder: str, precision: str, count: str, together: str) -> dict[str
     Returns:
         `seconds` of each search, after one that warms up; the `sentences`, the beam of each picture.
     """
-    from imgnn.jobs.caption_model import Speaker
+    from imgnn.jobs.sentence_model import Speaker
     from imgnn.language.beam import BeamOptions
 
     speaker = Speaker([decoder_of(Files(Path(folder)).speaker, precision)])

@@ -1,9 +1,12 @@
-"""Where imgnn keeps what it can make or fetch again: converted networks, what was found out about pictures."""
+"""Where imgnn keeps what it can make or fetch again (converted networks, what was found out about pictures), and where
+the files are that came with it."""
 
 import os
 from pathlib import Path
 
 import platformdirs
+
+ASSETS = Path(__file__).parent / "assets"
 
 
 def home() -> Path:

@@ -69,7 +69,7 @@ STARTS = ("content", "random", "style")  # what `StyleOptions.init` may be, besi
 class StyleOptions:
     """What `imgnn style` may be told. The three weights are neural-style's: see `optimize/objectives.py`."""
 
-    network: str = "squeezenet-v1.1"  # a name of the registry, or a .keras or .caffemodel file
+    network: str = "mini"  # a name of the registry, or a .keras or .caffemodel file
 
     # The picture
     size: int = 512  # pixels, the long side of the result; the shape is the content's
@@ -81,7 +81,7 @@ class StyleOptions:
     # Weights
     content_weight: float = 5.0
     style_weight: float = 100.0
-    tv_weight: float = 1e-3  # smoothness: larger takes away grain, and at last the strokes
+    tv_weight: float | None = None  # smoothness: larger takes away grain, and at last the strokes; None: the network's
     style_blend: tuple[float, ...] | None = None  # share of each style picture; None: the same for all
     style_scale: float = 1.0  # long side of a style, of the picture's: larger makes larger strokes
     dream: tuple[LayerChoice, ...] = ()  # layers that are amplified beside
@@ -124,9 +124,9 @@ class StyleOptions:
 
 @dataclass(frozen=True)
 class DreamOptions:
-    """What `imgnn dream IMAGE` may be told. The defaults are google/deepdream's."""
+    """What `imgnn dream IMAGE` may be told. The defaults are google/deepdream's, but for the network."""
 
-    network: str = "googlenet"  # a name of the registry, or a .keras or .caffemodel file
+    network: str = "mini"  # a name of the registry, or a .keras or .caffemodel file
 
     # The picture
     size: int | None = None  # pixels, the long side of the result; None: that of the picture
@@ -190,7 +190,7 @@ Recipe = Literal["head", "svm", "gradual", "one-cycle", "caffe"]
 class FinetuneOptions:
     """What `imgnn finetune` may be told. `None`: what the recipe says, see training/recipes.py."""
 
-    network: str = "googlenet"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
+    network: str = "mini"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
     recipe: Recipe = "head"
     from_scratch: bool = False  # random weights instead of the network's own
     ungrouped: bool = False  # with from_scratch: AlexNet and CaffeNet without the two groups of their convolutions
@@ -351,7 +351,7 @@ class TrainSentenceOptions:
     longest: int = 30  # tokens of a sentence that are trained on
 
     # The feature
-    network: str = "googlenet"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
+    network: str = "mini"  # a name of the registry, a .keras or .caffemodel file, or the folder of a run
     layers: tuple[str, ...] | None = None  # side by side; None: those that the network itself names for features
     size: int | None = None  # pixels, both sides, of the picture; None: the network's own
     mirror: bool = True  # train on mirrored pictures, too
@@ -424,9 +424,9 @@ WIDEST = 1_000  # hypotheses of a beam: memory and time grow with them
 class CaptionOptions:
     """What `imgnn caption` may be told."""
 
-    models: tuple[str, ...]  # folders of runs of `imgnn train caption`; several: the mean of their probabilities
+    models: tuple[str, ...] = ()  # runs of `imgnn train caption`, whose mean is taken; none: what came with imgnn
     weights: tuple[float, ...] | None = None  # of each model; None: the same
-    network: str | None = None  # the file of the network that the pictures are looked at with; None: the model's own
+    network: str | None = None  # the name or file of the network that looks at the pictures; None: the model's own
 
     # What is written
     n: int = 1  # captions of each picture
@@ -494,8 +494,8 @@ BokeMode = Literal["model", "mismatch", "retrieve"]
 class BokeOptions:
     """What `imgnn boke` may be told."""
 
-    model: str  # the folder of a run of `imgnn train boke` or `imgnn train caption`
-    network: str | None = None  # the file of the network that the pictures are looked at with; None: the model's own
+    model: str | None = None  # a run of `imgnn train boke` or `imgnn train caption`; None: the one of captions in imgnn
+    network: str | None = None  # the name or file of the network that looks at the pictures; None: the model's own
     mode: BokeMode | None = None  # None: model with a run of boke; mismatch with one of captions, or with donors
 
     # What is written
@@ -572,7 +572,7 @@ class EvaluateCaptionOptions:
 class ServeOptions:
     """What `imgnn serve` may be told."""
 
-    models: tuple[Path, ...] = ()  # folders of runs, of train boke and of train caption, at most one of each
+    models: tuple[Path, ...] = ()  # runs of train boke and train caption, one of each at most; none: the package's
     folder: Path | None = (
         None  # of ratings and the studio's pictures; None: IMGNN_HOME/page, or the platform's for data
     )

@@ -14,6 +14,7 @@ from imgnn.cli import (
     classify,
     console,
     convert,
+    demo,
     dream,
     evaluate,
     fetch,
@@ -80,6 +81,7 @@ app.command(rich_help_panel="Pictures")(dream.dream)
 app.command(rich_help_panel="Pictures")(caption.caption)
 app.command(rich_help_panel="Pictures")(boke.boke)
 app.command(rich_help_panel="Pictures")(serve.serve)
+app.command(rich_help_panel="Pictures")(demo.demo)
 app.command(rich_help_panel="Networks")(classify.classify)
 app.add_typer(evaluate.app, name="evaluate", rich_help_panel="Networks")
 app.command(rich_help_panel="Networks")(finetune.finetune)

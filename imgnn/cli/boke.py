@@ -1,6 +1,7 @@
 """`imgnn boke`."""
 
 import json as json_format
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,10 +12,11 @@ from rich.text import Text
 from imgnn.cli import console
 from imgnn.cli.classify import named
 from imgnn.cli.parsing import MACHINE, SHARE, UNSAID, Precision, parse_weight, was_given
-from imgnn.cli.sentences import MODELS, NetworkFile, Rows, chosen_format, option, row_of
+from imgnn.cli.sentences import MODELS, PACKAGED, NetworkOrFile, Rows, chosen_format, option, row_of
 from imgnn.errors import InputError
 from imgnn.options import BokeMode, BokeOptions
 from imgnn.runs import check_folder
+from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.boke import BokeImage, Joke
@@ -42,9 +44,9 @@ def boke(
     ],
     models: Annotated[
         list[str] | None,
-        option(MODELS, "A run of imgnn train boke or caption.", "--model", "-m", metavar="RUN", **UNSAID),
+        option(MODELS, f"A run of imgnn train boke or caption. {PACKAGED}", "--model", "-m", metavar="RUN", **UNSAID),
     ] = None,
-    network: NetworkFile = BokeOptions.network,
+    network: NetworkOrFile = BokeOptions.network,
     mode: Annotated[
         BokeMode | None,
         option(
@@ -130,20 +132,18 @@ def boke(
 
     \b
     Example:
-      imgnn boke photo.jpg --model boke_run
-      imgnn boke photo.jpg -m captions_run --mode mismatch --donors holiday/
-      imgnn boke photos/ -m boke_run -n 3 --temperature 1 --seed 7 --json
+      imgnn boke photo.jpg
+      imgnn boke photo.jpg --donors holiday/
+      imgnn boke photos/ --model boke_run -n 3 --temperature 1 --seed 7 --json
     """
-    if not models:
-        raise typer.BadParameter("which model: --model RUN is expected; imgnn train boke or caption makes one")
-    if len(models) > 1:
+    if models and len(models) > 1:
         raise typer.BadParameter(f"one model writes boke, not {len(models)}", param_hint="--model")
     for own, names in OWN.items():
         given = [name for name in names if was_given(context, name)]
         if given and mode not in (None, own):
             raise typer.BadParameter(f"--{given[0].replace('_', '-')} is of --mode {own}, not of {mode}")
     options = BokeOptions(
-        model=models[0], network=network, mode=mode,
+        network=network, mode=mode,
         n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, ng=ng,
         candidates=candidates, temperature=temperature, top_k=top_k, top_p=top_p, copies=copies,
         distance=distance, donors=tuple(donors or ()), blend=blend, contrast=contrast, seed=seed,
@@ -158,13 +158,18 @@ def boke(
         check_folder(output)
     paths = list(named(images))
 
+    model = models[0] if models else str(packaged_model(network))
+    options = replace(options, model=model)
+
     from imgnn.jobs.boke import make_boke  # Keras wakes here, not at --help
 
     reporter = console.reporter()
     try:
-        Writer(form, output, models[0]).add_all(make_boke(paths, options, reporter), reporter)
+        Writer(form, output, model).add_all(make_boke(paths, options, reporter), reporter)
     finally:
         reporter.end()
+    if form == "table":
+        console.tell_finer(context, "googlenet")
 
 
 class Writer(Rows):

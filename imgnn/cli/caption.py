@@ -2,6 +2,7 @@
 
 import json as json_format
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,27 +12,30 @@ from rich.text import Text
 
 from imgnn.cli import console
 from imgnn.cli.classify import listed, named
-from imgnn.cli.parsing import Precision, parse_weight, was_given
+from imgnn.cli.parsing import UNSAID, Precision, parse_weight, was_given
 from imgnn.cli.sentences import (
     CAPTIONS,
+    MODELS,
+    PACKAGED,
     SEARCH,
     Batch,
     Beam,
     LengthPenalty,
     MaxLength,
     MinLength,
-    Models,
-    NetworkFile,
+    NetworkOrFile,
     NoRepeatNgram,
     Rows,
     Unk,
     Weights,
     chosen_format,
+    option,
     row_of,
 )
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions
 from imgnn.runs import check_folder, is_file, write_aside
+from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.caption import Caption, CaptionedImage
@@ -57,9 +61,19 @@ def caption(
             "--list", "-l", metavar="FILE", help="A file with the path of a picture on each line.", show_default=False
         ),
     ] = None,
-    models: Models = None,
+    models: Annotated[
+        list[str] | None,
+        option(
+            MODELS,
+            f"A run of imgnn train caption. Several: the mean of their probabilities. {PACKAGED}",
+            "--model",
+            "-m",
+            metavar="RUN",
+            **UNSAID,
+        ),
+    ] = None,
     weights: Weights = None,
-    network: NetworkFile = CaptionOptions.network,
+    network: NetworkOrFile = CaptionOptions.network,
     n: Annotated[
         int, typer.Option("-n", help="Captions of each picture.", min=1, rich_help_panel=CAPTIONS)
     ] = CaptionOptions.n,
@@ -146,19 +160,17 @@ def caption(
 
     \b
     Example:
-      imgnn caption photo.jpg --model captions_run
-      imgnn caption photos/ -m captions_run -n 5 --json > captions.jsonl
-      imgnn caption 'photos/*.jpg' -m captions_run --format sidecar
-      imgnn caption photo.jpg -m captions_run --explain why/
+      imgnn caption photo.jpg
+      imgnn caption photos/ --network googlenet -n 5 --json > captions.jsonl
+      imgnn caption 'photos/*/*.jpg' --model captions_run --format sidecar
+      imgnn caption photo.jpg --explain why/
     """
     if not images and not lists:
         raise typer.BadParameter("which pictures: IMAGE... or --list FILE is expected")
-    if not models:
-        raise typer.BadParameter("which model: --model RUN is expected; imgnn train caption makes one")
     if temperature is None and (was_given(context, "top_k") or was_given(context, "top_p")):
         temperature = 1.0
     options = CaptionOptions(
-        models=tuple(models), weights=weights, network=network,
+        models=tuple(models or ()), weights=weights, network=network,
         n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, unk=unk,
         beam=beam, length_penalty=length_penalty, groups=groups, diversity=diversity,
         temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
@@ -175,6 +187,9 @@ def caption(
         check_folder(output)
     paths = [*named(images or []), *(path for file in lists or [] for path in listed(read_bytes(file)))]
 
+    if not models:
+        options = replace(options, models=(str(packaged_model(network)),))
+
     from imgnn.jobs.caption import caption_images, find_pictures  # Keras wakes here, not at --help
 
     files = find_pictures(paths)
@@ -188,6 +203,8 @@ def caption(
         Writer(form, output, options.models).add_all(results, reporter)
     finally:
         reporter.end()
+    if form == "table":
+        console.tell_finer(context, "googlenet")
 
 
 def read_bytes(file: Path) -> bytes:

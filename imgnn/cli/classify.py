@@ -40,8 +40,8 @@ def classify(
 
     \b
     Example:
-      imgnn classify cat.jpg photos/ --top 3
-      imgnn classify tulip.jpg --run flowers_run
+      imgnn classify cat.jpg holiday/ --top 3
+      imgnn classify boat.jpg --run photos_run
       find . -name '*.jpg' | imgnn classify - --json > classes.jsonl
     """
     network = chosen_network(network if was_given(context, "network") else None, run) or network

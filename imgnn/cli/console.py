@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.progress import (
@@ -25,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from imgnn.cli.parsing import was_given
 from imgnn.errors import ImgnnError
 from imgnn.runs import Logged, Reporter, is_set
 
@@ -57,6 +59,15 @@ def show_path(path: Path) -> None:
 def note(message: str) -> None:
     """One line on stderr."""
     err.print(Text(message, style="dim"), soft_wrap=True)
+
+
+def tell_finer(context: typer.Context, name: str) -> None:
+    """One line, where neither network nor model was named: which network does better than mini."""
+    if any(context.params.get(each) and was_given(context, each) for each in ("network", "models", "rerun", "resume")):
+        return
+    from imgnn.jobs.networks import finer
+
+    note(finer(name))
 
 
 def print_json(value: Any) -> None:

@@ -231,7 +231,7 @@ def dream(
     \b
     Examples:
       imgnn dream sky.jpg
-      imgnn dream sky.jpg --layers inception_3b/output --guide flowers.jpg
+      imgnn dream sky.jpg --layers relu3_3 --guide flowers.jpg
       imgnn dream --class goldfish
     """
     given = {name for name in context.params if was_given(context, name)}
@@ -245,6 +245,8 @@ def dream(
         from imgnn.jobs.class_picture import draw_class
 
         wanted = target or neuron or ""
+        if target and "network" not in given:
+            network = ClassPictureOptions.network  # one that knows classes
         drawing = ClassPictureOptions(
             wanted, network, preset, iterations if "iterations" in given else None, size, seed, judge
         )
@@ -289,6 +291,8 @@ def dream(
     else:
         for line in told:
             console.note(line)
+        if kind != "target":
+            console.tell_finer(context, "googlenet")
         console.show_path(result.path)
 
 

@@ -35,7 +35,7 @@ def evaluate() -> None:
 
     \b
     Example:
-      imgnn evaluate classify flowers_val.txt --run flowers_run
+      imgnn evaluate classify photos_val.txt --run photos_run
       imgnn evaluate caption captions.jsonl --model captions_run
     """
 
@@ -89,8 +89,8 @@ def classify(
 
     \b
     Example:
-      imgnn evaluate classify flowers_val.txt --run flowers_run
-      imgnn evaluate classify flowers_val.txt --run flowers_run -o predictions.csv
+      imgnn evaluate classify photos_val.txt --run photos_run
+      imgnn evaluate classify photos_val.txt --run photos_run -o predictions.csv
       imgnn evaluate classify photos/ --network googlenet --oversample --json
     """
     chosen = chosen_network(network, run)

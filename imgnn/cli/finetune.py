@@ -329,9 +329,9 @@ def finetune(
 
     \b
     Example:
-      imgnn finetune flowers_train.txt
-      imgnn finetune photos/ --recipe one-cycle -o photos_run
+      imgnn finetune photos_train.txt
       imgnn finetune photos/ --dry-run
+      imgnn finetune photos/ --recipe one-cycle -o photos_run
       imgnn finetune --resume photos_run
     """
     given = [name for name in context.params if was_given(context, name)]

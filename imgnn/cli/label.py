@@ -128,10 +128,10 @@ def label(
 
     \b
     Example:
-      imgnn label flowers
-      imgnn label flowers --split 0.8/0.1/0.1
-      imgnn label flowers_train.txt flowers_val.txt
-      imgnn label --show flowers_quarantine.txt
+      imgnn label photos
+      imgnn label photos --split 0.8/0.2
+      imgnn label photos_train.txt photos_val.txt
+      imgnn label --show photos_train.txt
     """
     options = LabelOptions(
         root=root,

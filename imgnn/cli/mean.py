@@ -74,10 +74,11 @@ def mean(
 
     \b
     Example:
-      imgnn mean flowers_train.txt
+      imgnn mean photos_train.txt
       imgnn mean photos/ -o photos_mean --size 224 --crop square
-      imgnn mean big.txt --shard 2/3 -o part2
-      imgnn mean --merge part1.npz part2.npz part3.npz -o big_mean
+      imgnn mean photos_train.txt --shard 1/2 -o part1
+      imgnn mean photos_train.txt --shard 2/2 -o part2
+      imgnn mean --merge part1.npz part2.npz -o both_mean
     """
     if merge and output is None:
         raise typer.BadParameter("--merge wants a name for the result, -o PREFIX")

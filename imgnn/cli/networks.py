@@ -85,6 +85,7 @@ def show_list(listed: "Sequence[Listed]") -> None:
     for each in listed:
         spec = each.spec
         states = {
+            "in the package": Text("in the package", style="green"),
             "here": Text("here", style="green"),
             "none needed": Text("none needed", style="green"),
             "by hand": Text("by hand"),

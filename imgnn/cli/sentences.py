@@ -60,6 +60,18 @@ NetworkFile = Annotated[
         MODELS, "Where the network that a model looks with is now. \\[default: where it was]", metavar="FILE", **UNSAID
     ),
 ]
+# Of commands that take a model in the package where none is named
+PACKAGED = "\\[default: the one of captions in the package]"
+NetworkOrFile = Annotated[
+    str | None,
+    option(
+        MODELS,
+        "mini or googlenet: the model in the package on this network. With --model, where its network is now. "
+        "\\[default: mini; where it was]",
+        metavar="NAME|FILE",
+        **UNSAID,
+    ),
+]
 MaxLength = Annotated[int, option(CAPTIONS, "Tokens at most, the end is one.", min=1)]
 MinLength = Annotated[int, option(CAPTIONS, "Words at least.", min=0)]
 NoRepeatNgram = Annotated[int, option(CAPTIONS, "So many words in a row do not come twice; 0: they may.", min=0)]

@@ -21,7 +21,7 @@ def serve(
             "-m",
             metavar="RUN",
             help="A run of imgnn train boke, or of imgnn train caption; one of each may be given. "
-            "\\[default: none; the studio alone]",
+            "\\[default: the one of captions in the package]",
             rich_help_panel=MODELS,
             show_default=False,
         ),

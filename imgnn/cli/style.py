@@ -105,7 +105,12 @@ def style(
         float, typer.Option(help="More takes more of the style.", **WEIGHT)
     ] = StyleOptions.style_weight,
     tv_weight: Annotated[
-        float, typer.Option(help="More makes it smoother (total variation).", **WEIGHT)
+        Any,
+        typer.Option(
+            help="More makes it smoother (total variation). \\[default: 0.001; of mini 0.0001]",
+            show_default=False,
+            **WEIGHT,
+        ),
     ] = StyleOptions.tv_weight,
     style_blend: Annotated[
         Any,
@@ -285,7 +290,8 @@ def style(
 
     \b
     Example:
-      imgnn style photo.jpg painting.jpg -o out.png --size 768
+      imgnn style photo.jpg painting.jpg -o out.png
+      imgnn style photo.jpg painting.jpg mosaic.jpg --size 256 --colours original
     """
     given = {name: value for name, value in context.params.items() if was_given(context, name)}
     reporter = console.reporter(log, append=resume)
@@ -327,6 +333,7 @@ def style(
         else:
             steps = f"{result.steps} of {result.planned}" if result.steps < result.planned else f"{result.steps}"
             console.note(f"{steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
+            console.tell_finer(context, "squeezenet")
             console.show_path(result.path)
 
 

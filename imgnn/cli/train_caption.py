@@ -152,9 +152,9 @@ def caption(
 
     \b
     Example:
-      imgnn train caption flickr8k/ --check
-      imgnn train caption flickr8k/ -o flickr8k_run
-      imgnn caption photo.jpg --model flickr8k_run
+      imgnn train caption captions.jsonl --check
+      imgnn train caption captions.jsonl -o captions_run
+      imgnn caption photo.jpg --model captions_run
     """
     given = given_in(context)
     check_together(given, ALONE, "source")

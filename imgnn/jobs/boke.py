@@ -17,10 +17,10 @@ from imgnn.errors import InputError
 from imgnn.jobs.boke_donors import Donor, Lenders, directions_of
 from imgnn.jobs.boke_writer import BokeWriter
 from imgnn.jobs.caption import Portion, find_pictures
-from imgnn.jobs.caption_model import load_sentence_model
 from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import extractor_of
+from imgnn.jobs.sentence_model import load_sentence_model
 from imgnn.language.beam import BeamOptions
 from imgnn.language.ng_words import NgWords
 from imgnn.language.novelty import Novelty, fold
@@ -29,7 +29,7 @@ from imgnn.language.sample import SampleOptions
 from imgnn.language.vocabulary import UNK
 from imgnn.options import BokeMode, BokeOptions
 from imgnn.runs import Reporter, Silent
-from imgnn.training.run_folder import MAKERS
+from imgnn.training.run_folder import MAKERS, packaged_model
 
 NO_REPEAT_WORDS = 3  # tokens in a row that do not come twice
 NO_REPEAT_CHARACTERS = 6  # of 24,961 boke that people wrote in Japanese, 3.6 % have six twice, and 15 % three
@@ -131,7 +131,9 @@ class BokeMaker:
 
     def __init__(self, options: BokeOptions, reporter: Reporter | None = None) -> None:
         self.options, self.reporter = options, reporter or Silent()
-        self.model = load_sentence_model(options.model, precision=backend.precision_of(options.precision))
+        self.model = load_sentence_model(
+            options.model or packaged_model(options.network), precision=backend.precision_of(options.precision)
+        )
         self.extractor = extractor_of(
             self.model.feature, network=options.network, precision=options.precision, reporter=self.reporter
         )
@@ -164,8 +166,13 @@ class BokeMaker:
 
     @cached_property
     def novelty(self) -> Novelty | None:
-        """What tells whether a boke is new; None if the run does not know its sentences."""
+        """What tells whether a boke is new; None if the run does not know its sentences.
+
+        A model that came with imgnn has none of them: they are other people's.
+        """
         try:
+            if not self.told:
+                return None
             return Novelty([self.known.pictures[number].sentences[place] for number, place in self.told])
         except InputError as error:
             self.reporter.note(f"What is copied cannot be told: {error}")
@@ -256,6 +263,11 @@ class BokeMaker:
             if options.mode == "mismatch":
                 hint = "--donors FOLDER: pictures that lend in place of the run's own"
             raise InputError(str(error), hint=hint) from error
+        if options.mode == "retrieve" and not self.told:
+            raise InputError(
+                f"{self.model.folder} does not have what people said of its pictures, so that none can be retrieved",
+                hint="--model RUN; imgnn train caption or boke makes one",
+            )
 
     def results(self, files: Sequence[Path], options: BokeOptions) -> Iterator[BokeImage]:
         """The stream behind `make`, after everything that can be checked was."""

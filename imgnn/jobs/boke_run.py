@@ -12,13 +12,12 @@ import numpy as np
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.jobs.boke_data import BokeMaterial, PairedSource
 from imgnn.jobs.boke_texts import GIVEN
-from imgnn.jobs.caption_model import save_decoder
+from imgnn.jobs.sentence_model import save_decoder
 from imgnn.jobs.sentence_run import SentenceTraining
-from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import distinct, novel
 from imgnn.language.sample import SampleOptions
 from imgnn.options import BokeOptions, TrainBokeOptions
-from imgnn.runs import Reporter, Stop, write_aside
+from imgnn.runs import write_aside
 from imgnn.training import health
 from imgnn.training.boke_curves import draw_boke_curves
 from imgnn.training.checkpoint import load_checkpoint
@@ -82,23 +81,8 @@ class BokeTraining(SentenceTraining):
     source: PairedSource
     options: TrainBokeOptions
 
-    def __init__(
-        self,
-        material: BokeMaterial,
-        spec: DecoderSpec,
-        options: TrainBokeOptions,
-        folder: Path,
-        reporter: Reporter,
-        stop: Stop,
-        began: float,
-    ) -> None:
-        super().__init__(material, PairedSource(material, options), spec, options, folder, reporter, stop, began)
-        self.drawing = SampleOptions(
-            max_length=options.longest + 1,
-            temperature=BokeOptions.temperature,
-            top_p=BokeOptions.top_p,
-            seed=options.seed,
-        )
+    def first_source(self) -> PairedSource:
+        return PairedSource(self.material, self.options)
 
     def training_options(self) -> dict[str, Any]:
         """With batches of one length each, tokens of short texts, and their ends, would weigh more than others."""
@@ -148,7 +132,13 @@ class BokeTraining(SentenceTraining):
     def speak(self) -> list[tuple[str, ...]]:
         """A boke for each of the first validation pictures, drawn as `imgnn boke` draws."""
         features = self.material.val.features[:JUDGED]
-        drawn = self.speaker.sample([features], self.drawing, range(len(features)))
+        drawing = SampleOptions(
+            max_length=self.options.longest + 1,
+            temperature=BokeOptions.temperature,
+            top_p=BokeOptions.top_p,
+            seed=self.options.seed,
+        )
+        drawn = self.speaker.sample([features], drawing, range(len(features)))
         return [tuple(self.material.vocabulary.decode(each[0].tokens)) for each in drawn]
 
     def write_average_loss(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from keras import Variable
 
-from imgnn.jobs.caption_model import Speaker
+from imgnn.jobs.sentence_model import Speaker
 from imgnn.language.beam import BeamOptions, beam_search
 from imgnn.language.decoder import Decoder
 from imgnn.language.rules import Beams, Hypothesis

@@ -10,10 +10,10 @@ import numpy as np
 from imgnn.errors import InputError
 from imgnn.images.files import find_images, is_image, natural_order, save_image
 from imgnn.jobs.caption_explain import draw, explain
-from imgnn.jobs.caption_model import Speaker, extractors_of, load_caption_models
 from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import Extracted
+from imgnn.jobs.sentence_model import Speaker, extractors_of, load_caption_models
 from imgnn.language.beam import BeamOptions
 from imgnn.language.rules import Beams, Hypothesis
 from imgnn.language.sample import SampleOptions

@@ -11,9 +11,9 @@ from imgnn.images.files import load_image
 from imgnn.images.heat import overlay
 from imgnn.images.preprocess import CHANNELS, classifier_crops, deprocess
 from imgnn.images.sheet import contact_sheet, shape_of
-from imgnn.jobs.caption_model import Speaker
 from imgnn.jobs.load import preprocessing_of
 from imgnn.jobs.picture_features import BATCH, FeatureExtractor
+from imgnn.jobs.sentence_model import Speaker
 from imgnn.language.vocabulary import Vocabulary
 
 CELLS = 8  # of a side; a patch covers two by two of them, so that there are 7 x 7 places for it

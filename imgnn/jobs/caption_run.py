@@ -13,18 +13,17 @@ import numpy as np
 from imgnn.data.caption_files import result_keys, write_results
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.jobs.caption_data import CaptionMaterial
-from imgnn.jobs.caption_model import KIND, save_decoder
 from imgnn.jobs.picture_features import FeatureExtractor, feature_extractor
+from imgnn.jobs.sentence_model import KIND, save_decoder
 from imgnn.jobs.sentence_run import SentenceTraining
-from imgnn.jobs.sentence_sources import CachedSource, PictureSource, room_for
+from imgnn.jobs.sentence_sources import PictureSource, room_for
 from imgnn.language.beam import BeamOptions
-from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import bleu, distinct, novel
 from imgnn.language.tokens import detokenize
 from imgnn.networks.feature_network import FEATURE, weights_digest
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions, TrainCaptionOptions
-from imgnn.runs import Reporter, Stop, is_file, write_aside
+from imgnn.runs import is_file, write_aside
 from imgnn.training import health
 from imgnn.training.caption_curves import draw_caption_curves
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
@@ -90,19 +89,6 @@ class CaptionTraining(SentenceTraining):
     curves = staticmethod(draw_caption_curves)
     material: CaptionMaterial
     options: TrainCaptionOptions
-
-    def __init__(
-        self,
-        material: CaptionMaterial,
-        spec: DecoderSpec,
-        options: TrainCaptionOptions,
-        folder: Path,
-        reporter: Reporter,
-        stop: Stop,
-        began: float,
-    ) -> None:
-        super().__init__(material, CachedSource(material, options), spec, options, folder, reporter, stop, began)
-        self.feature = material.spec
 
     @property
     def stage(self) -> str:

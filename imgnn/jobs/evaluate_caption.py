@@ -21,7 +21,7 @@ from imgnn.options import CaptionOptions, EvaluateCaptionOptions, TrainCaptionOp
 from imgnn.runs import Reporter, Silent, check_folder
 
 if TYPE_CHECKING:
-    from imgnn.jobs.caption_model import CaptionModel
+    from imgnn.jobs.sentence_model import SentenceModel
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def evaluate_captions(
     options, reporter, outputs = options or EvaluateCaptionOptions(), reporter or Silent(), outputs or Outputs()
     check_options(options, caption, outputs)
     frequency = DocumentFrequency.load(options.document_frequency) if options.document_frequency else None
-    models: list[CaptionModel] = []
+    models: list[SentenceModel] = []
     if caption:
-        from imgnn.jobs.caption_model import load_caption_models
         from imgnn.jobs.evaluate_caption_models import said_by_models
+        from imgnn.jobs.sentence_model import load_caption_models
 
         models = load_caption_models(caption)
         options = as_trained(source, options, caption, models)
@@ -129,7 +129,7 @@ def check_options(options: EvaluateCaptionOptions, caption: CaptionOptions | Non
 
 
 def as_trained(
-    source: Path, options: EvaluateCaptionOptions, caption: CaptionOptions, models: Sequence["CaptionModel"]
+    source: Path, options: EvaluateCaptionOptions, caption: CaptionOptions, models: Sequence["SentenceModel"]
 ) -> EvaluateCaptionOptions:
     """The options; of what they do not say of the data set, what was said when the first model was trained on it.
 
@@ -139,7 +139,7 @@ def as_trained(
     if config.get("source") != str(source.resolve()):
         return options
 
-    def stored(model: "CaptionModel", name: str) -> Path | None:
+    def stored(model: "SentenceModel", name: str) -> Path | None:
         path = model.config.get("options", {}).get(name)
         return Path(path) if path else None
 
@@ -168,7 +168,7 @@ def check_inputs(source: Path, options: EvaluateCaptionOptions, outputs: Outputs
 
 
 def read_data(
-    source: Path, options: EvaluateCaptionOptions, models: Sequence["CaptionModel"], reporter: Reporter
+    source: Path, options: EvaluateCaptionOptions, models: Sequence["SentenceModel"], reporter: Reporter
 ) -> CaptionSet:
     """The captions. Where the data set tells no splits they are drawn as they were for the training of the first model:
     no picture is judged that it was trained on.

@@ -13,10 +13,10 @@ from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
 from imgnn.jobs.caption import decoding_of
 from imgnn.jobs.caption_data import given_features
-from imgnn.jobs.caption_model import CaptionModel, Speaker, extractors_of
 from imgnn.jobs.evaluate_caption_scores import MODEL, Fit, Said
 from imgnn.jobs.features import padded
 from imgnn.jobs.sentence_data import sentences_of
+from imgnn.jobs.sentence_model import SentenceModel, Speaker, extractors_of
 from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder
 from imgnn.language.metrics import Tokens
@@ -39,7 +39,7 @@ class Looker:
     def __init__(
         self,
         captions: CaptionSet,
-        models: Sequence[CaptionModel],
+        models: Sequence[SentenceModel],
         caption: CaptionOptions,
         path: Path | None,
         reporter: Reporter,
@@ -70,7 +70,7 @@ def said_by_models(
     captions: CaptionSet,
     images: Sequence[Captioned],
     words: Mapping[str, Sequence[Tokens]],
-    models: Sequence[CaptionModel],
+    models: Sequence[SentenceModel],
     caption: CaptionOptions,
     options: EvaluateCaptionOptions,
     reporter: Reporter,

@@ -3,13 +3,17 @@
 import math
 import shlex
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from imgnn import backend
-from imgnn.errors import InputError, UnknownNameError
+from imgnn.errors import InputError, UnknownNameError, WeightsError
+from imgnn.home import ASSETS
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.convert import convert_caffemodel
 from imgnn.networks import applications, names, registry, weights
@@ -53,6 +57,8 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
         if len(path.parts) > 1:
             raise InputError(f"there is no file {name}", hint="imgnn networks lists the networks by name") from None
         raise
+    if spec.packaged:
+        return load_packaged(spec)
     return names.network_of(spec) if spec.weights is None else load_published(spec, reporter)
 
 
@@ -82,6 +88,26 @@ def load_published(spec: NetworkSpec, reporter: Reporter) -> Network:
                 if spec.weights is not None and not isinstance(weights.address(spec.weights), Path):
                     source.unlink()  # downloaded; the converted file holds the same numbers
     return load_network_file(kept, reporter=reporter)
+
+
+def load_packaged(spec: NetworkSpec) -> Network:
+    """A network of the registry whose weights are in the package.
+
+    Raises:
+        WeightsError: they are not, or not whole.
+    """
+    network = names.network_of(spec)
+    path = ASSETS / (spec.packaged or "")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            for layer in network.model.layers:
+                if layer.weights:
+                    layer.set_weights([stored[f"{layer.name}/{kind}"] for kind in ("kernel", "bias")])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"{path}, which came with imgnn, cannot be read: {error}", hint="pip install --force-reinstall imgnn"
+        ) from error
+    return network
 
 
 def load_caffemodel(path: Path, reporter: Reporter) -> Network:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from imgnn.errors import UnknownNameError
+from imgnn.home import ASSETS
 from imgnn.networks import applications, registry, weights
 from imgnn.networks.applications import Application
 from imgnn.networks.registry import NetworkSpec
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from imgnn.networks.network import Network
     from imgnn.networks.table import LayerTable
 
-State = Literal["here", "download", "by hand", "none needed"]
+State = Literal["in the package", "here", "download", "by hand", "none needed"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Listed:
 
     Attributes:
         path: of the converted file; where it will be if it is not here.
-        state: "here"; "download" on first use; "by hand", where the authors give no direct address.
+        state: "in the package"; "here"; "download" on first use; "by hand", where the authors give no direct address.
     """
 
     spec: NetworkSpec
@@ -41,13 +42,24 @@ def listed(spec: NetworkSpec) -> Listed:
     """A network of the registry, and where its weights are."""
     path = weights.converted_path(spec.name)
     state: State = "download"
-    if spec.weights is None:
+    if spec.packaged:
+        path, state = ASSETS / spec.packaged, "in the package"
+    elif spec.weights is None:
         state = "none needed"
     elif path.is_file():
         state = "here"
     elif not spec.weights.url:
         state = "by hand"
     return Listed(spec, path, state)
+
+
+def finer(name: str) -> str:
+    """What to tell a user who named no network and got mini: that another one does better, and what it costs."""
+    there = listed(registry.find(name))
+    published = there.spec.weights
+    size = weights.readable_size(published.size) if published else ""
+    cost = {"here": "it is on this machine", "by hand": f"{size} to get by hand"}.get(there.state, f"{size} to get")
+    return f"Made with mini, the network in the package. Finer: --network {name} ({cost})"
 
 
 def list_applications() -> Iterator[tuple[Application, bool]]:
@@ -68,6 +80,8 @@ def origin(name: str, network: "Network") -> dict[str, str]:
     if spec is not None:
         where, published = listed(spec), spec.weights
         told = {"paper": spec.paper, "published": spec.accuracy, "note": spec.note}
+        if spec.packaged:
+            told |= {"licence": "Apache-2.0, as imgnn itself", "weights": f"in the package: {where.path}"}
         if published is not None:
             size = weights.readable_size(published.size)
             told |= {"licence": published.licence, "page": published.page}

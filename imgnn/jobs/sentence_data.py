@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from imgnn import __version__, backend
 from imgnn.errors import InputError, InterruptedRun, UnknownNameError
 from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec
 from imgnn.language.decoder import DecoderSpec
@@ -17,7 +19,7 @@ from imgnn.language.vocabulary import Vocabulary
 from imgnn.networks import registry
 from imgnn.options import TrainSentenceOptions
 from imgnn.runs import Reporter, Stop, Stopped, is_file
-from imgnn.training.run_folder import MAKERS, is_run
+from imgnn.training.run_folder import MAKERS, Kind, is_run
 from imgnn.training.sentences import Sentences
 
 Tokens = tuple[tuple[str, ...], ...]  # of the sentences of a picture
@@ -185,6 +187,24 @@ def spec_of(material: Material, options: TrainSentenceOptions, **more: Any) -> D
         tied=options.tied,
         **more,
     )
+
+
+def facts_of(
+    kind: Kind, material: Material, spec: DecoderSpec, options: TrainSentenceOptions, command: str
+) -> dict[str, Any]:
+    """What config.json says of every run, whatever its sentences are."""
+    return {
+        "kind": kind,
+        "imgnn": __version__,
+        "command": command,
+        "network": options.network,
+        "feature": asdict(material.spec),
+        "features_sha256": material.digest,
+        "decoder": asdict(spec),
+        "options": stored(options),
+        "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
+        "precision": backend.precision_of(options.precision),
+    }
 
 
 def stored(options: TrainSentenceOptions) -> dict[str, Any]:

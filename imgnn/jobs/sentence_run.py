@@ -16,9 +16,9 @@ import numpy as np
 
 from imgnn import backend
 from imgnn.errors import DivergedError, InterruptedRun
-from imgnn.jobs.caption_model import Speaker
 from imgnn.jobs.sentence_data import Material
-from imgnn.jobs.sentence_sources import Source
+from imgnn.jobs.sentence_model import Speaker
+from imgnn.jobs.sentence_sources import CachedSource, Source
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.options import TrainSentenceOptions
 from imgnn.runs import Reporter, Stop, Stopped, is_file
@@ -57,11 +57,7 @@ class Position:
 
 
 class SentenceTraining:
-    """A run under way: its decoder, its material, its position, its files.
-
-    Args:
-        source: where batches come from.
-    """
+    """A run under way: its decoder, its material, its position, its files."""
 
     kind: Kind
     measure: str  # by which the best epoch is told
@@ -71,7 +67,6 @@ class SentenceTraining:
     def __init__(
         self,
         material: Material,
-        source: Source,
         spec: DecoderSpec,
         options: TrainSentenceOptions,
         folder: Path,
@@ -79,8 +74,9 @@ class SentenceTraining:
         stop: Stop,
         began: float,
     ) -> None:
-        self.material, self.source, self.options, self.folder = material, source, options, folder
+        self.material, self.options, self.folder = material, options, folder
         self.reporter, self.stop, self.began = reporter, stop, began
+        self.source, self.feature = self.first_source(), material.spec
         self.precision = backend.precision_of(options.precision)
         self.decoder = Decoder(spec, dropout=options.dropout, precision=self.precision, seed=options.seed)
         self.decoder.begin_with(material.vocabulary.counts)
@@ -98,6 +94,10 @@ class SentenceTraining:
         self.log: RunLog | None = None
 
     # What captions and boke say for themselves
+
+    def first_source(self) -> Source:
+        """Where batches come from, at first."""
+        return CachedSource(self.material, self.options)
 
     def prepare_epoch(self) -> None:
         """Before an epoch begins, or goes on."""

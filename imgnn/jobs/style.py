@@ -556,7 +556,7 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
             raise InputError(f"{option_name(name)} is at least {least}, not {value}")
     for name in ("content_weight", "style_weight", "tv_weight", "dream_weight"):
         weight = getattr(options, name)
-        if not math.isfinite(weight) or weight < 0:
+        if weight is not None and not 0 <= weight < math.inf:
             raise InputError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
     if not (options.content_weight or options.style_weight):
         raise InputError("--content-weight and --style-weight are both 0: nothing would be asked for")

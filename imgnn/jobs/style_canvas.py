@@ -14,8 +14,10 @@ from imgnn.errors import InputError
 from imgnn.images.masks import pool_mask
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.jobs.load import preprocessing_of
+from imgnn.networks import registry
 from imgnn.networks.features import cut, look
 from imgnn.networks.network import Network
+from imgnn.networks.registry import NetworkSpec
 from imgnn.optimize.evaluate import Picture, build_picture, compute_features, halve_tile, tile_for
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, content_loss, dream_loss, style_loss, tv_loss
 from imgnn.optimize.parameters import FourierPixels, Parameter, Pixels, to_pixels, to_x
@@ -55,6 +57,14 @@ class Subject:
     style: Mapping[str, float]
     precision: Any
     options: StyleOptions
+
+    @property
+    def tv_weight(self) -> float:
+        """As asked for; else what suits the network."""
+        if self.options.tv_weight is not None:
+            return self.options.tv_weight
+        spec = registry.SPECS.get(self.network.name)
+        return spec.tv_weight if spec else NetworkSpec.tv_weight
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -100,7 +110,7 @@ class Canvas:
         self.factors: dict[str, Tensor] = {}
         self.steps = 0  # evaluations before this one: of the jitter's numbers
         self.dreaming = dreaming
-        self.tv = value_and_grad((self.options.tv_weight * tv_loss()).of_pixels)
+        self.tv = value_and_grad((subject.tv_weight * tv_loss()).of_pixels)
         self.picture: Any = None  # a `Picture`; none until it is built
         self.fitting(lambda: None)
 
@@ -121,7 +131,7 @@ class Canvas:
         loss, parts, gradient = self.fitting(lambda: self.picture(pixels, scene))
         if self.options.jitter:
             gradient = ops.roll(gradient, (-shift[0], -shift[1]), (1, 2))
-            if self.options.tv_weight:
+            if self.subject.tv_weight:
                 # Not of the shifted picture, in which opposite borders are neighbours.
                 more, own, slope = self.tv(self.parameter.pixels(values), self.factors)
                 loss, parts, gradient = loss + more, {**parts, **own}, gradient + slope
@@ -148,7 +158,7 @@ class Canvas:
     def build(self) -> Picture:
         """What evaluates the picture, with the targets of photo and paintings."""
         options, subject = self.options, self.subject
-        objective = Objective() if options.jitter else options.tv_weight * tv_loss()
+        objective = Objective() if options.jitter else subject.tv_weight * tv_loss()
         scene: dict[str, Any] = {}
         if options.content_weight:
             targets = self.features(to_pixels(self.photo), tuple(subject.content))

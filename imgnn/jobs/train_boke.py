@@ -1,13 +1,11 @@
 """`imgnn train boke`: a decoder that writes funny lines under pictures, from features of a network."""
 
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from imgnn import __version__, backend
 from imgnn.errors import InputError
 from imgnn.jobs.boke_data import BokeMaterial, prepare_material
 from imgnn.jobs.boke_run import KIND, BokeTraining, TrainedBoke
@@ -15,10 +13,10 @@ from imgnn.jobs.boke_texts import read_texts, words_of
 from imgnn.jobs.sentence_data import (
     check_form,
     check_same_pictures,
+    facts_of,
     features_are_kept,
     options_from,
     spec_of,
-    stored,
     whole,
 )
 from imgnn.language.decoder import DecoderSpec
@@ -112,15 +110,8 @@ def config_of(material: BokeMaterial, spec: DecoderSpec, options: TrainBokeOptio
     """The content of config.json."""
     boke, tokenizer = material.texts.boke, material.texts.tokenizer
     return {
-        "kind": KIND,
-        "imgnn": __version__,
-        "command": command,
-        "network": options.network,
-        "feature": asdict(material.spec),
-        "features_sha256": material.digest,
-        "decoder": asdict(spec),
+        **facts_of(KIND, material, spec, options, command),
         "tokenizer": {"name": tokenizer.name, "version": tokenizer.version},
-        "options": stored(options),
         "data": {
             "form": boke.form,
             "sha256": material.texts.digest,
@@ -131,6 +122,4 @@ def config_of(material: BokeMaterial, spec: DecoderSpec, options: TrainBokeOptio
             },
         },
         "floor": asdict(material.floor),
-        "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
-        "precision": backend.precision_of(options.precision),
     }

@@ -1,25 +1,23 @@
 """`imgnn train caption`: a decoder that writes sentences for pictures, from features of a network."""
 
-import platform
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgnn import __version__, backend
 from imgnn.errors import InputError
 from imgnn.jobs.caption_data import CaptionMaterial, prepare_material, read_data, tokens_of, words_of
-from imgnn.jobs.caption_model import KIND
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
 from imgnn.jobs.sentence_data import (
     check_form,
     check_same_pictures,
+    facts_of,
     features_are_kept,
     options_from,
     spec_of,
-    stored,
     whole,
 )
+from imgnn.jobs.sentence_model import KIND
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import FEW
 from imgnn.language.vocabulary import Vocabulary
@@ -125,15 +123,8 @@ def config_of(
     """The content of config.json."""
     captions = material.captions
     return {
-        "kind": KIND,
-        "imgnn": __version__,
-        "command": command,
-        "network": options.network,
-        "feature": asdict(material.spec),
-        "features_sha256": material.digest,
-        "decoder": asdict(spec),
+        **facts_of(KIND, material, spec, options, command),
         "tokenizer": {"name": "ptb"},
-        "options": stored(options),
         "data": {
             "form": captions.form,
             "sha256": captions.digest,
@@ -143,6 +134,4 @@ def config_of(
                 for part in [captions.part(split)]
             },
         },
-        "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
-        "precision": backend.precision_of(options.precision),
     }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from imgnn.home import ASSETS
 from imgnn.images.heat import overlay
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.runs import duration, write_aside
@@ -26,7 +27,7 @@ OPEN = 30  # classes shown at once in the table of all classes, skipped files in
 DOTS = 500  # pixels, the side of the picture of all of them
 RIGHT, WRONG = (31, 122, 224), (214, 69, 65)  # on it: --right and --wrong of report.css
 CONFUSED = 12  # pairs of classes
-STYLE = Path(__file__).parents[1] / "assets" / "report.css"
+STYLE = ASSETS / "report.css"
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,9 @@ pictures.jsonl    its pictures and what was said of them; pictures.npz their fea
 A run of `imgnn train boke` (kind "boke") has, in the place of captions.json:
 
 average_loss.log  the loss of each epoch as butsugiri/bokete writes it, JSON
+
+The runs of captions in the package have config.json, best.npz, vocabulary.json, metrics.json and, without names and
+sentences, pictures.jsonl and pictures.npz.
 """
 
 import json
@@ -31,6 +34,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from imgnn.errors import InputError, UnknownNameError
+from imgnn.home import ASSETS
 from imgnn.networks import registry
 from imgnn.runs import check_folder, check_version, is_file, is_folder, write_aside
 
@@ -58,6 +62,9 @@ NETWORK = "network.keras"
 CAPTIONS = "captions.json"
 METRICS = "metrics.json"
 AVERAGE_LOSS = "average_loss.log"
+
+# Models of captions in the package: the network that they look through, and the folder of their run.
+PACKAGED = {"mini": ASSETS / "captions-mini", "googlenet": ASSETS / "captions-googlenet"}
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -135,6 +142,27 @@ def is_run(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and config.get("format") == FORMAT
+
+
+def packaged_model(network: str | None = None) -> Path:
+    """The model of captions that came with imgnn, for when none is named.
+
+    Args:
+        network: by which pictures are looked at, as the user named it; None: mini.
+
+    Raises:
+        InputError: none of them looks through this network.
+    """
+    try:
+        name = registry.find(network or "mini").name
+    except UnknownNameError:  # a file
+        name = str(network)
+    if name not in PACKAGED:
+        raise InputError(
+            f"no model of captions on {network} came with imgnn; there are some on {' and '.join(PACKAGED)}",
+            hint=f"--model RUN; imgnn train caption DATA --network {shlex.quote(str(network))} makes one",
+        )
+    return PACKAGED[name]
 
 
 def as_network(folder: str | Path) -> str:

@@ -73,6 +73,7 @@ class Model(Answer):
     name: str = Field(description="Of its run's folder.")
     network: str = Field(description="What looks at pictures for it.")
     tokenizer: str
+    packaged: bool = Field(description="It came with imgnn, without the pictures and sentences of its training.")
     pictures: dict[Split, int] = Field(description="Known pictures; none of a run that keeps none.")
 
 
@@ -93,7 +94,7 @@ class State(Answer):
     """What the server is and has. Asked first, and again while `loading`."""
 
     version: str
-    status: Literal["none", "loading", "ready", "failed"] = Field(description="none: no model was given.")
+    status: Literal["loading", "ready", "failed"] = Field(description="Of the models.")
     problem: str | None = Field(None, description="Why it failed.")
     models: list[Model]
     modes: list[Mode] = Field(description="Those that the models are able to; the first is the default.")

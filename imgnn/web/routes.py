@@ -97,22 +97,21 @@ async def state(site: Used) -> api.State:
                 name=run.name,
                 network=run.network,
                 tokenizer=run.tokenizer,
+                packaged=run.packaged,
                 pictures={"train": run.count("train"), "val": run.count("val")},
             )
             for run in site.runs
         ],
-        modes=list(site.runs[0].modes) if site.runs else [],
+        modes=list(site.runs[0].modes),
         captions=any(run.kind == "caption" for run in site.runs),
         networks={kind: list(names) for kind, names in site.networks.items()},
         token=site.token,
     )
 
 
-@router.get("/data", responses={**READ, **refusals(404)})
+@router.get("/data", responses={**READ, **refusals(409)})
 async def data(site: Used) -> api.Data:
     """What the model was trained on, and how that went."""
-    if not site.runs:
-        raise HTTPException(404, "the server has no model")
     return await run_sync(data_of, site.runs[0])
 
 
@@ -217,7 +216,8 @@ def check_mode(site: Site, mode: api.Mode | None) -> None:
         HTTPException: 409.
     """
     if mode is not None and mode not in site.runs[0].modes:
-        raise HTTPException(409, f"the model {site.runs[0].name} keeps no features of its pictures: no mode {mode}")
+        needed = "no sentences" if site.runs[0].lends else "no features"
+        raise HTTPException(409, f"the model {site.runs[0].name} keeps {needed} of its pictures: no mode {mode}")
 
 
 @router.post("/playground", responses={**CHANGE, **refusals(409, 503)})
@@ -259,8 +259,6 @@ async def decoded(site: Site, upload: UploadFile) -> np.ndarray:
 @router.post("/rate", responses={**CHANGE, **refusals(404, 409)})
 async def rate(rating: api.Rating, site: Used) -> api.Rated:
     """Keep what somebody thinks of a boke, for training."""
-    if not site.runs:
-        raise HTTPException(409, "the server has no model")
     if rating.picture is not None and rating.picture not in site.catalogue:
         raise HTTPException(404, f"the models know no picture {rating.picture}")
     path = None if rating.picture is None else str(site.catalogue.file(rating.picture).absolute())

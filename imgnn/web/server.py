@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from imgnn.errors import InputError
 from imgnn.home import home
 from imgnn.options import ServeOptions
+from imgnn.training.run_folder import packaged_model
 from imgnn.web.guard import ANYWHERE, Gate, Guard, Hosts, is_loopback
 from imgnn.web.routes import build_app
 from imgnn.web.site import Site, held, open_site
@@ -122,7 +123,7 @@ def serve_page(options: ServeOptions, ready: Callable[[str], None]) -> None:
     Raises:
         InputError: a run is none, the port is taken, or the folder cannot be used or another server has it.
     """
-    runs = open_runs(options.models)
+    runs = open_runs(options.models or [packaged_model()])
     token = None if is_loopback(options.host) else secrets.token_urlsafe(32)
     folder = options.folder or default_folder()
     with held(folder), bind(options.host, options.port) as bound:

@@ -30,7 +30,7 @@ class Site:
     """All that the routes use.
 
     Attributes:
-        runs: the models' folders, the one that makes boke first.
+        runs: the models' folders, the one that makes boke first; at least one.
         networks: for each kind of the studio's pictures those that may be asked for.
         load: loads their models; in the worker's thread.
         token: whether one is needed.
@@ -52,10 +52,8 @@ class Site:
         self.decoding = anyio.CapacityLimiter(DECODING)
 
     @property
-    def status(self) -> Literal["none", "loading", "ready", "failed"]:
+    def status(self) -> Literal["loading", "ready", "failed"]:
         """Of the models."""
-        if not self.runs:
-            return "none"
         if self.problem is not None:
             return "failed"
         return "loading" if self.voices is None else "ready"
@@ -82,13 +80,13 @@ class Site:
         """The models.
 
         Raises:
-            HTTPException: 503 "loading"; 409, there are none.
+            HTTPException: 503 "loading"; 409, they could not be loaded.
         """
         if self.voices is not None:
             return self.voices
-        if self.status == "loading":
-            raise HTTPException(503, "loading", {"Retry-After": "2"})
-        raise HTTPException(409, self.problem or "the server has no model")
+        if self.problem is not None:
+            raise HTTPException(409, self.problem)
+        raise HTTPException(503, "loading", {"Retry-After": "2"})
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def networks_here() -> dict[StudioKind, list[str]]:
     found: dict[StudioKind, list[str]] = {"style": [], "dream": []}
     usual: dict[StudioKind, str] = {"style": StyleOptions.network, "dream": DreamOptions.network}
     for each in list_networks():
-        if each.state in ("here", "none needed"):
+        if each.state not in ("download", "by hand"):
             roles = each.spec.roles
             for kind, layers in (("style", roles.style), ("dream", roles.dream)):
                 if layers:

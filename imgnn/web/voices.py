@@ -14,7 +14,7 @@ from imgnn.data.known_pictures import FEATURES, SENTENCES, KnownPicture, load_se
 from imgnn.errors import InputError
 from imgnn.options import BokeOptions, CaptionOptions
 from imgnn.runs import Silent, is_file
-from imgnn.training.run_folder import read_config
+from imgnn.training.run_folder import PACKAGED, read_config
 from imgnn.web.api import Kind, Mode, Settings, Split
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ class Run:
     """A trained run, as far as it is known without its model.
 
     Attributes:
+        pictures: that can be shown; of a model that came with imgnn none.
         lends: whether it knows what its pictures look like, so that they can lend.
+        retrieves: whether it knows what people said of them, too.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Run:
     config: Mapping[str, Any]
     pictures: tuple[KnownPicture, ...]
     lends: bool
+    retrieves: bool
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -50,8 +53,10 @@ class Run:
             InputError: it holds no run of boke or captions, or a damaged one.
         """
         config = read_config(folder, "boke", "caption")
-        pictures = tuple(load_sentences(folder)) if is_file(folder / SENTENCES) else ()
-        return cls(folder, config["kind"], config, pictures, bool(pictures) and is_file(folder / FEATURES))
+        known = load_sentences(folder) if is_file(folder / SENTENCES) else []
+        lends = bool(known) and is_file(folder / FEATURES)
+        retrieves = lends and any(each.sentences for each in known)
+        return cls(folder, config["kind"], config, tuple(each for each in known if each.file), lends, retrieves)
 
     @property
     def name(self) -> str:
@@ -81,7 +86,13 @@ class Run:
         """What it is able to; the first is what it does when nothing is said."""
         if not self.lends:
             return ("model",)
-        return ("model", "mismatch", "retrieve") if self.kind == "boke" else ("mismatch", "model", "retrieve")
+        own: tuple[Mode, ...] = ("model", "mismatch") if self.kind == "boke" else ("mismatch", "model")
+        return (*own, "retrieve") if self.retrieves else own
+
+    @property
+    def packaged(self) -> bool:
+        """Whether it came with imgnn: without its pictures and what people said of them."""
+        return self.folder.resolve() in [each.resolve() for each in PACKAGED.values()]
 
 
 def open_runs(folders: Sequence[Path]) -> list[Run]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from benchmarks import caption, peers
-from imgnn.jobs.caption_model import Speaker
+from imgnn.jobs.sentence_model import Speaker
 from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.tokens import tokenize

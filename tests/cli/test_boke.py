@@ -148,7 +148,6 @@ def test_a_run_that_knows_no_pictures_is_one_line(cli, there):
     ("words", "told"),
     [
         (["--model", "run"], "IMAGE"),
-        (["x.png"], "imgnn train boke"),
         (["x.png", "-m", "run", "-n", 60], "--candidates"),
         (["x.png", "-m", "run", "--blend", 0], "--blend"),
         (["x.png", "-m", "run", "--mode", "model", "--blend", 0.5], "--mode mismatch"),

@@ -167,7 +167,6 @@ def test_a_file_is_not_replaced_by_nothing(caption, monkeypatch):
     ("words", "told"),
     [
         (["--model", "run"], "which pictures"),
-        (["x.png"], "imgnn train caption"),
         (["x.png", "-m", "run", "--beam", 3, "--temperature", 1], "--beam"),
         (["x.png", "-m", "run", "--beam", 5, "--groups", 2], "--groups"),
         (["x.png", "-m", "run", "--beam", 2, "-n", 3], "-n 3"),

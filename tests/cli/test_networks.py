@@ -25,6 +25,7 @@ def test_the_list_says_what_is_on_this_machine(cli, home):
     (home / "networks" / "vgg16.keras").write_bytes(b"")
     table = cli("networks").stdout.partition("Of keras")[0]
     lines = {line.split()[0]: line for line in table.splitlines() if line.strip()}
+    assert lines["mini"].rstrip().endswith("in the package")
     assert lines["vgg16"].rstrip().endswith("here")
     assert lines["vgg19"].rstrip().endswith("575 MB to get")
     assert lines["resnet50"].rstrip().endswith("by hand")
@@ -48,6 +49,9 @@ def test_the_head_of_a_table_says_where_the_network_comes_from(cli):
     assert "published: top-5 92.5 %" in head
     assert "weights: 575 MB to get from http://www.robots.ox.ac.uk" in head
     assert "to get by hand" in cli("networks", "resnet50").stdout
+    packaged = " ".join(cli("networks", "mini").stdout.partition("Layer")[0].split())
+    assert "licence: Apache-2.0" in packaged
+    assert "weights: in the package" in packaged
 
 
 def test_the_list_wakes_no_keras():

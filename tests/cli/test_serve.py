@@ -43,9 +43,10 @@ def test_it_prints_one_address_and_ends_cleanly_with_ctrl_c(serve, tmp_path):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         assert requests.get(address, timeout=20).status_code == 200
         state = requests.get(f"{address}api/state", timeout=20).json()
-        assert (state["status"], state["token"], state["networks"]["style"]) == ("none", False, ["random"])
+        assert (state["problem"], state["token"], state["networks"]["style"]) == (None, False, ["mini", "random"])
+        assert [(model["network"], model["packaged"]) for model in state["models"]] == [("mini", True)]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "Ctrl-C ends it.\n")
     assert (tmp_path / "page").is_dir()
 

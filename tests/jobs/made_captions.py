@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from imgnn.images.preprocessing import Preprocessing
-from imgnn.jobs.caption_model import save_decoder
 from imgnn.jobs.picture_features import feature_extractor
+from imgnn.jobs.sentence_model import save_decoder
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.vocabulary import MARKS, Vocabulary
 from imgnn.networks.files import save_network

@@ -16,7 +16,7 @@ from imgnn.jobs import boke as job
 from imgnn.jobs.boke import BokeMaker, make_boke
 from imgnn.jobs.boke_donors import Lenders, directions_of
 from imgnn.jobs.boke_writer import BokeWriter
-from imgnn.jobs.caption_model import load_sentence_model
+from imgnn.jobs.sentence_model import load_sentence_model
 from imgnn.language.beam import BeamOptions
 from imgnn.language.decoder import Decoder
 from imgnn.language.steps import DeviceStep
@@ -39,7 +39,7 @@ def photo(tmp_path):
     return paint_halves(tmp_path / "photos" / "photo.png", 255, 51)
 
 
-def boke(files, run, reporter=None, **options):
+def boke(files, run=None, reporter=None, **options):
     files = [files] if isinstance(files, Path) else files
     return list(make_boke(files, BokeOptions(run, **{**QUICK, **options}), reporter))
 
@@ -286,6 +286,15 @@ def test_a_model_of_captions_lends_and_one_of_boke_thinks_for_itself(run, photo,
     other = paint_halves(tmp_path / "other.png", 0, 255)
     assert {each.mode for each in boke(photo, run, donors=(photo, other))[0].boke} == {"mismatch"}
     assert {each.mode for each in boke(photo, str(captions), mode="model")[0].boke} == {"model"}
+
+
+def test_without_a_model_the_one_in_the_package_lends_and_knows_no_sentences(photo):
+    [result] = boke(photo)
+    assert result.boke or "left out" in result.note
+    for each in result.boke:
+        assert (each.mode, each.novel, each.nearest, each.donor.file) == ("mismatch", None, None, None)
+    with pytest.raises(InputError, match="does not have what people said of its pictures"):
+        boke(photo, mode="retrieve")
 
 
 def test_in_a_row_tokens_do_not_come_twice_in_lengths_that_suit_them(run, tmp_path):

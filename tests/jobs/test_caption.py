@@ -11,8 +11,8 @@ import pytest
 from imgnn.errors import InputError, WeightsError
 from imgnn.images.files import load_image
 from imgnn.jobs.caption import caption_images, find_pictures
-from imgnn.jobs.caption_model import Speaker
 from imgnn.jobs.picture_features import FeatureExtractor
+from imgnn.jobs.sentence_model import Speaker
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions
 from imgnn.runs import Silent
@@ -183,8 +183,13 @@ def test_a_folder_that_is_no_run_of_captions_is_refused(photos, tmp_path):
     with pytest.raises(InputError, match="no run of imgnn") as told:
         caption(photos, str(tmp_path))
     assert "imgnn train caption" in told.value.hint
-    with pytest.raises(InputError, match="no model"):
-        caption(photos)
+
+
+def test_without_a_model_the_one_in_the_package_is_taken_and_there_is_none_on_every_network(photos):
+    assert [len(each.captions) for each in caption(photos[:2])] == [1, 1]
+    with pytest.raises(InputError, match="no model of captions on vgg19 came with imgnn") as told:
+        caption(photos, network="vgg19")
+    assert told.value.hint == "--model RUN; imgnn train caption DATA --network vgg19 makes one"
 
 
 # The network

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from imgnn.jobs.caption_explain import Evidence, draw, explain
-from imgnn.jobs.caption_model import Speaker, load_caption_model
 from imgnn.jobs.picture_features import extractor_of
+from imgnn.jobs.sentence_model import Speaker, load_caption_model
 from tests.jobs.made_captions import LEFT, RIGHT, log_prob_of, make_model, paint_halves
 
 

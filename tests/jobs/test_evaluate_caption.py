@@ -419,5 +419,3 @@ def test_options_that_do_not_go_together_are_refused(data, run, tmp_path):
         evaluate(data, run, outputs=Outputs(sheet=tmp_path / "none" / "s.png"))
     with pytest.raises(InputError, match="beam search"):
         evaluate_captions(data, None, replace(WRITING, models=(run,), temperature=1.0))
-    with pytest.raises(InputError, match="no model was named"):
-        evaluate_captions(data, None, WRITING)

@@ -1,16 +1,20 @@
 """A network comes by name, by file, and from the net; the second time from IMGNN_HOME."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from imgnn.errors import InputError, UnknownNameError, WeightsError
+from imgnn.home import ASSETS
 from imgnn.images.files import load_image, read_settings
+from imgnn.jobs import load
 from imgnn.jobs.classify import classify_images
 from imgnn.jobs.dream import dream_picture
 from imgnn.jobs.load import load_network
@@ -119,6 +123,55 @@ def test_weights_that_their_authors_give_by_hand_are_said_to_be_so(monkeypatch):
 
 def test_random_filters_need_no_file():
     assert load_network("random").model.count_params() > 0
+
+
+def test_mini_has_the_numbers_of_its_file_and_needs_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("IMGNN_HOME", str(tmp_path / "file" / "home"))  # not there, and cannot be made, even by root
+    network = load_network("mini")
+    with np.load(ASSETS / "mini.npz") as stored:
+        assert len(stored.files) == 26
+        for layer in network.model.layers:
+            for kind, weight in zip(("kernel", "bias"), layer.get_weights(), strict=False):
+                np.testing.assert_array_equal(weight, stored[f"{layer.name}/{kind}"].astype("float32"))
+    assert origin("mini", network)["weights"] == f"in the package: {ASSETS / 'mini.npz'}"
+
+
+def lack_a_layer(path):
+    with np.load(path) as stored:
+        arrays = {name: array for name, array in stored.items() if name != "conv3_2/kernel"}
+    np.savez(path, **arrays)
+
+
+def hold_another_shape(path):
+    with np.load(path) as stored:
+        arrays = {name: array[..., :-1] for name, array in stored.items()}
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda path: path.unlink(), "No such file"),
+        (lambda path: path.write_bytes(b""), ""),
+        (lambda path: path.write_bytes(b"no archive"), ""),
+        (lambda path: path.write_bytes(path.read_bytes()[:100_000]), "not a zip file"),
+        (lack_a_layer, "conv3_2/kernel"),
+        (hold_another_shape, "shape"),
+    ],
+    ids=["missing", "empty", "other", "cut", "layer", "shape"],
+)
+def test_a_packaged_file_that_is_not_whole_is_one_line(harm, told, tmp_path, monkeypatch, cli, tiny_image):
+    (tmp_path / "assets").mkdir()
+    path = Path(shutil.copy(ASSETS / "mini.npz", tmp_path / "assets"))
+    harm(path)
+    monkeypatch.setattr(load, "ASSETS", path.parent)
+    result = cli("dream", tiny_image, "-o", tmp_path / "out.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    error, hint = result.stderr.splitlines()[-2:]
+    assert error.startswith(f"Error: {path}, which came with imgnn, cannot be read: ")
+    assert told in error
+    assert hint == "Try: pip install --force-reinstall imgnn"
 
 
 def test_a_caffemodel_is_converted_and_not_kept(published, tmp_path, home):

@@ -3,7 +3,7 @@
 import pytest
 
 from imgnn.errors import InputError, UnknownNameError
-from imgnn.jobs.networks import describe_network, list_networks
+from imgnn.jobs.networks import describe_network, finer, list_networks
 from imgnn.networks import registry, weights
 
 
@@ -12,9 +12,18 @@ def test_every_network_is_listed_with_where_its_weights_are(home):
     weights.converted_path("vgg19").write_bytes(b"")
     states = {each.spec.name: each.state for each in list_networks()}
     assert list(states) == registry.names()
-    assert (states["vgg19"], states["vgg16"], states["resnet50"], states["random"]) == (
-        "here", "download", "by hand", "none needed",
+    assert (states["mini"], states["vgg19"], states["vgg16"], states["resnet50"], states["random"]) == (
+        "in the package", "here", "download", "by hand", "none needed",
     )  # fmt: skip
+
+
+def test_what_is_finer_than_mini_costs_a_download_or_nothing(home):
+    told = "Made with mini, the network in the package. Finer: --network"
+    assert finer("squeezenet") == f"{told} squeezenet (5.0 MB to get)"
+    assert finer("resnet50") == f"{told} resnet50 (102 MB to get by hand)"
+    (home / "networks").mkdir()
+    weights.converted_path("squeezenet-v1.1").write_bytes(b"")
+    assert finer("squeezenet") == f"{told} squeezenet (it is on this machine)"
 
 
 def test_a_network_is_described_without_its_weights():

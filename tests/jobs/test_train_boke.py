@@ -15,7 +15,7 @@ from imgnn.jobs import boke_experiment
 from imgnn.jobs.boke_experiment import run_experiment
 from imgnn.jobs.boke_run import BokeTraining
 from imgnn.jobs.boke_texts import read_texts
-from imgnn.jobs.caption_model import load_caption_model, load_sentence_model
+from imgnn.jobs.sentence_model import load_caption_model, load_sentence_model
 from imgnn.jobs.train_boke import resume_boke, train_boke
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.options import TrainBokeOptions

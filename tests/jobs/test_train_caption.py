@@ -18,10 +18,10 @@ from imgnn.errors import DivergedError, InputError, InterruptedRun, WeightsError
 from imgnn.images.files import load_image
 from imgnn.jobs import sentence_run
 from imgnn.jobs.caption_data import prepare_material, read_data, tokens_of, words_of
-from imgnn.jobs.caption_model import load_caption_model
 from imgnn.jobs.caption_run import CaptionTraining
 from imgnn.jobs.picture_features import FeatureExtractor, extractor_of
 from imgnn.jobs.sentence_data import options_from
+from imgnn.jobs.sentence_model import load_caption_model
 from imgnn.jobs.sentence_sources import CachedSource, PictureSource
 from imgnn.jobs.train_caption import resume_caption, train_caption
 from imgnn.language.decoder import Decoder, DecoderSpec

@@ -1,7 +1,6 @@
 """Every builder against OpenCV's Caffe importer, blob by blob, and against the graph that its prototxt gives."""
 
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from keras import ops
 from imgnn.caffe.graph import build_graph
 from imgnn.caffe.layout import assign_blobs
 from imgnn.caffe.net import read_net
+from imgnn.home import ASSETS
 from imgnn.images.files import load_image
 from imgnn.images.preprocess import preprocess
 from imgnn.networks import registry
@@ -22,7 +22,7 @@ from tests.networks.prototxts import NETWORKS, Prototxt, deploy, random_blobs
 cv2 = pytest.importorskip("cv2")
 
 TOLERANCE = 1e-5  # largest difference / largest value
-EXAMPLES = Path(__file__).parents[2] / "examples"
+
 FIRST_RANDOM = [-0.095969, 0.02598393, -0.00994906]
 
 ODD = [(97, 131), (225, 181)]
@@ -171,7 +171,7 @@ def test_random_filters_are_the_same_every_time():
 def test_activations_of_random_filters_are_as_large_at_every_scale():
     network = network_of("random", input_shape=(None, None, 3))
     # A picture, not noise: that would fade from scale to scale.
-    x = preprocess(load_image(EXAMPLES / "harbour.png"), network.preprocessing)
+    x = preprocess(load_image(ASSETS / "examples" / "photo.jpg"), network.preprocessing)
     model = keras.Model(network.model.input, [network.tensor(name) for name in network.roles.style])
     spread = [activation.std() for activation in model.predict_on_batch(x)]
     assert 0.3 < min(spread) <= max(spread) < 3

@@ -12,7 +12,7 @@ from tests.networks.prototxts import NETWORKS, deploy
 
 
 def test_every_network_that_the_manual_names_is_there():
-    assert registry.names() == [*NETWORKS, "random"]
+    assert registry.names() == ["mini", *NETWORKS, "random"]
 
 
 @pytest.mark.parametrize("name", registry.names())

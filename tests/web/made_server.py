@@ -137,15 +137,16 @@ class Pretended:
             said = []
             for number in range(settings.n):
                 text = f"{LINES[(key + number) % len(LINES)]} {settings.seed or ''}".strip()
-                lender = self.run.pictures[(key + number) % PAINTED]
+                known = self.run.pictures
+                lender = known[(key + number) % PAINTED] if known else KnownPicture("photo 12", "", "train", (), ())
                 said.append(
                     Said(
                         text,
                         mode,
                         None if mode == "retrieve" else -12.5 - number,
                         None if mode == "retrieve" else round(-1.25 - number / 10, 3),
-                        mode == "model" and number % 2 == 0,
-                        Near(LINES[0], 0.4, lender.name, 120) if number % 2 == 0 else None,
+                        (mode == "model" and number % 2 == 0) if known else None,
+                        Near(LINES[0], 0.4, lender.name, 120) if known and number % 2 == 0 else None,
                         Lender(lender.name, Path(lender.file), 1.1) if mode != "model" else None,
                     )
                 )
@@ -203,7 +204,7 @@ class MadeServer:
     address: str
     site: Site
     folder: Path
-    voices: Pretended | None
+    voices: Pretended
 
 
 @contextlib.contextmanager
@@ -238,7 +239,7 @@ def made_server(
             if not model.exists():
                 make_run(model, kind)
     runs = open_runs(models)
-    voices = Pretended(runs[0], seconds) if runs else None
+    voices = Pretended(runs[0], seconds)
     kept = folder / "page"
     kept.mkdir(exist_ok=True)
     pretended = PROGRAM.replace("STEPS", str(steps)).replace("PAUSE", str(pause))

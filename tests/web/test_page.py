@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgnn.training.run_folder import packaged_model
 from tests.web.made_server import MadeServer, made_server, paint
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -565,12 +566,62 @@ def test_axe_finds_nothing_serious(server, visit, photo, scheme):
 # ---- The server is not ready, not open, or not there
 
 
-def test_without_a_model_the_page_tells_how_to_get_one(tmp_path, visit):
-    with made_server(tmp_path, kinds=()) as server:
-        page = visit(server)
-        expect(page.locator("code")).to_contain_text("imgnn train boke")
-        page.get_by_role("link", name="The studio needs none.").click()
-        expect(page.get_by_role("button", name="Start")).to_be_visible()
+@pytest.fixture
+def packaged_server(tmp_path) -> Iterator[MadeServer]:
+    """Of `imgnn serve` without a model."""
+    networks = {kind: ["mini", "random"] for kind in ("style", "dream")}
+    with made_server(tmp_path, models=[packaged_model()], networks=networks) as server:
+        yield server
+
+
+def test_with_the_model_that_came_with_imgnn_one_s_own_photo_comes_first(packaged_server, visit, photo):
+    page = visit(packaged_server, "")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Try a photo of yours")
+    expect(page.locator(".views a[aria-current]")).to_have_text("Playground")
+    assert page.locator("input[name=play-mode]").evaluate_all("all => all.map(each => each.value)") == [
+        "mismatch",
+        "model",
+    ]
+    choose(page, photo)
+    page.get_by_role("button", name="What do you say?").click()
+    article = page.locator("article")
+    expect(article.locator(".donor").first).to_contain_text("said of photo 12")
+    expect(article.locator(".donor img, .chip")).to_have_count(0)  # neither its picture nor what is new is known
+    expect(article).to_contain_text("a moon over a field")
+    page.get_by_role("link", name="Studio").click()
+    assert page.locator("select[name=network]").first.input_value() == "mini"
+    page.get_by_role("link", name="imgnn", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Try a photo of yours")
+    expect(page.locator("article")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    ("view", "english", "japanese"),
+    [
+        ("check", "There is nothing to look at here", "ここで見られる写真がありません"),
+        ("data", "There is nothing to count here", "数えられるデータがありません"),
+    ],
+)
+def test_with_it_empty_views_say_why_and_what_fills_them(packaged_server, visit, view, english, japanese):
+    page = visit(packaged_server, view)
+    expect(page.get_by_text(english)).to_be_visible()
+    expect(page.locator("code")).to_contain_text("imgnn train caption captions.jsonl -o captions_run")
+    expect(page.locator("code")).to_contain_text("imgnn serve --model captions_run")
+    page.get_by_role("button", name="日本語").click()
+    expect(page.get_by_text(japanese)).to_be_visible()
+    page.get_by_role("link", name="付属のモデルで写真を試す").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("あなたの写真で")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("view", ["check", "data"])
+def test_with_it_the_empty_views_are_readable(packaged_server, visit, view, width, scheme):
+    page = visit(packaged_server, view, color_scheme=scheme, viewport={"width": width, "height": 740})
+    page.locator(".panel").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    violations = axe.Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in violations if each["impact"] != "moderate"] == []
 
 
 def test_the_page_waits_while_models_load(tmp_path, visit):

@@ -12,6 +12,7 @@ from PIL import Image
 from imgnn import __version__
 from imgnn.errors import InputError, WeightsError
 from imgnn.images.files import load_image
+from imgnn.training.run_folder import packaged_model
 from tests.web.made_server import PAINTED, Spoken, paint
 
 VAL = list(range(PAINTED - 4, PAINTED))  # the made run's pictures for validation
@@ -33,6 +34,7 @@ def test_state_tells_models_modes_and_limits(client):
         "name": "boke_run",
         "network": "googlenet",
         "tokenizer": "chars",
+        "packaged": False,
         "pictures": {"train": 8, "val": 4},
     }
     assert state["modes"] == ["model", "mismatch", "retrieve"]
@@ -45,17 +47,34 @@ def test_a_run_of_captions_alone_lends_first(start):
         assert client.get("/api/state").json()["modes"] == ["mismatch", "model", "retrieve"]
 
 
-def test_without_a_model_the_rest_works_and_says_so(start, photo):
-    with start(kinds=()) as client:
+def test_the_model_that_came_with_imgnn_speaks_of_uploads_and_knows_no_pictures(start, photo):
+    with start(models=[packaged_model()]) as client:
         state = client.get("/api/state").json()
-        assert (state["status"], state["models"], state["modes"], state["captions"]) == ("none", [], [], False)
-        asked = client.post("/api/generate", json={})
-        assert (asked.status_code, asked.json()["detail"]) == (409, "the server has no model")
-        assert client.post("/api/playground", files=upload(photo)).status_code == 409
-        rating = {"picture": None, "text": "x", "mode": "model", "value": 1}
-        assert client.post("/api/rate", json=rating).status_code == 409
-        assert client.get("/api/data").status_code == 404
-        assert client.get("/api/studio").json() == {"jobs": []}
+        assert state["models"] == [
+            {
+                "kind": "caption",
+                "name": "captions-mini",
+                "network": "mini",
+                "tokenizer": "ptb",
+                "packaged": True,
+                "pictures": {"train": 0, "val": 0},
+            }
+        ]
+        assert (state["modes"], state["captions"]) == (["mismatch", "model"], True)
+        for split in ("train", "val"):
+            made = client.post("/api/generate", json={"split": split}).json()
+            assert made == {"items": [], "more": None, "total": 0, "gone": 0}
+        played = client.post("/api/playground", files=upload(photo), data={"n": 2}).json()
+        assert (len(played["captions"]), [line["mode"] for line in played["boke"]]) == (1, ["mismatch"] * 2)
+        assert {line["donor"]["image"] for line in played["boke"]} == {None}
+        refused = client.post("/api/playground", files=upload(photo), data={"mode": "retrieve"})
+        told = "the model captions-mini keeps no sentences of its pictures: no mode retrieve"
+        assert (refused.status_code, refused.json()["detail"]) == (409, told)
+        data = client.get("/api/data").json()
+        assert (data["train"], data["val"], data["epochs"]) == ({"boke": 0, "images": 0},) * 2 + ([],)
+        rating = {"picture": None, "text": "x", "mode": "mismatch", "value": 1}
+        assert client.post("/api/rate", json=rating).json() == {"liked": 1, "disliked": 0}
+        assert client.post("/api/rate", json={**rating, "picture": 0}).status_code == 404
 
 
 def test_while_the_models_load_the_page_is_there_and_they_are_asked_again_later(start, photo):

@@ -333,13 +333,16 @@ def test_a_preview_that_is_replaced_while_it_is_read_is_read_again(tmp_path, mon
 
 
 def test_networks_are_those_that_are_here(monkeypatch, home):
-    """Of the registry nothing but the random filters needs no weights; they have layers for style and dream."""
-    assert networks_here() == {"style": ["random"], "dream": ["random"]}
+    """The one in the package comes first, whatever there is besides; the random filters need no weights."""
+    assert networks_here() == {"style": ["mini", "random"], "dream": ["mini", "random"]}
+    (home / "networks").mkdir()
+    (home / "networks" / "googlenet.keras").write_bytes(b"")
+    assert networks_here()["dream"] == ["mini", "googlenet", "random"]
 
 
 @pytest.mark.parametrize("kind", ["style", "dream"])
 def test_a_real_job_comes_to_its_end(start, photo, kind):
-    """`python -m imgnn` itself, on filters that need no weights."""
+    """`python -m imgnn` itself, with the network in the package."""
     program = (sys.executable, "-m", "imgnn")
     with start(program=program, networks=networks_here()) as client:
         settings = {"size": 64, "iterations": 6, "seed": 2, **({"octaves": 2} if kind == "dream" else {})}
@@ -350,7 +353,7 @@ def test_a_real_job_comes_to_its_end(start, photo, kind):
         path = client.server.folder / "studio" / job["id"] / "result.png"
         assert load_image(path).shape == (48, 64, 3)
         made = read_settings(path)
-        assert (made["command"], made["network"], made["iterations"], made["seed"]) == (kind, "random", 6, 2)
+        assert (made["command"], made["network"], made["iterations"], made["seed"]) == (kind, "mini", 6, 2)
         assert sorted(each.name for each in path.parent.iterdir()) == ["job.json", "result.png"]
 
 

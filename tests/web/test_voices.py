@@ -5,12 +5,14 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from starlette.exceptions import HTTPException
 
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.errors import InputError
+from imgnn.training.run_folder import packaged_model
 from imgnn.web.voices import LoadedVoices, Run, Worker, open_runs
 from tests.jobs.made_boke import KNOWN, make_boke_model
 from tests.jobs.made_captions import make_model, paint_halves
@@ -93,6 +95,22 @@ def test_a_run_of_captions_from_before_pictures_were_kept_speaks_for_itself(star
         assert [line["novel"] for line in played["boke"]] == [None] * 2, "what it learnt is not known"
 
 
+def test_the_model_that_came_with_imgnn_answers(start, photo):
+    """Which sentences they are depends on its weights; that there are some, and whose, does not."""
+    with start(models=[packaged_model()], load=LoadedVoices) as client:
+        while (state := client.get("/api/state").json())["status"] == "loading":
+            time.sleep(0.1)
+        assert state["problem"] is None
+        for mode in state["modes"]:
+            form = {"n": 2, "beam": 2, "mode": mode}
+            played = client.post("/api/playground", files={"picture": ("x.jpg", photo)}, data=form).json()
+            assert len(played["captions"]) == 2
+            assert played["boke"] or played["note"]
+            for line in played["boke"]:
+                assert (line["mode"], line["novel"], line["nearest"]) == (mode, None, None)
+                assert (line["donor"] is None) == (mode == "model")
+
+
 def test_what_comes_or_waits_when_the_server_ends_is_told_so():
     async def crowd():
         worker = Worker()
@@ -136,3 +154,13 @@ def test_a_run_that_keeps_no_pictures_can_only_make_its_own(tmp_path):
     shutil.rmtree(run / "pictures")
     opened = Run.open(run)
     assert (opened.modes, opened.pictures, opened.count("train")) == (("model",), (), 0)
+
+
+def test_a_run_that_keeps_no_sentences_cannot_retrieve_one(tmp_path):
+    run = make_run(tmp_path / "run")
+    known = KnownPictures.load(run)
+    pictures = [replace(each, sentences=(), stars=()) for each in known.pictures]
+    KnownPictures(tuple(pictures), known.features).save(run)
+    assert Run.open(run).modes == ("model", "mismatch")
+    assert not Run.open(run).packaged
+    assert Run.open(packaged_model()).packaged

@@ -16,13 +16,20 @@ let state = null;
 const opened = new Map(); // name -> its view: what was made there is still there when one comes back
 let view = null; // what is shown below the heading
 
-const wanted = () => (Object.hasOwn(VIEWS, location.hash.slice(2)) ? location.hash.slice(2) : "check");
+/** The view in the address; without one what there is most to do in: Generate needs pictures that a model knows. */
+const wanted = () => {
+  const named = location.hash.slice(2);
+  if (Object.hasOwn(VIEWS, named)) return named;
+  return state?.models[0].packaged ? "playground" : "check";
+};
 
 // ---- Views
 
-/** What stands in a view's place when the models that it needs are not there. */
+/** What stands in a view's place when what it needs is not there. */
 function instead(name) {
-  if (name === "studio" || (name === "data" && state.status !== "none")) return null;
+  if (name === "studio") return null;
+  if (name !== "playground" && state.models[0].packaged) return unknown(name);
+  if (name === "data") return null;
   if (state.status === "loading") return h("div", { class: "panel" }, progress("models.loading").element);
   if (state.status === "failed")
     return h(
@@ -31,14 +38,18 @@ function instead(name) {
       h("p", { class: "wrong", word: "models.failed" }),
       h("p", {}, state.problem),
     );
-  if (state.status === "ready") return null;
+  return null;
+}
+
+/** Generate or Data of a model that came with imgnn: nothing is known of its training. */
+function unknown(name) {
   return h(
     "div",
     { class: "panel stack" },
-    h("h2", { word: "models.none" }),
-    h("p", { class: "note", word: "models.none.how" }),
-    command("imgnn train boke boke.jsonl -o boke_run\nimgnn serve --model boke_run"),
-    h("p", { class: "note" }, h("a", { href: "#/studio", word: "models.none.studio" })),
+    h("p", { word: `${name}.packaged` }),
+    h("p", { class: "note", word: "packaged.how" }),
+    command("imgnn train caption captions.jsonl -o captions_run\nimgnn serve --model captions_run"),
+    h("p", { class: "note" }, h("a", { href: "#/playground", word: "packaged.playground" })),
   );
 }
 

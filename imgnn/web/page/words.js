@@ -28,6 +28,8 @@ export const WORDS = {
     "check.came": { one: "One more picture.", other: "{n} more pictures." },
     "check.no_pictures":
       "This run keeps no list of its pictures, so there is nothing to look at here; runs trained by this version do. The playground works.",
+    "check.packaged":
+      "There is nothing to look at here: the model came with imgnn, without the photos that it learned from and what people said of them.",
     split: "Pictures",
     "split.train": "Training",
     "split.val": "Validation",
@@ -122,7 +124,7 @@ export const WORDS = {
     "octaves.hint": "Sizes that are dreamt on, the smallest first. More: larger shapes.",
     layers: "Layers",
     "layers.hint":
-      "Whose dream it is, as inception_4c/output. Empty: the network's own choice. Early layers love strokes, late ones animals.",
+      "Whose dream it is, as relu4_3. Empty: the network's own choice. Early layers love strokes, late ones whole things.",
     network: "Network",
     seed: "Seed",
     "seed.hint": "Another one, another picture.",
@@ -161,6 +163,7 @@ export const WORDS = {
     "data.short": "Data",
     "data.title": "What it was raised on",
     "data.lead": "The data of the run, and how its loss fell.",
+    "data.packaged": "There is nothing to count here: the model came with imgnn, without the data that it learned from.",
     "data.vocabulary": "tokens in the vocabulary",
     "data.boke": "lines",
     "data.images": "pictures",
@@ -184,10 +187,9 @@ export const WORDS = {
 
     "models.loading": "The models are being loaded. The studio works already.",
     "models.failed": "The models could not be loaded.",
-    "models.none": "No model was given",
-    "models.none.how":
-      "Train one on photos with funny lines, and start the server with it. A run of imgnn train caption works as well.",
-    "models.none.studio": "The studio needs none.",
+    "packaged.how":
+      "A model that you train on captions of your own, or on boke (imgnn train boke), brings its photos and sentences along:",
+    "packaged.playground": "Try a photo of yours with this one.",
     "banner.gone": "The server does not answer. Is imgnn serve still running? Trying again …",
     token: "Token",
     "token.title": "This page wants a token",
@@ -227,6 +229,8 @@ export const WORDS = {
     "check.came": "写真が{n}枚増えました。",
     "check.no_pictures":
       "このモデルには写真の一覧がないため、ここでは確かめられません。新しく学習したモデルなら使えます。お試しは使えます。",
+    "check.packaged":
+      "ここで見られる写真がありません。imgnn付属のモデルには、学習に使った写真も、人が付けた文も入っていません。",
     split: "写真",
     "split.train": "訓練データ",
     "split.val": "評価データ",
@@ -319,7 +323,7 @@ export const WORDS = {
     "octaves.hint": "小さい方から順に、いくつの大きさで夢を見るか。増やすと形が大きくなります。",
     layers: "層",
     "layers.hint":
-      "だれの夢か。例：inception_4c/output。空ならネットワークにまかせます。浅い層は筆跡、深い層は動物が好きです。",
+      "だれの夢か。例：relu4_3。空ならネットワークにまかせます。浅い層は筆跡、深い層は物の形が好きです。",
     network: "ネットワーク",
     seed: "シード",
     "seed.hint": "変えると別の絵になります。",
@@ -358,6 +362,7 @@ export const WORDS = {
     "data.short": "データ",
     "data.title": "何で育ったか",
     "data.lead": "学習に使ったデータと、損失の下がり方です。",
+    "data.packaged": "数えられるデータがありません。imgnn付属のモデルには、学習に使ったデータが入っていません。",
     "data.vocabulary": "語彙数",
     "data.boke": "ボケの総数",
     "data.images": "画像の総数",
@@ -381,10 +386,9 @@ export const WORDS = {
 
     "models.loading": "モデルを読み込んでいます。アトリエはもう使えます。",
     "models.failed": "モデルを読み込めませんでした。",
-    "models.none": "モデルがありません",
-    "models.none.how":
-      "写真とボケのデータで学習し、そのモデルを付けてサーバーを起動してください。imgnn train captionのモデルも使えます。",
-    "models.none.studio": "アトリエはモデルなしで使えます。",
+    "packaged.how":
+      "自分の写真と説明文で、またはボケで（imgnn train boke）学習したモデルなら、写真も文も見られます：",
+    "packaged.playground": "付属のモデルで写真を試す",
     "banner.gone": "サーバーが応答しません。imgnn serveは動いていますか？ つなぎ直しています…",
     token: "トークン",
     "token.title": "トークンが必要です",

@@ -23,13 +23,13 @@ from imgnn.language.vocabulary import START, Vocabulary
 from imgnn.options import CaptionOptions
 from imgnn.runs import Reporter, is_file
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
-from imgnn.training.run_folder import DECODER, MAKERS, NETWORK, VOCABULARY, Kind, read_config
+from imgnn.training.run_folder import DECODER, MAKERS, NETWORK, VOCABULARY, Kind, packaged_model, read_config
 
 KIND: Kind = "caption"
 
 
 @dataclass(frozen=True)
-class CaptionModel:
+class SentenceModel:
     """A decoder with what is needed to use it.
 
     Attributes:
@@ -48,12 +48,12 @@ class CaptionModel:
     decoder: Decoder
 
 
-def load_caption_model(folder: str | Path, *, precision: str = "float32") -> CaptionModel:
+def load_caption_model(folder: str | Path, *, precision: str = "float32") -> SentenceModel:
     """The model of captions in a run's folder; as `load_sentence_model`."""
     return load_sentence_model(folder, "caption", precision=precision)
 
 
-def load_sentence_model(folder: str | Path, *kinds: Kind, precision: str = "float32") -> CaptionModel:
+def load_sentence_model(folder: str | Path, *kinds: Kind, precision: str = "float32") -> SentenceModel:
     """The model in a run's folder: the epoch with the best validation.
 
     Args:
@@ -93,25 +93,24 @@ def load_sentence_model(folder: str | Path, *kinds: Kind, precision: str = "floa
         decoder.assign(weights)
     except WeightsError as error:
         raise WeightsError(f"{folder / DECODER} does not fit itself: {error}") from error
-    return CaptionModel(folder, kind, config, vocabulary, tokenizer, feature, decoder)
+    return SentenceModel(folder, kind, config, vocabulary, tokenizer, feature, decoder)
 
 
-def load_caption_models(options: CaptionOptions) -> list[CaptionModel]:
+def load_caption_models(options: CaptionOptions) -> list[SentenceModel]:
     """The models that are to write sentences together, or the one, in the precision asked for.
 
     Raises:
-        InputError: none was named, or their words differ.
+        InputError: their words differ; or none was named, and none that came with imgnn looks through the network.
         WeightsError: the files of a model do not fit each other.
     """
-    if not options.models:
-        raise InputError("no model was named", hint="imgnn train caption makes one")
     precision = backend.precision_of(options.precision)
-    models = [load_caption_model(folder, precision=precision) for folder in options.models]
+    folders = options.models or (packaged_model(options.network),)
+    models = [load_caption_model(folder, precision=precision) for folder in folders]
     check_vocabularies(models)
     return models
 
 
-def check_vocabularies(models: Sequence[CaptionModel]) -> None:
+def check_vocabularies(models: Sequence[SentenceModel]) -> None:
     """See to it that models say the same words by the same numbers.
 
     Raises:
@@ -131,7 +130,7 @@ def check_vocabularies(models: Sequence[CaptionModel]) -> None:
 
 
 def extractors_of(
-    models: Sequence[CaptionModel], options: CaptionOptions, reporter: Reporter
+    models: Sequence[SentenceModel], options: CaptionOptions, reporter: Reporter
 ) -> list[FeatureExtractor]:
     """What gives the features of each model; models with the same feature share one.
 

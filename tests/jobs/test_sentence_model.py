@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from imgnn.errors import InputError, WeightsError
-from imgnn.jobs.caption_model import KIND, Speaker, load_caption_model, save_decoder
 from imgnn.jobs.picture_features import FeatureSpec
+from imgnn.jobs.sentence_model import KIND, Speaker, load_caption_model, save_decoder
 from imgnn.language.beam import BeamOptions
 from imgnn.language.sample import SampleOptions
 from imgnn.language.vocabulary import END, MARKS, START, UNK, Vocabulary

@@ -1,0 +1,109 @@
+"""`imgnn demo`."""
+
+import contextlib
+import io
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.parsing import free_run
+from imgnn.jobs.demo import CONTENTS
+
+
+class Act(NamedTuple):
+    """A command that is shown.
+
+    Attributes:
+        pictures: what the page shows beside it: what goes in, then what comes out.
+    """
+
+    title: str
+    line: str
+    pictures: tuple[str, ...] = ()
+
+
+ACTS = (
+    Act(
+        "A photo, painted like another picture",
+        "imgnn style photo.jpg painting.jpg -o out.png --size 320",
+        ("photo.jpg", "painting.jpg", "out.png"),
+    ),
+    Act("What the network sees in clouds", "imgnn dream sky.jpg --octaves 3", ("sky.jpg", "sky-dream.png")),
+    Act("What is in a picture", "imgnn caption holiday/", tuple(f"holiday/{name}" for name in CONTENTS)),
+    Act("What is funny about it", "imgnn boke cat.jpg -n 3", ("cat.jpg",)),
+    Act("Class folders to lists", "imgnn label photos --split 0.8/0.2"),
+    Act("Their mean", "imgnn mean photos_train.txt", ("photos_train_mean.png",)),
+    Act("A network for them", "imgnn finetune photos_train.txt -o photos_run", ("photos_run/curves.png",)),
+    Act("What it says of one", "imgnn classify boat.jpg --run photos_run", ("boat.jpg",)),
+)
+
+
+def demo(
+    context: typer.Context,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="Where everything goes. \\[default: demo_run, here]", show_default=False),
+    ] = None,
+    only_files: Annotated[
+        bool,
+        typer.Option("--only-files", help="Only write the files that the examples in every --help are run on."),
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+) -> None:
+    """Show what imgnn does, on pictures that come with it: in a minute, and without a network.
+
+    FOLDER gets the pictures, what the commands make of them, and a page, index.html.
+
+    \b
+    Example:
+      imgnn demo
+      imgnn demo try/ --open
+    """
+    from imgnn.jobs.demo import Performed, shown, write_files, write_page
+
+    folder = folder or free_run("demo")
+    written = write_files(folder)
+    if only_files:
+        console.print_json({"files": [console.shown(each) for each in written]}) if json else console.show_path(folder)
+        return
+    began, performed, code = time.perf_counter(), [], 0
+    with contextlib.chdir(folder):
+        for act in ACTS:
+            console.err.print(Text.assemble(("\n$ ", "dim"), (act.line, "bold")), soft_wrap=True)
+            started = time.perf_counter()
+            code, output = perform(act.line)
+            console.err.print(Text(output.rstrip("\n"), style="cyan"), soft_wrap=True)
+            seconds = time.perf_counter() - started
+            performed.append(Performed(act.title, act.line, output, seconds, shown(Path(), act.pictures)))
+            if code:
+                break
+    took = time.perf_counter() - began
+    page = write_page(folder, performed, took)
+    if json:
+        steps = [{"command": each.line, "seconds": round(each.seconds, 1)} for each in performed]
+        console.print_json({"page": console.shown(page), "seconds": round(took, 1), "commands": steps})
+    else:
+        console.show_path(page)
+    if code:
+        raise typer.Exit(code)
+    if open_page:
+        typer.launch(page.resolve().as_uri())
+
+
+def perform(line: str) -> tuple[int, str]:
+    """Run a command line of imgnn in this process: its exit code, and what it wrote to stdout."""
+    from imgnn.cli.app import app
+
+    command = typer.main.get_command(app)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        try:
+            code = command.main(shlex.split(line)[1:], prog_name="imgnn", standalone_mode=False)
+        except typer.Abort:  # Ctrl-C, in a command that saves nothing then
+            code = 130
+    return int(code or 0), said.getvalue()
