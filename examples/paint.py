@@ -28,6 +28,7 @@ PHOTO, PAINTING, SKY = DRAWN / "photo.jpg", DRAWN / "painting.jpg", DRAWN / "sky
 PAIRS = (("photo", "painting"), ("still_life", "mosaic"), ("cat", "glass"), ("photo", "ink"))
 SIDE = 384  # pixels
 CELL = (180, 240)
+QUALITY = 65  # a sheet is at most 300 KB
 
 
 def painted(folder: Path, content: Path, style: Path, **options) -> np.ndarray:
@@ -45,7 +46,7 @@ def draw_networks(folder: Path, networks: dict[str, str]) -> None:
         rows.append([painted(folder, content, style, network=network) for content, style in pairs])
         print(f"{name}: {(time.perf_counter() - began) / len(pairs):.1f} s a picture of {SIDE} pixels", flush=True)
     sheet = contact_sheet(rows, row_labels=["content", "style", *networks], cell=CELL)
-    save_image(FOLDER / "networks.jpg", sheet, quality=88)
+    save_image(FOLDER / "networks.jpg", sheet, quality=QUALITY)
 
 
 def draw_colours(folder: Path) -> None:
@@ -53,7 +54,7 @@ def draw_colours(folder: Path) -> None:
     ways = ("style", "original", "luminance", "match", "histogram")
     pictures = [painted(folder, PHOTO, PAINTING, network="googlenet", colours=way) for way in ways]
     sheet = contact_sheet([pictures], column_labels=ways, cell=CELL)
-    save_image(FOLDER / "colours.jpg", sheet, quality=88)
+    save_image(FOLDER / "colours.jpg", sheet, quality=QUALITY)
 
 
 def draw_dreams(folder: Path) -> None:
@@ -73,7 +74,7 @@ def draw_dreams(folder: Path) -> None:
     pictures.append(painted(folder, PHOTO, PAINTING, network="googlenet", dream=dream, dream_weight=0.5))
     labels.append("googlenet, painting\n--dream inception_4c/output --dream-weight 0.5")
     sheet = contact_sheet([pictures[:3], pictures[3:]], captions=[labels[:3], labels[3:]], cell=(216, 288))
-    save_image(FOLDER / "dream.jpg", sheet, quality=88)
+    save_image(FOLDER / "dream.jpg", sheet, quality=QUALITY)
 
 
 def draw_classes(folder: Path) -> None:
@@ -89,7 +90,7 @@ def draw_classes(folder: Path) -> None:
     save_image(
         FOLDER / "classes.jpg",
         contact_sheet(rows, column_labels=classes, row_labels=networks, cell=(227, 227)),
-        quality=88,
+        quality=QUALITY,
     )
 
 
