@@ -62,6 +62,7 @@ def draw_dreams(folder: Path) -> None:
     pictures, labels = [], []
     for network, layer in (
         ("mini", "relu4_3"),
+        ("mini", "relu5_3"),
         ("googlenet", "inception_4c/output"),
         ("googlenet", "inception_3b/output"),
         ("squeezenet-v1.1", "fire8/concat"),

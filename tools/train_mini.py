@@ -1,8 +1,8 @@
 """Trains the network `mini` that comes with imgnn, and measures it.
 
     python tools/train_mini.py RUN --captions captions.jsonl --captions aerial/dataset.json --classes flowers/train \\
-        --vgg19 vgg19_conv1_to_conv3.caffemodel --steps 8000
-    python tools/train_mini.py RUN --steps 8000 ...       # the same command again goes on where it stopped
+        --vgg19 vgg19_conv1_to_conv3.caffemodel
+    python tools/train_mini.py RUN ...       # the same command again goes on where it stopped
 
 mini learns to say what trained networks say of the same photo (knowledge distillation): at each of its stages a 1x1
 convolution, thrown away afterwards, is to turn its activations into those of a teacher. The means of its last stage
@@ -334,7 +334,7 @@ def main() -> None:
     parser.add_argument("--classes", type=Path, action="append", default=[], help="a folder of class folders")
     parser.add_argument("--share", type=float, default=0.3, help="how often photos of further --captions are drawn")
     parser.add_argument("--vgg19", default="vgg19", help="a network or file with VGG-19's first blocks")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--side", type=int, default=128, help="of the crops, pixels")
     parser.add_argument("--rate", type=float, default=1e-2, help="the highest learning rate")
@@ -346,13 +346,15 @@ def train(options: argparse.Namespace) -> None:
     options.run.mkdir(parents=True, exist_ok=True)
     precision = backend.precision_of("auto")
     photos, held_out = read_photos(options)
+    if len(held_out) < options.batch:
+        raise SystemExit(f"{options.captions[0]} has {len(held_out)} photos of val; the figures want {options.batch}")
     print(f"{len(photos.images)} photos, {len(photos.vocabulary)} words, {len(held_out)} held out; {precision}")
     pupil = make_pupil(options, photos, precision)
     optimizer = pupil.optimizer
     schedule = Schedule("one-cycle", options.steps)
-    first = restore(pupil, options)
+    first, seconds = restore(pupil, options)
     told: list[dict[str, float]] = []
-    began = time.perf_counter()
+    began = time.perf_counter() - seconds
     with ThreadPoolExecutor(1) as pool:
         ready = pool.submit(batch_of, photos, first, options)
         for step in range(first, options.steps):
@@ -364,7 +366,7 @@ def train(options: argparse.Namespace) -> None:
                 tell(options.run / "log.csv", step + 1, time.perf_counter() - began, mean_of(told))
                 told.clear()
             if (step + 1) % EVERY == 0 or step + 1 == options.steps:
-                keep(pupil, options, step + 1)
+                keep(pupil, options, step + 1, time.perf_counter() - began)
     save_mini(pupil.mini, options.run / "mini.npz")
     figures = {"steps": options.steps, "photos": len(photos.images), **judge(pupil, held_out, options)}
     with write_aside(options.run / "figures.json") as aside:
@@ -390,27 +392,43 @@ def make_pupil(options: argparse.Namespace, photos: Photos, precision: str) -> P
 
 
 def state_of(pupil: Pupil) -> dict[str, Any]:
-    """Every number that a step depends on."""
+    """The variables, in an order that stays."""
     variables = [*pupil.trainable_variables, *pupil.non_trainable_variables, *pupil.optimizer.variables]
     return {f"v{number}": variable for number, variable in enumerate(variables)}
 
 
-def keep(pupil: Pupil, options: argparse.Namespace, step: int) -> None:
+def asked(options: argparse.Namespace) -> dict[str, str]:
+    """The options that a run has to keep to."""
+    return {name: str(value) for name, value in vars(options).items() if name != "run"}
+
+
+def keep(pupil: Pupil, options: argparse.Namespace, step: int, seconds: float) -> None:
+    """Write the checkpoint: every number that the next step depends on, but for the photos and the teachers."""
     arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in state_of(pupil).items()}
-    save_checkpoint(options.run / "checkpoint.npz", arrays, {"step": step, "steps": options.steps})
+    usual = {name: [mean.tolist(), deviation] for name, (mean, deviation) in pupil.usual.items()}
+    facts = {"step": step, "seconds": seconds, "options": asked(options), "usual": usual}
+    save_checkpoint(options.run / "checkpoint.npz", arrays, facts)
 
 
-def restore(pupil: Pupil, options: argparse.Namespace) -> int:
-    """The step to go on from."""
-    path = options.run / "checkpoint.npz"
-    if not path.is_file():
-        return 0
-    arrays, facts = load_checkpoint(path)
-    if facts["steps"] != options.steps:
-        raise SystemExit(f"{path} is of a run of {facts['steps']} steps, not {options.steps}: its rate falls otherwise")
-    for name, variable in state_of(pupil).items():
-        variable.assign(arrays[name])
-    return int(facts["step"])
+def restore(pupil: Pupil, options: argparse.Namespace) -> tuple[int, float]:
+    """The step to go on from, and the seconds that those before it took; lines of the log from there on are dropped."""
+    path, log = options.run / "checkpoint.npz", options.run / "log.csv"
+    first, seconds = 0, 0.0
+    if path.is_file():
+        arrays, facts = load_checkpoint(path)
+        for name, value in asked(options).items():
+            if facts["options"].get(name) != value:  # another rate at each step, or other crops
+                raise SystemExit(f"{path} is of a run with --{name} {facts['options'].get(name)}, not {value}")
+        for name, variable in state_of(pupil).items():
+            variable.assign(arrays[name])
+        for name, (mean, deviation) in facts["usual"].items():
+            pupil.usual[name] = np.array(mean, "float32"), deviation
+        first, seconds = facts["step"], facts["seconds"]
+    if log.is_file():
+        header, *lines = log.read_text("utf-8").splitlines(keepends=True)
+        with write_aside(log) as aside:
+            aside.write_text(header + "".join(line for line in lines if int(line.split(",")[0]) <= first), "utf-8")
+    return first, seconds
 
 
 def mean_of(told: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -9,32 +9,35 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from drawing.texture import HEIGHT, SCALE, WIDTH, Plane, finish, light_relief, save, shades, soft_noise
 
 H, W = HEIGHT * SCALE, WIDTH * SCALE
 SKY, LAKE, FAR_HILLS, HILLS, BANK, TREES = range(6)  # back to front
+FINE = 14  # pixels: a brush that goes only where the plan needs it
 
 NIGHT = [(9, 16, 66), (20, 40, 122), (30, 72, 164), (58, 116, 190), (22, 52, 136), (96, 160, 200), (16, 30, 98)]
-GLOW = [(255, 246, 190), (255, 222, 96), (250, 178, 44), (226, 124, 38), (120, 140, 130), (44, 92, 160)]
+GLOW = [(255, 246, 190), (255, 222, 96), (250, 178, 44), (232, 128, 44), (150, 112, 120), (44, 92, 170)]
 WATER = [(10, 26, 78), (18, 58, 120), (32, 98, 150), (14, 40, 100), (60, 140, 170)]
 FAR = [(34, 40, 104), (54, 70, 140), (74, 62, 120), (40, 88, 140)]
 NEAR = [(14, 40, 72), (22, 74, 84), (50, 104, 88), (20, 54, 92)]
 GRASS = [(60, 46, 30), (150, 90, 30), (212, 148, 44), (92, 84, 36), (238, 186, 70)]
 LEAVES = [(8, 16, 30), (14, 36, 40), (30, 62, 44), (10, 24, 36), (60, 70, 36)]
 
-# Lights in the sky: x and y in parts of the picture, radius in pixels, turn of the whirl about them.
-MOONS = [(0.27, 0.25, 62, 1.0), (0.66, 0.16, 34, -1.0)]
+# Lights in the sky: x and y in parts of the picture, radius in pixels.
+MOONS = [(0.27, 0.25, 62), (0.64, 0.18, 36)]
 STARS = [(0.07, 0.09, 13), (0.47, 0.07, 12), (0.46, 0.36, 15), (0.06, 0.42, 12), (0.85, 0.30, 14), (0.93, 0.08, 12)]
 
 
 @dataclass
 class Plan:
-    """What stands where, shapes (height, width): the part, the brush's way (radians); `colour` has three channels."""
+    """For each pixel its part, the brush's way (radians), the colour (three channels), the need of fine strokes."""
 
     part: Plane
     angle: Plane
     colour: Plane
+    detail: Plane
 
 
 def along(height_of: Plane) -> Plane:
@@ -54,17 +57,21 @@ def plan_picture(random: np.random.Generator) -> Plan:
         field += 1.9 * size * np.exp(-((x - u * W) ** 2 + (y - v * H) ** 2) / size**2)
     colour = shades(NIGHT, 0.5 + 0.5 * np.sin(field / 26 + 0.4 * wander))
     colour += (y / H)[..., None] * np.array([6, 46, 30])
-    for u, v, radius, *_ in [*MOONS, *STARS]:
-        distance = np.hypot(x - u * W, y - v * H) * (1 + 0.05 * wander)
-        reach = 2.9 * radius
-        near = np.clip(distance / reach, 0, 1)
-        weight = np.clip(1.5 - 1.5 * near, 0, 1)
-        rings = near + 0.06 * np.sin(distance / radius * 9)
-        colour = np.where(
-            weight[..., None] > 0, (1 - weight[..., None]) * colour + weight[..., None] * shades(GLOW, rings), colour
-        )
-        field += 5 * radius * np.exp(-((distance / reach * 1.25) ** 2))
     angle = along(field)
+    detail = np.full((H, W), 0.14, "float32")
+    for u, v, radius in [*MOONS, *STARS]:
+        right, down = x - u * W, y - v * H
+        near = np.hypot(right, down) * (1 + 0.07 * wander) / (3.2 * radius)
+        weight = np.clip(1.7 - 1.7 * near, 0, 1)[..., None]
+        colour += weight * (
+            shades(GLOW, np.clip(near**1.2 + 0.06 * np.sin(22 * near), 0, 1).astype("float32")) - colour
+        )
+        # Round the light goes the brush, inwards a little, and slips into the sky's own way outside.
+        turn, weight = np.arctan2(right, -down) + 0.22, np.clip(2.2 - 1.7 * near, 0, 1)
+        angle = np.arctan2(
+            (1 - weight) * np.sin(angle) + weight * np.sin(turn), (1 - weight) * np.cos(angle) + weight * np.cos(turn)
+        )
+        detail = np.maximum(detail, np.exp(-((2.2 * near) ** 2)) * min(1, 22 / radius))
     part = np.full((H, W), SKY)
 
     def put(where: Plane, name: int, way: Plane, colours: Plane) -> None:
@@ -73,11 +80,11 @@ def plan_picture(random: np.random.Generator) -> Plan:
         colour[where] = colours[where]
 
     def bands(palette: list[tuple[int, int, int]], value: Plane) -> Plane:
-        return shades(palette, 0.5 + 0.5 * np.sin(value + 0.8 * wander))
+        return shades(palette, (0.5 + 0.5 * np.sin(value + 0.8 * wander)).astype("float32"))
 
     shore = 0.66 * H
     water = bands(WATER, y / 9)
-    for u, _, radius, _ in MOONS:  # their light on the water: a column, broken by waves
+    for u, _, radius in MOONS:  # their light on the water: a column, broken by waves
         width = radius * (0.55 + (y - shore) / 190)
         shine = np.exp(-(((x - u * W) / width) ** 2)) * (0.55 + 0.45 * np.sin(y / 6.5 + wander))
         water += shine[..., None] * (shades(GLOW, 0.1 + 0.5 * np.abs(x - u * W) / width) - water)
@@ -95,10 +102,10 @@ def plan_picture(random: np.random.Generator) -> Plan:
     ridge = 0.93 * H - 150 * np.clip(x / W - 0.42, 0, 1) ** 0.8 + 12 * np.sin(x / 70)
     put(y > ridge, BANK, along(y - ridge + 10 * wander) - 0.5, bands(GRASS, (y - ridge) / 13 + x / 90))
 
-    for u, foot, top, wide in ((0.80, 0.90, 0.13, 50), (0.90, 0.93, 0.30, 44), (0.71, 0.90, 0.47, 30)):
+    for u, foot, top, wide in ((0.81, 0.92, 0.10, 58), (0.915, 0.96, 0.28, 50), (0.715, 0.92, 0.46, 34)):
         t = np.clip((y / H - top) / (foot - top), 0, 1)  # 0 at the tip
         lean = 13 * np.sin(y / 55 + 9 * u) * t + 10 * np.sin(y / 21) * (1 - t)
-        across = (x - u * W - lean) / (wide * t**0.7 * (1.12 - t**4) * (1 + 0.16 * np.sin(y / 17 + 5 * u)) + 0.01)
+        across = (x - u * W - lean) / (wide * t**0.75 * (1.1 - 0.6 * t**6) * (1 + 0.10 * np.sin(y / 13 + 5 * u)) + 0.01)
         inside = (np.abs(across) < 1) & (y / H > top) & (y / H < foot)
         put(
             inside,
@@ -106,7 +113,10 @@ def plan_picture(random: np.random.Generator) -> Plan:
             np.pi / 2 + 0.35 * across + 0.35 * np.sin(y / 34 + 2 * across),
             bands(LEAVES, 4 * across + y / 60),
         )
-    return Plan(part, angle, colour.astype("float32"))
+    # The fine brush goes along outlines, and into the trees and the lights.
+    detail[:, 1:] = np.maximum(detail[:, 1:], 0.8 * (part[:, 1:] != part[:, :-1]))
+    detail[part == TREES] = 0.3
+    return Plan(part, angle, colour.astype("float32"), ndimage.maximum_filter(detail, 9))
 
 
 def stroke_paths(plan: Plan, starts: Plane, length: float, steps: int) -> Plane:
@@ -134,7 +144,9 @@ def paint_strokes(
     random: np.random.Generator, plan: Plan, width: float, length: float, count: int, canvas: Plane, relief: Plane
 ) -> None:
     """One layer of `count` strokes of one brush, onto `canvas` and into `relief`."""
-    starts = random.uniform([0, 0], [W - 1, H - 1], (count, 2))
+    starts = random.uniform([0, 0], [W - 1, H - 1], (count, 2)).astype("float32")
+    if width < FINE:
+        starts = starts[random.uniform(size=count) < plan.detail[starts[:, 1].astype(int), starts[:, 0].astype(int)]]
     parts = plan.part[starts[:, 1].astype(int), starts[:, 0].astype(int)]
     starts = starts[np.argsort(parts, kind="stable")]  # what stands in front is painted last
     for path in stroke_paths(plan, starts, length, 12):
@@ -172,8 +184,8 @@ def draw() -> Image.Image:
     """Two moons, stars, hills, a lake and cypresses: blues, with yellow and orange where there is light."""
     random = np.random.default_rng(5)
     plan = plan_picture(random)
-    canvas, relief = plan.colour * 0.6, np.zeros((H, W), "float32")
-    for width, length, count in ((40, 190, 1500), (22, 120, 3600), (13, 80, 5200), (8, 48, 3500)):
+    canvas, relief = plan.colour.copy(), np.zeros((H, W), "float32")
+    for width, length, count in ((48, 210, 1300), (28, 150, 2600), (18, 100, 4300), (10, 60, 13000)):
         paint_strokes(random, plan, width, length, count, canvas, relief)
     return finish(light_relief(canvas, relief, 0.22, 34))
 

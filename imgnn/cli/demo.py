@@ -56,7 +56,7 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
 ) -> None:
-    """Show what imgnn does, on pictures that come with it: in a minute, and without a network.
+    """Show what imgnn does, on pictures that come with it: in a minute, and offline.
 
     FOLDER gets the pictures, what the commands make of them, and a page, index.html.
 

@@ -383,6 +383,8 @@ def finetune(
     finally:
         reporter.end()
     tell(done, json=json)
+    if not json:
+        console.tell_finer(context, "googlenet")
 
 
 def check_together(given: list[str]) -> None:

@@ -166,6 +166,8 @@ def boke(
     from imgnn.jobs.train_boke import train_boke  # TensorFlow wakes here, not at --help
 
     tell(ending(reporter, lambda: train_boke(data, folder, options, reporter, command=typed())), json=json)
+    if not json:
+        console.tell_finer(context, "googlenet")
 
 
 def compare(

@@ -184,6 +184,8 @@ def caption(
 
     done = ending(reporter, lambda: train_caption(data, folder, options, reporter, command=typed()))
     tell(done, json=json)
+    if not json:
+        console.tell_finer(context, "googlenet")
 
 
 def check_data(source: Path, options: TrainCaptionOptions, reporter: Reporter, *, json: bool) -> None:

@@ -90,7 +90,7 @@ def write_page(folder: Path, performed: Sequence[Performed], seconds: float) -> 
 <main>
 <header>
 <h1>imgnn demo</h1>
-<p>{len(performed)} commands in {duration(seconds)}, with what comes with imgnn, and without a network.</p>
+<p>{len(performed)} commands in {duration(seconds)}, offline, with what comes with imgnn.</p>
 </header>
 {body}
 </main>

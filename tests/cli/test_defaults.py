@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from imgnn.data.drawn_classes import write_classes
 from imgnn.images.files import read_settings
 from imgnn.options import (
     ClassifyOptions,
@@ -75,6 +76,16 @@ def test_offline_without_a_home_it_works_and_one_line_tells_what_is_finer(cli, l
     told = [line for line in result.stderr.splitlines() if "Finer" in line]
     finer = "squeezenet (5.0 MB to get)" if words[0] == "style" else "googlenet (54 MB to get)"
     assert told == [f"{FINER} {finer}"]
+
+
+def test_a_network_for_own_classes_is_made_of_mini_offline(cli, locked, tmp_path):
+    write_classes(tmp_path / "photos", count=5)
+    words = ("finetune", tmp_path / "photos", "-o", tmp_path / "run", "--head-epochs", 2, "--no-report")
+    result = cli(*words)
+    assert result.exit_code == 0, result.stderr
+    assert f"{FINER} googlenet (54 MB to get)\n" in result.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["network"] == "mini"
+    assert FINER not in cli(*words[:-1], "-o", tmp_path / "other", "--json").stderr
 
 
 def test_who_names_a_network_or_does_something_again_is_told_nothing(cli, tiny_image, tmp_path, monkeypatch):
