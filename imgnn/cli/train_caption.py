@@ -184,7 +184,7 @@ def caption(
 
     done = ending(reporter, lambda: train_caption(data, folder, options, reporter, command=typed()))
     tell(done, json=json)
-    if not json:
+    if not json and options.features is None:  # features in a file are of whatever network they say
         console.tell_finer(context, "googlenet")
 
 
