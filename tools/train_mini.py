@@ -58,8 +58,8 @@ SEEN = 20  # photos that a word has to be said of
 HELD_OUT = 256  # photos that the figures are of
 
 
-class Lesson(NamedTuple):
-    """A layer of mini that is to give what a teacher's layer gives.
+class Hint(NamedTuple):
+    """A layer of mini that is to give what a teacher's layer gives: FitNets, arXiv:1412.6550.
 
     Attributes:
         thin: of maps, every so many rows and columns are compared: neighbours say much the same.
@@ -78,14 +78,14 @@ class Lesson(NamedTuple):
         return f"{self.teacher} {self.blob}"
 
 
-LESSONS = (
-    Lesson("relu1_2", "vgg19", "relu1_2", thin=3),
-    Lesson("relu2_2", "vgg19", "relu2_2", thin=2),
-    Lesson("relu3_3", "vgg19", "relu3_2"),
-    Lesson("relu4_3", "squeezenet-v1.1", "fire5/concat", between=True),
-    Lesson("relu4_3", "googlenet", "inception_3b/output", between=True),
-    Lesson("relu5_3", "squeezenet-v1.1", "fire9/concat", between=True),
-    Lesson("relu5_3", "googlenet", "inception_4d/output", between=True),
+HINTS = (
+    Hint("relu1_2", "vgg19", "relu1_2", thin=3),
+    Hint("relu2_2", "vgg19", "relu2_2", thin=2),
+    Hint("relu3_3", "vgg19", "relu3_2"),
+    Hint("relu4_3", "squeezenet-v1.1", "fire5/concat", between=True),
+    Hint("relu4_3", "googlenet", "inception_3b/output", between=True),
+    Hint("relu5_3", "squeezenet-v1.1", "fire9/concat", between=True),
+    Hint("relu5_3", "googlenet", "inception_4d/output", between=True),
 )
 DESCRIPTION = "inception_5b/output"  # GoogLeNet's: what its classifier takes the means of
 DESCRIBED, ANSWERED, SAID = "googlenet description", "googlenet answer", "words"
@@ -170,7 +170,7 @@ def disturb(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.clip(values, 0, 255).round().astype("uint8")
 
 
-class Even(keras.layers.Layer):
+class EqualisedConv(keras.layers.Layer):
     """A convolution that learns as fast at the end of the network as at its beginning.
 
     Its variable is drawn with deviation 1; the kernel is that, each filter's mean taken off, times the deviation which
@@ -203,8 +203,8 @@ class Even(keras.layers.Layer):
         return ops.conv(x, ops.cast(self.kernel, x.dtype), padding="same") + ops.cast(self.bias, x.dtype)
 
 
-class Reading(keras.layers.Layer):
-    """What a layer's activations say of something else: a linear function of their deviations from what is usual.
+class Adaptor(keras.layers.Layer):
+    """What a layer's activations say of something else: a linear function of their deviations from the mean.
 
     It is thrown away when mini has learnt.
 
@@ -223,64 +223,64 @@ class Reading(keras.layers.Layer):
         return self.pace * self.linear(self.norm(x, training=training))
 
 
-def evened(seeds: Iterator[int]) -> keras.Model:
-    """mini for pictures of any size, its convolutions made even."""
+def equalised(seeds: Iterator[int]) -> keras.Model:
+    """mini for pictures of any size, its convolutions made equal."""
 
-    def even(layer: Any) -> Any:
+    def equalise(layer: Any) -> Any:
         if isinstance(layer, keras.layers.Conv2D):
-            return Even(layer.kernel.shape, next(seeds), centred=layer.name != "conv1_1", name=layer.name)
+            return EqualisedConv(layer.kernel.shape, next(seeds), centred=layer.name != "conv1_1", name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 
-    return keras.models.clone_model(build_mini((None, None, 3)), clone_function=even)
+    return keras.models.clone_model(build_mini((None, None, 3)), clone_function=equalise)
 
 
-class Pupil(keras.Model):
+class Student(keras.Model):
     """mini with what it learns by: adaptors, a head for GoogLeNet's answer and one for words.
 
     Args:
-        teachers: name -> function of mini's `x` that gives the activations of its lessons.
+        teachers: name -> function of mini's `x` that gives the activations of its hints.
         words: how many.
     """
 
     def __init__(self, teachers: Mapping[str, Any], words: int, seed: int) -> None:
-        super().__init__(name="pupil")
-        self.mini = evened(itertools.count(seed))
-        outputs = {name: self.mini.get_layer(name).output for name in dict.fromkeys(lesson.layer for lesson in LESSONS)}
+        super().__init__(name="student")
+        self.mini = equalised(itertools.count(seed))
+        outputs = {name: self.mini.get_layer(name).output for name in dict.fromkeys(hint.layer for hint in HINTS)}
         self.seen = keras.Model(self.mini.inputs, outputs)
-        self.answers = [Reading(1024), Reading(1000, pace=0.1), Reading(words, pace=0.1)]
+        self.answers = [Adaptor(1024), Adaptor(1000, pace=0.1), Adaptor(words, pace=0.1)]
         self.adaptors: list[Any] = []
-        self.usual: dict[str, tuple[np.ndarray, float]] = {}
+        self.moments: dict[str, tuple[np.ndarray, float]] = {}
         self._teachers = (teachers,)  # in a tuple: the teachers' weights are not to be ours
         self.terms = {name: keras.metrics.Mean(name) for name in self.names}
 
     @property
     def names(self) -> list[str]:
-        return [*(lesson.name for lesson in LESSONS), DESCRIBED, ANSWERED, SAID]
+        return [*(hint.name for hint in HINTS), DESCRIBED, ANSWERED, SAID]
 
     def prepare(self, batches: Sequence[np.ndarray]) -> None:
-        """Make the adaptors, and measure what is usual in the teachers' answers: the mean of each channel, and the
+        """Make the adaptors, and measure the moments of the teachers' answers: the mean of each channel, and the
         standard deviation of all together, by which they are told apart from it."""
         taught = [{name: ops.convert_to_numpy(each) for name, each in self.teach(x).items()} for x in batches]
         for name in taught[0]:
             values = np.concatenate([each[name].reshape(-1, each[name].shape[-1]) for each in taught])
-            self.usual[name] = values.mean(axis=0), float(np.sqrt(values.var(axis=0).mean()))
-        for lesson in LESSONS:
-            self.adaptors.append(Reading(len(self.usual[lesson.name][0])))
+            self.moments[name] = values.mean(axis=0), float(np.sqrt(values.var(axis=0).mean()))
+        for hint in HINTS:
+            self.adaptors.append(Adaptor(len(self.moments[hint.name][0])))
 
     def teach(self, x: Any) -> dict[str, Any]:
         """What the teachers say, as far as it is compared; GoogLeNet's description is `(batch, 1024)`."""
         taught = {name: teacher(x) for name, teacher in self._teachers[0].items()}
-        answers = {each.name: taught[each.teacher][each.blob][:, :: each.thin, :: each.thin] for each in LESSONS}
+        answers = {each.name: taught[each.teacher][each.blob][:, :: each.thin, :: each.thin] for each in HINTS}
         return answers | {DESCRIBED: ops.mean(taught["googlenet"][DESCRIPTION], axis=(1, 2))}
 
     def call(self, x: Any, training: bool = False) -> dict[str, Any]:
         features = self.seen(x, training=training)
         said: dict[str, Any] = {}
-        for lesson, adaptor in zip(LESSONS, self.adaptors, strict=True):
-            values = features[lesson.layer]
-            if lesson.between:
+        for hint, adaptor in zip(HINTS, self.adaptors, strict=True):
+            values = features[hint.layer]
+            if hint.between:
                 values = ops.average_pool(values, 2, strides=1, padding="valid")
-            said[lesson.name] = adaptor(values[:, :: lesson.thin, :: lesson.thin], training=training)
+            said[hint.name] = adaptor(values[:, :: hint.thin, :: hint.thin], training=training)
         top = ops.mean(ops.cast(features["relu5_3"], "float32"), axis=(1, 2))
         for name, head in zip((DESCRIBED, ANSWERED, SAID), self.answers, strict=True):
             said[name] = head(top, training=training)
@@ -289,10 +289,10 @@ class Pupil(keras.Model):
     def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
         terms = {}
         for name, target in (taught := self.teach(x)).items():
-            said, (mean, deviation) = y_pred[name], self.usual[name]
+            said, (mean, deviation) = y_pred[name], self.moments[name]
             if len(target.shape) == 4:  # between its cells, mini has one row and column less than GoogLeNet
                 target = target[:, : said.shape[1], : said.shape[2]]
-            terms[name] = ops.mean(ops.square((target - mean) / deviation - said))
+            terms[name] = ops.mean(ops.square(ops.subtract(target, mean) / deviation - said))
         logits = self.classify(taught[DESCRIBED])
         told = ops.log_softmax(y_pred[ANSWERED])
         terms[ANSWERED] = ops.mean(ops.sum(ops.softmax(logits) * (ops.log_softmax(logits) - told), axis=-1))
@@ -312,7 +312,7 @@ class Teacher:
     """A trained network that tells its activations for mini's `x`."""
 
     def __init__(self, name: str, source: str, side: int, precision: str) -> None:
-        blobs = [lesson.blob for lesson in LESSONS if lesson.teacher == name]
+        blobs = [hint.blob for hint in HINTS if hint.teacher == name]
         network = load_network(source)
         network.model.trainable = False
         if name == "googlenet":
@@ -324,7 +324,7 @@ class Teacher:
         self.shift = (np.array(ours.mean, "float32") - np.array(theirs.mean, "float32")) * np.array(theirs.scale)
 
     def __call__(self, x: Any) -> dict[str, Any]:
-        return self.look(ops.cast(x, "float32") * self.scale + self.shift.astype("float32"))
+        return self.look(ops.add(ops.multiply(ops.cast(x, "float32"), self.scale), self.shift.astype("float32")))
 
 
 def main() -> None:
@@ -349,10 +349,10 @@ def train(options: argparse.Namespace) -> None:
     if len(held_out) < options.batch:
         raise SystemExit(f"{options.captions[0]} has {len(held_out)} photos of val; the figures want {options.batch}")
     print(f"{len(photos.images)} photos, {len(photos.vocabulary)} words, {len(held_out)} held out; {precision}")
-    pupil = make_pupil(options, photos, precision)
-    optimizer = pupil.optimizer
+    student = make_student(options, photos, precision)
+    optimizer = student.optimizer
     schedule = Schedule("one-cycle", options.steps)
-    first, seconds = restore(pupil, options)
+    first, seconds = restore(student, options)
     told: list[dict[str, float]] = []
     began = time.perf_counter() - seconds
     with ThreadPoolExecutor(1) as pool:
@@ -361,39 +361,39 @@ def train(options: argparse.Namespace) -> None:
             x, words = ready.result()
             ready = pool.submit(batch_of, photos, step + 1, options)
             optimizer.learning_rate.assign(options.rate * schedule(step))
-            told.append(pupil.train_on_batch(x, words, return_dict=True))
+            told.append(student.train_on_batch(x, words, return_dict=True))
             if (step + 1) % TOLD == 0:
                 tell(options.run / "log.csv", step + 1, time.perf_counter() - began, mean_of(told))
                 told.clear()
             if (step + 1) % EVERY == 0 or step + 1 == options.steps:
-                keep(pupil, options, step + 1, time.perf_counter() - began)
-    save_mini(pupil.mini, options.run / "mini.npz")
-    figures = {"steps": options.steps, "photos": len(photos.images), **judge(pupil, held_out, options)}
+                keep(student, options, step + 1, time.perf_counter() - began)
+    save_mini(student.mini, options.run / "mini.npz")
+    figures = {"steps": options.steps, "photos": len(photos.images), **judge(student, held_out, options)}
     with write_aside(options.run / "figures.json") as aside:
         aside.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     print(json.dumps(figures, indent=1))
 
 
-def make_pupil(options: argparse.Namespace, photos: Photos, precision: str) -> Pupil:
+def make_student(options: argparse.Namespace, photos: Photos, precision: str) -> Student:
     """mini with first weights, adaptors and optimiser."""
     sources = {"vgg19": options.vgg19, "squeezenet-v1.1": "squeezenet-v1.1", "googlenet": "googlenet"}
     teachers = {name: Teacher(name, source, options.side, precision) for name, source in sources.items()}
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    pupil = Pupil(teachers, len(photos.vocabulary), options.seed)
+    student = Student(teachers, len(photos.vocabulary), options.seed)
     first = [batch_of(photos, -1 - number, options)[0] for number in range(4)]
-    pupil.prepare(first)
-    pupil(first[0])
+    student.prepare(first)
+    student(first[0])
     often = photos.words.mean(axis=0)  # how often a word is said of any photo: what a head begins with
-    pupil.answers[2].linear.bias.assign(np.log(often / (1 - often)) / pupil.answers[2].pace)
+    student.answers[2].linear.bias.assign(np.log(often / (1 - often)) / student.answers[2].pace)
     optimizer = keras.optimizers.AdamW(options.rate, weight_decay=1e-2, beta_2=0.99, clipnorm=1.0)
-    pupil.compile(optimizer, jit_compile=backend.jitted())
-    optimizer.build(pupil.trainable_variables)
-    return pupil
+    student.compile(optimizer, jit_compile=backend.jitted())
+    optimizer.build(student.trainable_variables)
+    return student
 
 
-def state_of(pupil: Pupil) -> dict[str, Any]:
+def state_of(student: Student) -> dict[str, Any]:
     """The variables, in an order that stays."""
-    variables = [*pupil.trainable_variables, *pupil.non_trainable_variables, *pupil.optimizer.variables]
+    variables = [*student.trainable_variables, *student.non_trainable_variables, *student.optimizer.variables]
     return {f"v{number}": variable for number, variable in enumerate(variables)}
 
 
@@ -402,15 +402,15 @@ def asked(options: argparse.Namespace) -> dict[str, str]:
     return {name: str(value) for name, value in vars(options).items() if name != "run"}
 
 
-def keep(pupil: Pupil, options: argparse.Namespace, step: int, seconds: float) -> None:
+def keep(student: Student, options: argparse.Namespace, step: int, seconds: float) -> None:
     """Write the checkpoint: every number that the next step depends on, but for the photos and the teachers."""
-    arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in state_of(pupil).items()}
-    usual = {name: [mean.tolist(), deviation] for name, (mean, deviation) in pupil.usual.items()}
-    facts = {"step": step, "seconds": seconds, "options": asked(options), "usual": usual}
+    arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in state_of(student).items()}
+    moments = {name: [mean.tolist(), deviation] for name, (mean, deviation) in student.moments.items()}
+    facts = {"step": step, "seconds": seconds, "options": asked(options), "moments": moments}
     save_checkpoint(options.run / "checkpoint.npz", arrays, facts)
 
 
-def restore(pupil: Pupil, options: argparse.Namespace) -> tuple[int, float]:
+def restore(student: Student, options: argparse.Namespace) -> tuple[int, float]:
     """The step to go on from, and the seconds that those before it took; lines of the log from there on are dropped."""
     path, log = options.run / "checkpoint.npz", options.run / "log.csv"
     first, seconds = 0, 0.0
@@ -419,10 +419,10 @@ def restore(pupil: Pupil, options: argparse.Namespace) -> tuple[int, float]:
         for name, value in asked(options).items():
             if facts["options"].get(name) != value:  # another rate at each step, or other crops
                 raise SystemExit(f"{path} is of a run with --{name} {facts['options'].get(name)}, not {value}")
-        for name, variable in state_of(pupil).items():
+        for name, variable in state_of(student).items():
             variable.assign(arrays[name])
-        for name, (mean, deviation) in facts["usual"].items():
-            pupil.usual[name] = np.array(mean, "float32"), deviation
+        for name, (mean, deviation) in facts["moments"].items():
+            student.moments[name] = np.array(mean, "float32"), deviation
         first, seconds = facts["step"], facts["seconds"]
     if log.is_file():
         header, *lines = log.read_text("utf-8").splitlines(keepends=True)
@@ -452,23 +452,23 @@ def save_mini(mini: keras.Model, path: Path) -> None:
     """Its weights, float16: `conv1_1/kernel` (3, 3, in, out) and `conv1_1/bias`."""
     arrays: dict[str, Any] = {}
     for layer in mini.layers:
-        if isinstance(layer, Even):
+        if isinstance(layer, EqualisedConv):
             for kind in ("kernel", "bias"):
                 arrays[f"{layer.name}/{kind}"] = ops.convert_to_numpy(getattr(layer, kind)).astype("float16")
     with write_aside(path) as aside, aside.open("wb") as file:
         np.savez(file, **arrays)
 
 
-def judge(pupil: Pupil, files: Sequence[Path], options: argparse.Namespace) -> dict[str, float]:
+def judge(student: Student, files: Sequence[Path], options: argparse.Namespace) -> dict[str, float]:
     """The terms of the loss on photos that were not trained on, the middle of each, with weights as they are saved."""
     with np.load(options.run / "mini.npz") as stored:
-        for layer in pupil.mini.layers:
-            if isinstance(layer, Even):  # the means of rounded filters are 0 but for the rounding
+        for layer in student.mini.layers:
+            if isinstance(layer, EqualisedConv):  # the means of rounded filters are 0 but for the rounding
                 layer.drawn.assign(stored[f"{layer.name}/kernel"].astype("float32") / layer.deviation)
                 layer.bias.assign(stored[f"{layer.name}/bias"].astype("float32"))
-    none = np.zeros((options.batch, pupil.answers[2].count), "float32")
-    means = mean_of([pupil.test_on_batch(batch, none, return_dict=True) for batch in batches(files, options)])
-    return {name: means[name] for name in pupil.names if name != SAID}
+    none = np.zeros((options.batch, student.answers[2].count), "float32")
+    means = mean_of([student.test_on_batch(batch, none, return_dict=True) for batch in batches(files, options)])
+    return {name: means[name] for name in student.names if name != SAID}
 
 
 def batches(files: Sequence[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:

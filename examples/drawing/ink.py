@@ -185,7 +185,7 @@ def seal(pixels: Plane) -> None:
 
 def draw() -> Image.Image:
     """The picture, uint8 RGB, 512 wide and 384 high."""
-    random = np.random.default_rng(31)
+    random = np.random.default_rng(33)
     y, x = np.mgrid[0:H, 0:W].astype("float32")
     far = grove(
         random,

@@ -12,7 +12,7 @@ from rich.text import Text
 from imgnn.cli import console
 from imgnn.cli.classify import named
 from imgnn.cli.parsing import MACHINE, SHARE, UNSAID, Precision, parse_weight, was_given
-from imgnn.cli.sentences import MODELS, PACKAGED, NetworkOrFile, Rows, chosen_format, option, row_of
+from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile, Rows, chosen_format, option, row_of
 from imgnn.errors import InputError
 from imgnn.options import BokeMode, BokeOptions
 from imgnn.runs import check_folder
@@ -44,7 +44,9 @@ def boke(
     ],
     models: Annotated[
         list[str] | None,
-        option(MODELS, f"A run of imgnn train boke or caption. {PACKAGED}", "--model", "-m", metavar="RUN", **UNSAID),
+        option(
+            MODELS, f"A run of imgnn train boke or caption. {FROM_PACKAGE}", "--model", "-m", metavar="RUN", **UNSAID
+        ),
     ] = None,
     network: NetworkOrFile = BokeOptions.network,
     mode: Annotated[

@@ -15,8 +15,8 @@ from imgnn.cli.classify import listed, named
 from imgnn.cli.parsing import UNSAID, Precision, parse_weight, was_given
 from imgnn.cli.sentences import (
     CAPTIONS,
+    FROM_PACKAGE,
     MODELS,
-    PACKAGED,
     SEARCH,
     Batch,
     Beam,
@@ -65,7 +65,7 @@ def caption(
         list[str] | None,
         option(
             MODELS,
-            f"A run of imgnn train caption. Several: the mean of their probabilities. {PACKAGED}",
+            f"A run of imgnn train caption. Several: the mean of their probabilities. {FROM_PACKAGE}",
             "--model",
             "-m",
             metavar="RUN",

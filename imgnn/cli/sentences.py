@@ -61,7 +61,7 @@ NetworkFile = Annotated[
     ),
 ]
 # Of commands that take a model in the package where none is named
-PACKAGED = "\\[default: the one of captions in the package]"
+FROM_PACKAGE = "\\[default: the one of captions in the package]"
 NetworkOrFile = Annotated[
     str | None,
     option(

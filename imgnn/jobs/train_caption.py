@@ -105,7 +105,7 @@ def check_options(options: TrainCaptionOptions) -> None:
     after = options.finetune_after
     if options.features is not None and after is not None:
         raise InputError("features from a file have no network that could be trained along: --finetune-after")
-    if options.features is not None and not options.layers:
+    if options.features is not None and (not options.layers or options.network == TrainCaptionOptions.network):
         raise InputError(
             "features from a file do not tell what they are", hint="as -n vgg16 --layers fc7: for the photos to come"
         )

@@ -151,12 +151,18 @@ def packaged_model(network: str | None = None) -> Path:
         network: by which pictures are looked at, as the user named it; None: mini.
 
     Raises:
-        InputError: none of them looks through this network.
+        InputError: none of them looks through this network, or it is a file.
+        UnknownNameError: no network is called so.
     """
     try:
         name = registry.find(network or "mini").name
-    except UnknownNameError:  # a file
-        name = str(network)
+    except UnknownNameError as error:
+        if not Path(str(network)).suffix:
+            raise
+        raise InputError(
+            f"which model looks through {network}? Without --model, --network is {' or '.join(PACKAGED)}",
+            hint="--model RUN; imgnn convert takes a .caffemodel in, and then --network finds it by its name",
+        ) from error
     if name not in PACKAGED:
         raise InputError(
             f"no model of captions on {network} came with imgnn; there are some on {' and '.join(PACKAGED)}",

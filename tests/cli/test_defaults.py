@@ -113,6 +113,23 @@ def test_a_network_without_a_model_in_the_package_is_one_line(cli, tiny_image, c
     )
 
 
+@pytest.mark.parametrize("command", ["caption", "boke"])
+def test_a_network_file_without_a_model_is_one_line(cli, tiny_image, command):
+    result = cli(command, tiny_image, "--network", "./googlenet.keras")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: which model looks through ./googlenet.keras? Without --model, --network is mini or googlenet\n"
+        "Try: --model RUN; imgnn convert takes a .caffemodel in, and then --network finds it by its name\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["caption", "boke"])
+def test_a_mistyped_network_without_a_model_is_one_line(cli, tiny_image, command):
+    result = cli(command, tiny_image, "--network", "googlnet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "googlenet" in result.stderr.splitlines()[0] + result.stderr.splitlines()[1]
+
+
 def test_what_people_said_cannot_be_retrieved_from_the_model_in_the_package(cli, tiny_image):
     result = cli("boke", tiny_image, "--mode", "retrieve")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -25,7 +25,7 @@ def make_teacher(name: str) -> Network:
     """What has the layers of a teacher that are asked for: seeded filters on means of the picture, as coarse as mini's
     layer that is to give the same."""
     data = keras.Input((None, None, 3), name="data")
-    wanted = {each.blob: (2 ** (int(each.layer[4]) - 1), 4) for each in train_mini.LESSONS if each.teacher == name}
+    wanted = {each.blob: (2 ** (int(each.layer[4]) - 1), 4) for each in train_mini.HINTS if each.teacher == name}
     if name == "googlenet":
         wanted[train_mini.DESCRIPTION] = (16, 1024)
     blobs, outputs = {}, []
@@ -83,8 +83,8 @@ def train(tmp_path, words, monkeypatch):
         monkeypatch.setattr(train_mini, name, value)
     keep = train_mini.keep
 
-    def keep_each(pupil, options, step, seconds):
-        keep(pupil, options, step, seconds)
+    def keep_each(student, options, step, seconds):
+        keep(student, options, step, seconds)
         shutil.copy(options.run / "checkpoint.npz", options.run / f"{step}.npz")
 
     monkeypatch.setattr(train_mini, "keep", keep_each)
