@@ -10,6 +10,7 @@ SPEC = importlib.util.spec_from_file_location("write_cli_docs", ROOT / "tools" /
 tool = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(tool)
 COMMANDS = list(tool.commands(app))
+PICTURES = {".jpg", ".png", ".gif", ".svg", ".webp"}
 
 
 def test_the_page_of_all_commands_says_what_they_say():
@@ -32,3 +33,10 @@ def test_links_lead_somewhere(page):
     for target in (part.partition(")")[0] for part in text.split("](")[1:]):
         if "://" not in target:
             assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_pictures_of_the_docs_are_small():
+    shown = [path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*") if path.suffix in PICTURES]
+    assert shown
+    assert {path.name: path.stat().st_size for path in shown if path.stat().st_size > 300_000} == {}
+    assert sum(path.stat().st_size for path in shown) <= 6_000_000

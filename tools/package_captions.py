@@ -15,6 +15,7 @@ import numpy as np
 
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.jobs.sentence_model import load_sentence_model, save_decoder
+from imgnn.networks import registry
 from imgnn.training.run_folder import DECODER, METRICS, VOCABULARY, write_config
 
 KEPT = ("kind", "imgnn", "network", "feature", "decoder", "tokenizer", "options", "data", "precision")
@@ -34,16 +35,16 @@ def main() -> None:
 def package(run: Path, folder: Path, donors: int) -> None:
     """Write the package's copy of a run, file by file."""
     model = load_sentence_model(run)
+    registry.find(model.feature.network)  # a file of the trainer's would be found nowhere else
     folder.mkdir(parents=True, exist_ok=True)
     save_decoder(folder / DECODER, model.decoder, model.feature, model.vocabulary, {})
     shrink(folder / DECODER)
     model.vocabulary.save(folder / VOCABULARY)
     config = {key: model.config[key] for key in KEPT}
-    # Where the pictures were is nobody's business.
-    config["options"] = {key: value for key, value in config["options"].items() if not str(value).startswith("/")}
+    config["options"] |= {"images": None, "features": None}  # where they were is nobody's business
     write_config(folder, config)
     (folder / METRICS).write_text((run / METRICS).read_text("utf-8"), "utf-8")
-    features = KnownPictures.load(run).features[:donors]
+    features = KnownPictures.load(run).features[:donors]  # the pictures are in a random order
     nameless = [KnownPicture(f"photo {number}", "", "train", (), ()) for number in range(1, len(features) + 1)]
     KnownPictures(tuple(nameless), features).save(folder)
 

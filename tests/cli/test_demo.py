@@ -83,6 +83,20 @@ def test_the_demo_ends_at_a_command_that_fails_and_shows_the_others(cli, tmp_pat
     assert "imgnn label photos" in text and "imgnn networks" not in text
 
 
+def test_ctrl_c_ends_the_demo_and_shows_what_was_done(cli, quick, tmp_path, monkeypatch):
+    from imgnn.jobs import mean
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mean, "compute_mean", interrupt)
+    result = cli("demo", tmp_path / "try")
+    assert (result.exit_code, result.stdout.strip()) == (130, str(tmp_path / "try" / "index.html"))
+    text = (tmp_path / "try" / "index.html").read_text("utf-8")
+    assert all(act.line in text for act in QUICK)
+    assert (tmp_path / "try" / "photos_train.txt").is_file()
+
+
 def test_the_whole_demo_makes_every_picture_that_it_promises(cli, tmp_path):
     result = cli("demo", tmp_path / "try", "--json")
     assert result.exit_code == 0, result.stderr
