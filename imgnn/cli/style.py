@@ -107,7 +107,7 @@ def style(
     tv_weight: Annotated[
         Any,
         typer.Option(
-            help="More makes it smoother (total variation). \\[default: 0.001; of mini 0.0001]",
+            help="More makes it smoother (total variation). \\[default: 0.001; of mini 0]",
             show_default=False,
             **WEIGHT,
         ),
@@ -333,7 +333,7 @@ def style(
         else:
             steps = f"{result.steps} of {result.planned}" if result.steps < result.planned else f"{result.steps}"
             console.note(f"{steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
-            console.tell_finer(context, "squeezenet")
+            console.tell_finer(context, "vgg19")
             console.show_path(result.path)
 
 

@@ -74,7 +74,7 @@ def test_offline_without_a_home_it_works_and_one_line_tells_what_is_finer(cli, l
     result = cli(*(tiny_image if word == "TINY" else word for word in words), *output)
     assert result.exit_code == 0, result.stderr
     told = [line for line in result.stderr.splitlines() if "Finer" in line]
-    finer = "squeezenet (5.0 MB to get)" if words[0] == "style" else "googlenet (54 MB to get)"
+    finer = "vgg19 (575 MB to get)" if words[0] == "style" else "googlenet (54 MB to get)"
     assert told == [f"{FINER} {finer}"]
 
 
