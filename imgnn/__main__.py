@@ -1,6 +1,16 @@
 """`python -m imgnn`, and the `imgnn` script."""
 
-from imgnn.cli.app import main
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from imgnn.cli.app import main as run
+    except KeyboardInterrupt:  # Ctrl-C while modules are still read: there is nothing to save, and nothing to tell
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

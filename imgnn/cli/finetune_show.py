@@ -143,9 +143,15 @@ def show(done: "Finetuned") -> None:
     console.out.print(Text(" Next", style="dim"))
     config = read_config(done.folder)
     own = config["val"] is not None and config["val"]["list"] != config["train"]["list"]  # not a part held out
-    judged = shlex.quote(console.shown(Path(config["val"]["list"]))) if own else "LIST"
-    for command in (f"imgnn classify --run {run} photo.jpg", f"imgnn evaluate classify {judged} --run {run}"):
+    judged = shlex.quote(near(Path(config["val"]["list"]))) if own else "LIST"
+    for command in (f"imgnn classify --run {run} PHOTO", f"imgnn evaluate classify {judged} --run {run}"):
         console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)
+
+
+def near(path: Path) -> str:
+    """A path as one would type it here: without the folder that one is in."""
+    here = Path.cwd()
+    return console.shown(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 # The learning-rate test, and the dry run

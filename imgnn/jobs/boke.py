@@ -455,5 +455,6 @@ class Sieve:
         """Why there are fewer than were asked for; None if there are not."""
         if self.full:
             return None
-        why = ", ".join(f"{count} {reason}" for reason, count in self.dropped.most_common())
-        return f"{len(self.kept)} of {self.options.n} boke" + (f"; left out: {why}" if why else "")
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.most_common())
+        why = f"left out: {dropped}" if dropped else "no other picture lends one"
+        return f"{len(self.kept)} of {self.options.n} boke; {why}"

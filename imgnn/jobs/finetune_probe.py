@@ -357,6 +357,9 @@ class Probe(Training):
             seconds += further * (each / self.options.batch + self.tally.reading)
         return max(0.0, seconds)
 
+    def tell_kept(self, last: str, best: str) -> None:
+        """Nothing: no stage was trained, so none was in vain."""
+
     def solve_svm(self, parts: Parts, stop: Stop) -> None:
         """Fit to as many features as the run will have; the choice of C looks at no more than these."""
         views = 2 if self.options.mirror else 1

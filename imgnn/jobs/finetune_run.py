@@ -418,6 +418,11 @@ class Training:
 
     # The end
 
+    def tell_kept(self, last: str, best: str) -> None:
+        """That the last stage was in vain: the best epoch is one of an earlier stage."""
+        kept = f"the network kept is that of epoch {self.position.best_epoch}, of {best}"
+        self.reporter.note(f"{last} brought nothing better: {kept}")
+
     def finish(self) -> Finetuned:
         """Judge the best network in float32, write the report, and leave nothing that only training needs."""
         log, position, setup = self.log, self.position, self.setup
@@ -426,8 +431,7 @@ class Training:
         last = log.epochs[-1]["stage"]
         of = next((row["stage"] for row in log.epochs if row["epoch"] == position.best_epoch), last)
         if of != last:
-            kept = f"the network kept is that of epoch {position.best_epoch}, of {of}"
-            self.reporter.note(f"{last} brought nothing better: {kept}")
+            self.tell_kept(last, of)
         best = load_network_file(self.folder / BEST)
         scores = self.judge(best) if setup.val is not None else None
         (self.folder / START).unlink(missing_ok=True)

@@ -157,7 +157,8 @@ def check_classifier(network: Network) -> None:
             f"{network.name} is no classifier: expected one row of scores for a picture, found "
             + " and ".join(" x ".join("?" if size is None else str(size) for size in shape[1:]) for shape in shapes)
             + " values",
-            hint=f"another --network (imgnn networks); {network.layers_command} lists the layers of this one",
+            hint=f"another --network (imgnn networks), or imgnn finetune to teach it classes of yours, and --run; "
+            f"{network.layers_command} lists its layers",
         )
 
 

@@ -235,8 +235,8 @@ _SPECS = (
         paper="Distilling the Knowledge in a Neural Network, arXiv:1503.02531, is how it was trained; docs/mini.md",
         preprocessing=Preprocessing((224, 224), scale=(1 / 58, 1 / 58, 1 / 58)),
         roles=LayerRoles(
-            # Those of neural-style for VGG, and the second ones of the fine stages. With the five alone, held-out layers
-            # of GoogLeNet were 1.6 times as far from the style as SqueezeNet's pictures, with these 1.2 times.
+            # Those of neural-style for VGG, and the second ones of the fine stages. With the five alone, layers of
+            # GoogLeNet that were held out saw 1.6 times SqueezeNet's distance from the style, with these 1.2 times.
             style=("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu4_1", "relu5_1"),
             content=("relu4_2",),
             dream=("relu4_3",),

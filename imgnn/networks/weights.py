@@ -16,6 +16,7 @@ import hashlib
 import os
 import random
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -313,6 +314,8 @@ class Transfer:
                     raise DownloadError(f"{host(self.url)} cannot prove who it is: {reason(error)}") from error
                 except requests.ConnectionError as error:
                     why, detail = f"{host(self.url)} cannot be reached", f" ({reason(error)})"
+                    if before == 0 and isinstance(innermost(error), socket.gaierror):  # no such name, or no network
+                        raise DownloadError(why + detail) from error
                 except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                     why, detail = f"{host(self.url)} cut the connection", f" ({reason(error)})"
                 failures = 0 if self.have() - before >= WORTHWHILE else failures + 1
@@ -468,9 +471,12 @@ def host(url: str) -> str:
 
 def reason(error: BaseException) -> str:
     """The innermost reason of a network error, in few words."""
-    while True:
-        inner = error.__cause__ or error.__context__
-        if inner is None:
-            break
-        error = inner
+    error = innermost(error)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What an error came from in the end."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error

@@ -60,7 +60,7 @@ def test_a_run_tells_what_it_trains_what_came_of_it_and_what_to_type_next(traine
     for words in ("accuracy", "Recall", "blue", "by epoch", f"report    {run}/report.html"):
         assert words in result.stdout
     assert result.stdout.rstrip().endswith(
-        f" imgnn classify --run {run} photo.jpg\n imgnn evaluate classify LIST --run {run}"
+        f" imgnn classify --run {run} PHOTO\n imgnn evaluate classify LIST --run {run}"
     )
     assert {"best.keras", "log.csv", "curves.png", "predictions.csv", "report.html"} <= {
         file.name for file in run.iterdir()

@@ -5,6 +5,7 @@ import hashlib
 import multiprocessing
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,14 @@ def test_without_a_network_it_is_the_same_error(spec, server, monkeypatch):
     with pytest.raises(WeightsError, match=r"no weights for 'vgg19' on this machine: .* cannot be reached") as caught:
         weights.obtain(spec, patience=PATIENCE)
     assert "imgnn convert vgg.caffemodel" in caught.value.hint
+
+
+def test_a_name_that_is_not_found_is_not_asked_for_again(published, tmp_path):
+    listener = Listener()
+    nowhere = replace(published, url="http://nowhere.invalid/vgg.caffemodel")
+    with pytest.raises(DownloadError, match=r"^nowhere\.invalid cannot be reached \([^;]*\)$"):
+        get(nowhere, tmp_path, reporter=listener)
+    assert listener.notes == []
 
 
 def test_a_download_goes_to_imgnn_home(spec, home, monkeypatch):
