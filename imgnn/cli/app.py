@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from imgnn import __version__
+from imgnn import __version__, backend
 from imgnn.cli import (
     boke,
     caption,
@@ -42,7 +42,7 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ImgnnError, OSError, ImportError, ValueError) as error:
+        except Exception as error:
             told = as_ours(error)
             if told is None or console.debugging():
                 raise
@@ -53,11 +53,13 @@ class Group(TyperGroup):
 def as_ours(error: Exception) -> ImgnnError | None:
     """The error as one of ours, if the user can act on it; else None, and it keeps its traceback.
 
-    What the system refuses (a folder that may not be read, a full disk) is the user's to mend, wherever it is met, and
-    so is a backend of Keras that is not installed.
+    What the system refuses (a folder that may not be read, a full disk, memory) is the user's to mend, wherever it is
+    met, and so is a backend of Keras that is not installed.
     """
     if isinstance(error, ImgnnError):
         return error
+    if backend.is_out_of_memory(error):
+        return InputError("the memory does not suffice", hint="a smaller --batch or --size, or a smaller network")
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
         return InputError((f"{error.filename}: " if error.filename else "") + os.strerror(error.errno))
     absent = isinstance(error, ImportError) and error.name in ("tensorflow", "jax", "torch")

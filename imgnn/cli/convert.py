@@ -72,8 +72,11 @@ def convert(
 
     \b
     Example:
+      imgnn convert edges.caffemodel edges.prototxt --verify cat.jpg
+      imgnn dream cat.jpg --network edges.keras --layers contours
+      # with files of yours
       imgnn convert squeezenet_v1.1.caffemodel
-      imgnn convert det1.caffemodel det1.prototxt -o det1.keras --verify cat.jpg
+      imgnn convert mine.caffemodel mine.prototxt --mean mine_mean.binaryproto
     """
     from imgnn.jobs.convert import convert_caffemodel  # Keras wakes here, not at --help
 
@@ -155,12 +158,12 @@ def show_verification(verification: "Verification") -> None:
 
 def next_command(result: "Conversion") -> str:
     """A command to go on with."""
-    from imgnn.options import ClassifyOptions
+    from imgnn.options import StyleOptions
 
     name = result.network if result.is_kept else shlex.quote(str(result.path))
     if result.spec is None:
         return f"imgnn networks {name}"
-    option = "" if name == ClassifyOptions.network else f" --network {name}"
+    option = "" if name == StyleOptions.network else f" --network {name}"
     return f"imgnn style content.jpg style.jpg -o out.png{option}"
 
 

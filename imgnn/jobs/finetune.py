@@ -90,7 +90,8 @@ def resume(folder: Path, reporter: Reporter | None = None, *, show_layers: ShowS
     """
     began, reporter = time.monotonic(), reporter or Silent()
     config = read_config(folder, "classifier")
-    options = options_from(config["options"])
+    # "auto" may mean another precision here; a run ends in the one it was begun in.
+    options = replace(options_from(config["options"]), precision=config["precision"])
     source = Path(config["source"])
     train, val = read_pictures(source, options, reporter)
     for now, then in ((train, config["train"]), (val, config["val"])):

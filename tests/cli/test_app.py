@@ -74,6 +74,21 @@ def test_a_backend_that_is_not_there_is_one_line(tiny_image):
     assert result.stderr.startswith("Error: Keras cannot start: Unable to import backend : foo\nTry: KERAS_BACKEND")
 
 
+def test_memory_that_does_not_suffice_is_one_line(cli, tiny_image, monkeypatch):
+    class ResourceExhaustedError(Exception):
+        """As TensorFlow's."""
+
+    def fail(*_, **__):
+        raise ResourceExhaustedError("OOM when allocating tensor")
+
+    monkeypatch.setattr("imgnn.jobs.caption.caption_images", fail)
+    result = cli("caption", tiny_image)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "Error: the memory does not suffice\nTry: a smaller --batch or --size, or a smaller network\n"
+    )
+
+
 def test_debug_is_understood_before_and_after_the_command(cli, monkeypatch):
     monkeypatch.setenv("IMGNN_DEBUG", "0")
     for words in (["--debug", "style", "no.jpg", "no.jpg"], ["style", "no.jpg", "no.jpg", "--debug"]):

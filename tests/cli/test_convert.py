@@ -28,7 +28,7 @@ def test_each_layer_has_a_line_and_the_end_says_where_it_is(cli, little):
 def test_a_published_network_can_be_used_at_once(cli, shared, home):
     result = cli("convert", shared / "weights" / "squeezenet_v1.1.caffemodel")
     assert f"SqueezeNet v1.1 -> {home / 'networks' / 'squeezenet-v1.1.keras'}" in result.stdout
-    assert "Try: imgnn style content.jpg style.jpg -o out.png" in result.stderr
+    assert "Try: imgnn style content.jpg style.jpg -o out.png --network squeezenet-v1.1\n" in result.stderr
     assert max(map(len, result.stdout.split(" -> ")[0].splitlines())) <= 80
 
 
