@@ -55,9 +55,7 @@ def gabor(angle: float, phase: float, wave: float, spread: float) -> np.ndarray:
 
 def edges() -> np.ndarray:
     """`(24, 3, 7, 7)`: bars, steps, and steps of colour."""
-    kernels = [
-        np.multiply.outer(LIGHT, gabor(angle, phase, 4.5, 1.8)) for phase in (0, np.pi / 2) for angle in ANGLES
-    ]
+    kernels = [np.multiply.outer(LIGHT, gabor(angle, phase, 4.5, 1.8)) for phase in (0, np.pi / 2) for angle in ANGLES]
     for colours in (BLUE_YELLOW, GREEN_RED):
         for angle in (0, np.pi / 2):
             step = np.multiply.outer(colours, gabor(angle, np.pi / 2, 8.0, 2.4))

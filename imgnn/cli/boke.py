@@ -136,7 +136,7 @@ def boke(
     Example:
       imgnn boke photo.jpg
       imgnn boke photo.jpg --donors holiday/
-      imgnn boke photos/ --model boke_run -n 3 --temperature 1 --seed 7 --json
+      imgnn boke 'photos/boats/*.jpg' --model boke_run -n 3 --seed 7 --json
     """
     if models and len(models) > 1:
         raise typer.BadParameter(f"one model writes boke, not {len(models)}", param_hint="--model")

@@ -161,9 +161,11 @@ def caption(
     \b
     Example:
       imgnn caption photo.jpg
-      imgnn caption photos/ --network googlenet -n 5 --json > captions.jsonl
-      imgnn caption 'photos/*/*.jpg' --model captions_run --format sidecar
+      imgnn caption holiday/ -n 5 --json > said.jsonl
       imgnn caption photo.jpg --explain why/
+      imgnn caption 'photos/*/*.jpg' --model captions_run --format sidecar
+      # with GoogLeNet, 54 MB to download
+      imgnn caption photo.jpg --network googlenet
     """
     if not images and not lists:
         raise typer.BadParameter("which pictures: IMAGE... or --list FILE is expected")
@@ -264,6 +266,9 @@ class Writer(Rows):
 
     def add(self, result: "CaptionedImage") -> None:
         """One picture that could be read."""
+        if any(not each.text for each in result.captions):
+            told = "the model ends before the first word, as one does that was trained for too short a time"
+            console.note(f"{console.shown(result.path)}: {told}; --min-length 1 makes it speak")
         if self.form == "table" and console.out.is_terminal:
             show(result)
         elif self.form == "table":

@@ -40,9 +40,10 @@ def classify(
 
     \b
     Example:
-      imgnn classify cat.jpg holiday/ --top 3
       imgnn classify boat.jpg --run photos_run
-      find . -name '*.jpg' | imgnn classify - --json > classes.jsonl
+      ls photos/fish/*.jpg | imgnn classify - --run photos_run --json > fish.jsonl
+      # with SqueezeNet, 5 MB to download
+      imgnn classify cat.jpg holiday/ --top 3
     """
     network = chosen_network(network if was_given(context, "network") else None, run) or network
     options = ClassifyOptions(network=network, top=top, oversample=oversample, batch=batch)

@@ -20,11 +20,13 @@ class Act(NamedTuple):
 
     Attributes:
         pictures: what the page shows beside it: what goes in, then what comes out.
+        note: what one should know about the result.
     """
 
     title: str
     line: str
     pictures: tuple[str, ...] = ()
+    note: str = ""
 
 
 ACTS = (
@@ -34,8 +36,18 @@ ACTS = (
         ("photo.jpg", "painting.jpg", "out.png"),
     ),
     Act("What the network sees in clouds", "imgnn dream sky.jpg --octaves 3", ("sky.jpg", "sky-dream.png")),
-    Act("What is in a picture", "imgnn caption holiday/", tuple(f"holiday/{name}" for name in CONTENTS)),
-    Act("What is funny about it", "imgnn boke cat.jpg -n 3", ("cat.jpg",)),
+    Act(
+        "What is in a picture",
+        "imgnn caption holiday/",
+        tuple(f"holiday/{name}" for name in sorted(CONTENTS)),
+        "The model learnt from photos; these are drawings, and it says what photos they are like.",
+    ),
+    Act(
+        "What is funny about it",
+        "imgnn boke cat.jpg -n 3",
+        ("cat.jpg",),
+        "What the model says of completely different photos: the picture makes it a joke, or not.",
+    ),
     Act("Class folders to lists", "imgnn label photos --split 0.8/0.2"),
     Act("Their mean", "imgnn mean photos_train.txt", ("photos_train_mean.png",)),
     Act("A network for them", "imgnn finetune photos_train.txt -o photos_run", ("photos_run/curves.png",)),
@@ -51,7 +63,11 @@ def demo(
     ] = None,
     only_files: Annotated[
         bool,
-        typer.Option("--only-files", help="Only write the files that the examples in every --help are run on."),
+        typer.Option(
+            "--only-files",
+            help="Only write the files that the examples in every --help are run on; "
+            "those of label, finetune and train come first.",
+        ),
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
@@ -64,6 +80,7 @@ def demo(
     Example:
       imgnn demo
       imgnn demo try/ --open
+      imgnn demo files/ --only-files
     """
     from imgnn.jobs.demo import Performed, shown, write_files, write_page
 
@@ -80,11 +97,11 @@ def demo(
             code, output = perform(act.line)
             console.err.print(Text(output.rstrip("\n"), style="cyan"), soft_wrap=True)
             seconds = time.perf_counter() - started
-            performed.append(Performed(act.title, act.line, output, seconds, shown(Path(), act.pictures)))
+            performed.append(Performed(act.title, act.line, output, seconds, shown(Path(), act.pictures), act.note))
             if code:
                 break
     took = time.perf_counter() - began
-    page = write_page(folder, performed, took)
+    page = write_page(folder, performed, took, planned=len(ACTS))
     if json:
         steps = [{"command": each.line, "seconds": round(each.seconds, 1)} for each in performed]
         console.print_json({"page": console.shown(page), "seconds": round(took, 1), "commands": steps})

@@ -232,6 +232,7 @@ def dream(
     Examples:
       imgnn dream sky.jpg
       imgnn dream sky.jpg --layers relu3_3 --guide flowers.jpg
+      # with GoogLeNet, 54 MB to download
       imgnn dream --class goldfish
     """
     given = {name for name in context.params if was_given(context, name)}

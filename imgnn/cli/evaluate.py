@@ -91,7 +91,7 @@ def classify(
     Example:
       imgnn evaluate classify photos_val.txt --run photos_run
       imgnn evaluate classify photos_val.txt --run photos_run -o predictions.csv
-      imgnn evaluate classify photos/ --network googlenet --oversample --json
+      imgnn evaluate classify photos_val.txt --run photos_run --oversample --json
     """
     chosen = chosen_network(network, run)
     if chosen is None:

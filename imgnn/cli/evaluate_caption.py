@@ -139,8 +139,9 @@ def caption(
     Example:
       imgnn evaluate caption captions.jsonl --model captions_run
       imgnn evaluate caption captions.jsonl -m captions_run --sheet first.png
+      imgnn evaluate caption captions.jsonl --json
+      # with the result file of another program
       imgnn evaluate caption captions_val2017.json --results others.json
-      imgnn evaluate caption Flickr8k.token.txt --json
     """
     if models and results is not None:
         raise typer.BadParameter("--model or --results: whose sentences are judged?")

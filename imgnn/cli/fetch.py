@@ -259,6 +259,9 @@ def fetch(
 
     \b
     Example:
+      imgnn fetch boke_can/ -o odai
+      imgnn fetch -o odai --status
+      # from the web
       imgnn fetch cats.txt dogs.txt -o pets --limit 500
       imgnn fetch flickr_style.csv.gz -o style --words style_names.txt
       imgnn fetch -o pets --retry-failed --only timeout,rate_limited

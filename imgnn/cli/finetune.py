@@ -330,8 +330,8 @@ def finetune(
     \b
     Example:
       imgnn finetune photos_train.txt
-      imgnn finetune photos/ --dry-run
-      imgnn finetune photos/ --recipe one-cycle -o photos_run
+      imgnn finetune photos/ --size 160 --dry-run
+      imgnn finetune photos/ --size 160 --recipe one-cycle -o one_cycle
       imgnn finetune --resume photos_run
     """
     given = [name for name in context.params if was_given(context, name)]

@@ -46,6 +46,7 @@ def networks(
     \b
     Example:
       imgnn networks
+      imgnn networks mini
       imgnn networks vgg19 --size 300x400
     """
     pixels = parse_size(size)

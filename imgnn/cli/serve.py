@@ -56,6 +56,7 @@ def serve(
     """A web page: look at what a model learned, try your own photos, paint and dream.
 
     Only this machine can reach it; with another --host whoever has the token that is printed. Ctrl-C ends it.
+    It takes what pip install 'imgnn\\[web]' brings.
 
     \b
     Examples:

@@ -15,6 +15,6 @@ def train() -> None:
 
     \b
     Example:
-      imgnn train caption captions.jsonl -o captions_run
+      imgnn train caption captions.jsonl --learning-rate 0.004 -o captions_run
       imgnn train boke boke.jsonl -o boke_run
     """

@@ -140,8 +140,8 @@ def boke(
     Example:
       imgnn train boke boke.jsonl --check
       imgnn train boke boke.jsonl -o boke_run
-      imgnn boke photo.jpg --model boke_run
-      imgnn train boke boke.jsonl --experiment -o experiment
+      imgnn boke boat.jpg --model boke_run
+      imgnn train boke boke.jsonl --experiment --epochs 50 -o experiment
     """
     given = given_in(context)
     check_together(given, ALONE, "sources")

@@ -153,8 +153,8 @@ def caption(
     \b
     Example:
       imgnn train caption captions.jsonl --check
-      imgnn train caption captions.jsonl -o captions_run
-      imgnn caption photo.jpg --model captions_run
+      imgnn train caption captions.jsonl --learning-rate 0.004 -o captions_run
+      imgnn caption boat.jpg --model captions_run
     """
     given = given_in(context)
     check_together(given, ALONE, "source")

@@ -3,9 +3,12 @@
 Boats, fish, houses and trees, each in another colour, size, place and light, with a sentence that tells what is drawn.
 """
 
+import csv
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,38 +30,27 @@ COLOURS = {
 SKIES = {"clear": ((92, 156, 214), (198, 224, 240)), "grey": ((128, 138, 150), (198, 202, 206)),
          "evening": ((92, 84, 140), (246, 178, 120))}  # fmt: skip
 
+# A funny line is one of each column, in their order: a model that learned some of them says others that are new.
 BOKE = {
     "boats": (
-        "the sea called in sick",
-        "he said he would only park here for a minute",
-        "this is why we do not let the sail drive",
-        "still waiting for the bridge to open",
-        "my other boat is a house",
-        "nobody told him the race was last week",
+        ("the captain", "this boat", "the sea", "his sail"),
+        ("called in sick", "is only parked here", "forgot the way home", "is afraid of water"),
+        ("again", "since monday", "says the fish", "for tax reasons"),
     ),
     "fish": (
-        "he has forgotten why he came in here",
-        "the bus under water is late again",
-        "i am not lost i am exploring",
-        "somebody left the tap on",
-        "he wore his best stripes for this",
-        "school was never like this",
+        ("his teacher", "my uncle", "nobody here", "the small one"),
+        ("left the tap on", "missed the bus", "forgot to blink", "is holding his breath"),
+        ("again", "on purpose", "under water", "like his father"),
     ),
     "houses": (
-        "the roof is only a hat",
-        "nobody is at home but the house",
-        "it moved here for the view",
-        "the door has seen everything",
-        "please do not feed the chimney",
-        "this is not the right address",
+        ("the roof", "this house", "the chimney", "the door"),
+        ("is only a hat", "moved here for the view", "has seen everything", "is not at home"),
+        ("today", "says the cat", "until friday", "if you ask nicely"),
     ),
     "trees": (
-        "he has been standing there all day",
-        "the wind did her hair",
-        "autumn was a bad decision",
-        "he leaves every year",
-        "one more and it is a forest",
-        "she is taller than her photo",
+        ("this tree", "the wind", "autumn", "the tall one"),
+        ("is growing a beard", "never leaves", "was a bad decision", "is a bush on tiptoe"),
+        ("again", "for the photo", "without asking", "says the squirrel"),
     ),
 }
 
@@ -96,24 +88,57 @@ def write_drawn(file: Path, kind: str, seed: int, index: int = 0) -> Drawn:
 
 
 def write_captions(path: Path, drawn: Sequence[Drawn]) -> None:
-    """A data set of captions of them, JSON lines: `file` from where PATH is."""
-    lines = [{"file": each.file.relative_to(path.parent).as_posix(), "captions": each.captions} for each in drawn]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    """A data set of captions of them, JSON lines: `id`, and `file` from where PATH is."""
+    with path.open("w", encoding="utf-8") as file:
+        for number, each in enumerate(drawn, 1):
+            name = each.file.relative_to(path.parent).as_posix()
+            file.write(json.dumps({"id": number, "file": name, "captions": each.captions}) + "\n")
 
 
 def write_boke(path: Path, drawn: Sequence[Drawn]) -> None:
-    """Funny lines under them, two to a picture, JSON lines that `imgnn train boke` reads: `image`, `text`, `star`."""
-    random = np.random.default_rng(0)
+    """Funny lines under them, JSON lines that `imgnn train boke` reads: `image`, `text`, `star`."""
     with path.open("w", encoding="utf-8") as file:
-        for each in drawn:
+        for each, text, star in boke_of(drawn):
             name = each.file.relative_to(path.parent).as_posix()
-            for text in random.choice(BOKE[each.file.parent.name], 2, replace=False):
-                file.write(json.dumps({"image": name, "text": text, "star": int(random.integers(0, 50))}) + "\n")
+            file.write(json.dumps({"image": name, "text": text, "star": star}) + "\n")
+
+
+def write_can(folder: Path, drawn: Sequence[Drawn]) -> None:
+    """The same as a can of boke (ボケ缶), which `imgnn fetch` reads: `boke.csv`, and the pictures beside it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    (folder / "images").mkdir(parents=True)
+    names = {each: f"{each.file.parent.name}-{each.file.name}" for each in drawn}
+    for each, name in names.items():
+        shutil.copy(each.file, folder / "images" / name)
+    with (folder / "boke.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("id", "odai_photo_url", "text", "rate_sum"))
+        table.writerows(
+            (number, f"/images/{names[each]}", text, star)
+            for number, (each, text, star) in enumerate(boke_of(drawn), 1)
+        )
+
+
+def boke_of(drawn: Sequence[Drawn]) -> Iterator[tuple[Drawn, str, int]]:
+    """Two funny lines under each picture, and how many stars they have; the same ones each time."""
+    random = np.random.default_rng(0)
+    for each in drawn:
+        lines = [" ".join(parts) for parts in itertools.product(*BOKE[each.file.parent.name])]
+        for text in random.choice(lines, 2, replace=False):
+            yield each, str(text), int(random.integers(0, 50))
 
 
 def finished(picture: Image.Image, random: Random) -> Image.Image:
-    """Scaled down, in another light, with a little grain."""
-    small = picture.filter(ImageFilter.GaussianBlur(FINE / 3)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    """A part of it, scaled down, in another light, with a little grain; now and then the right is on the left."""
+    side = picture.width * random.uniform(0.8, 1)
+    left, top = random.uniform(0, picture.width - side), random.uniform(0, picture.width - side)
+    if random.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    soft = picture.filter(ImageFilter.GaussianBlur(FINE / 3))
+    small = soft.resize((SIDE, SIDE), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
     values = np.asarray(small, "float32") * random.uniform(0.85, 1.12) + random.normal(0, 4, (SIDE, SIDE, 3))
     return Image.fromarray(np.clip(values, 0, 255).astype("uint8"))
 

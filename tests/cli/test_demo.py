@@ -48,13 +48,15 @@ def test_commands_are_run_and_stand_on_the_page_with_their_pictures(cli, quick, 
         act.line for act in QUICK
     ]
     assert "http" not in text  # nothing is fetched
+    assert "2 commands in" in text and "photos_class_def.txt" in text
 
 
 def test_only_files_writes_what_the_examples_are_run_on(cli, tmp_path):
     result = cli("demo", tmp_path / "try", "--only-files")
     assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "try"))
     there = {path.name for path in (tmp_path / "try").iterdir()}
-    assert {*CONTENTS, "painting.jpg", "boat.jpg", "photos", "holiday", "captions.jsonl"} <= there
+    assert {*CONTENTS, "painting.jpg", "boat.jpg", "photos", "holiday", "captions.jsonl", "boke_can"} <= there
+    assert {"edges.caffemodel", "edges.prototxt"} <= there
     assert len(list((tmp_path / "try" / "photos").rglob("*.jpg"))) == 96
     assert {path.name for path in (tmp_path / "try" / "holiday").iterdir()} == set(CONTENTS)
 
@@ -81,6 +83,7 @@ def test_the_demo_ends_at_a_command_that_fails_and_shows_the_others(cli, tmp_pat
     assert "nothing.txt" in result.stderr
     text = (tmp_path / "try" / "index.html").read_text("utf-8")
     assert "imgnn label photos" in text and "imgnn networks" not in text
+    assert "2 of 3 commands in" in text
 
 
 def test_ctrl_c_ends_the_demo_and_shows_what_was_done(cli, quick, tmp_path, monkeypatch):
@@ -102,6 +105,7 @@ def test_the_whole_demo_makes_every_picture_that_it_promises(cli, tmp_path):
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert len(told["commands"]) == len(ACTS)
+    assert "in common" not in result.stderr  # the drawn pictures have no frame, and no horizon, at the same place
     text = (tmp_path / "try" / "index.html").read_text("utf-8")
     assert Sources(text).found == [name for act in ACTS for name in act.pictures]
     assert all((tmp_path / "try" / name).stat().st_size > 1000 for name in Sources(text).found)

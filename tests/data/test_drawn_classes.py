@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from imgnn.data.drawn_classes import DRAWERS, SIDE, write_boke, write_captions, write_classes
+from imgnn.data.drawn_classes import DRAWERS, SIDE, write_boke, write_can, write_captions, write_classes
 from imgnn.data.labelled import read_classes
 from imgnn.images.files import load_image
 
@@ -52,6 +52,7 @@ def test_captions_become_a_data_set_that_is_read_back(tmp_path):
     write_captions(tmp_path / "captions.jsonl", drawn)
     read = read_captions(tmp_path / "captions.jsonl")
     assert {read.file(image) for image in read.images} == {each.file for each in drawn}
+    assert len({image.key for image in read.images}) == len(drawn)  # result files name pictures by it
     assert json.loads((tmp_path / "captions.jsonl").read_text().splitlines()[0])["file"] == "photos/boats/000.jpg"
 
 
@@ -63,3 +64,24 @@ def test_boke_become_a_data_set_that_is_read_back(tmp_path):
     read = read_boke([tmp_path / "boke.jsonl"])
     assert len(read) == len(drawn)
     assert all(len(odai.boke) == 2 for odai in read.odai)
+
+
+def test_a_can_of_boke_has_the_same_lines_under_the_same_pictures(tmp_path):
+    from imgnn.data.boke import read_boke
+
+    drawn = write_classes(tmp_path / "photos", count=3)
+    write_boke(tmp_path / "boke.jsonl", drawn)
+    write_can(tmp_path / "can", drawn)
+    plain, canned = (read_boke([tmp_path / name]) for name in ("boke.jsonl", "can"))
+
+    def lines(data):
+        return {data.file(odai).read_bytes(): [boke.text for boke in odai.boke] for odai in data.odai}
+
+    assert lines(canned) == lines(plain)
+
+
+def test_there_are_more_funny_lines_than_a_model_is_taught(tmp_path):
+    drawn = write_classes(tmp_path)
+    write_boke(tmp_path / "boke.jsonl", drawn)
+    taught = {json.loads(line)["text"] for line in (tmp_path / "boke.jsonl").read_text().splitlines()}
+    assert len(taught) < 4 * 4**3 * 0.7  # of each class there are 4 x 4 x 4
