@@ -13,7 +13,7 @@ import numpy as np
 from imgnn import __version__, backend
 from imgnn.data.labelled import Labelled, read_training
 from imgnn.data.mean_record import check_mean
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 from imgnn.images.mean import load_mean
 from imgnn.images.preprocess import LUMA, side_before_crop
 from imgnn.jobs.finetune_data import Setup
@@ -23,7 +23,7 @@ from imgnn.networks import head, names, registry
 from imgnn.networks.files import load_network_file, save_network
 from imgnn.networks.network import Network
 from imgnn.options import FinetuneOptions, option_name
-from imgnn.runs import Reporter, Silent, is_file
+from imgnn.runs import Reporter, Silent, is_file, stop_after_step
 from imgnn.training.recipes import on_descriptors, plan
 from imgnn.training.run_folder import BEST, check_run_folder, read_config, write_config
 
@@ -78,7 +78,7 @@ def finetune(
     write_config(folder, {**config_of(setup, command), "source": str(source.resolve())})
     if show_layers:
         show_layers(setup)
-    return Training(setup, folder, reporter, began).run()
+    return trained(setup, folder, reporter, began, resume=False)
 
 
 def resume(folder: Path, reporter: Reporter | None = None, *, show_layers: ShowSetup | None = None) -> Finetuned:
@@ -105,31 +105,37 @@ def resume(folder: Path, reporter: Reporter | None = None, *, show_layers: ShowS
     setup = prepare(train, val, options, reporter, file=file, new=set(config["new"]))
     if show_layers:
         show_layers(setup)
-    training = Training(setup, folder, reporter, began)
-    training.load()
-    return training.run()
+    return trained(setup, folder, reporter, began, resume=True)
+
+
+def trained(setup: Setup, folder: Path, reporter: Reporter, began: float, *, resume: bool) -> Finetuned:
+    """Train, and sum up. Ctrl-C ends the training after its step; what sums up is not worth saving."""
+    with stop_after_step() as stop:
+        training = Training(setup, folder, reporter, stop, began, resume=resume)
+        training.run()
+    return training.finish()
 
 
 def check_options(options: FinetuneOptions) -> None:
     """Refuse options that do not go together.
 
     Raises:
-        InputError: which.
+        OptionError: which.
     """
     if options.ungrouped and not options.from_scratch:
-        raise InputError("published weights are of grouped convolutions: --ungrouped goes with --from-scratch only")
+        raise OptionError("published weights are of grouped convolutions: --ungrouped goes with --from-scratch only")
     if options.from_scratch and options.recipe != FinetuneOptions.recipe:
-        raise InputError(f"--from-scratch trains all layers from the first step on: it is no --recipe {options.recipe}")
+        raise OptionError(f"--from-scratch trains all layers from the first step on: it is no --recipe {options.recipe}")
     if options.from_scratch and options.freeze is not None:
-        raise InputError("--freeze keeps layers as they are; from scratch they are random")
+        raise OptionError("--freeze keeps layers as they are; from scratch they are random")
     if options.recipe == "svm" and options.features == ():
-        raise InputError("the svm recipe wants features of several layers: --features LAYER,LAYER")
+        raise OptionError("the svm recipe wants features of several layers: --features LAYER,LAYER")
     recipe = "scratch" if options.from_scratch else options.recipe
     for recipes, fields, why in IDLE:
         given = [name for name in fields if getattr(options, name) != getattr(FinetuneOptions(), name)]
         if recipe in recipes and given:
             what = "training from scratch" if options.from_scratch else recipe
-            raise InputError(f"{option_name(given[0])} changes nothing in {what}: {why}")
+            raise OptionError(f"{option_name(given[0])} changes nothing in {what}: {why}")
 
 
 def read_pictures(source: Path, options: FinetuneOptions, reporter: Reporter) -> tuple[Labelled, Labelled | None]:

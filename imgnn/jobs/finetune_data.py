@@ -62,15 +62,14 @@ class Material:
     """
 
     def __init__(
-        self, setup: Setup, folder: Path | None, reporter: Reporter, warn: Callable[[list[str]], None]
+        self, setup: Setup, folder: Path | None, reporter: Reporter, warn: Callable[[list[str]], None], stop: Stop
     ) -> None:
-        self.setup, self.folder, self.reporter, self.warn = setup, folder, reporter, warn
+        self.setup, self.folder, self.reporter, self.warn, self.stop = setup, folder, reporter, warn, stop
         self.options, self.network = setup.options, setup.network
         assert self.network.preprocessing is not None  # noqa: S101  a network without was refused
         self.preprocessing: Preprocessing = self.network.preprocessing
         self.room = int((backend.memory() or 4 << 30) * self.options.memory)
         self.bad: dict[str, str] = {}
-        self.stop: Stop = lambda: False
         self.labels = np.array(setup.train.labels)
         weights = class_weights(setup.train.labels) if self.options.balance else {}
         self.class_weights = np.array([weights.get(label, 1.0) for label in range(len(setup.train.classes))], "float32")
@@ -117,7 +116,7 @@ class Material:
             with write_aside(self.folder / SKIPPED) as aside:
                 aside.write_text("".join(f"{path}\t{why}\n" for path, why in self.bad.items()), encoding="utf-8")
 
-    def features(self, parts: Parts, stop: Stop) -> tuple[Features, Features | None]:
+    def features(self, parts: Parts) -> tuple[Features, Features | None]:
         """What the frozen part gives of the pictures: from the run's file, or computed now.
 
         Raises:
@@ -129,15 +128,15 @@ class Material:
             with contextlib.suppress(*DAMAGED):
                 train, judged = load_features(file)
                 if judged is None and self.setup.val is not None:
-                    judged = self.look(parts, self.setup.val, "features (val)", stop, mirrored=False)
+                    judged = self.look(parts, self.setup.val, "features (val)", mirrored=False)
                     save_features(file, train, judged)
                 return train, judged
-        train = self.look(parts, self.setup.train, "features", stop, mirrored=self.options.mirror)
+        train = self.look(parts, self.setup.train, "features", mirrored=self.options.mirror)
         self.check_read(set(train.indices))
         if file is not None:  # before the others are looked at: this is what takes long
             save_features(file, train, None)
         val = self.setup.val
-        judged = self.look(parts, val, "features (val)", stop, mirrored=False) if val is not None else None
+        judged = self.look(parts, val, "features (val)", mirrored=False) if val is not None else None
         if file is not None:
             save_features(file, train, judged)
         return train, judged
@@ -160,15 +159,11 @@ class Material:
         if lost:
             self.warn([f"none of the pictures of {', '.join(lost[:3])} could be read: the network will not know it"])
 
-    def look(self, parts: Parts, labelled: Labelled, task: str, stop: Stop, *, mirrored: bool) -> Features:
+    def look(self, parts: Parts, labelled: Labelled, task: str, *, mirrored: bool) -> Features:
         """The features of some pictures."""
-        return self.look_at(
-            parts, self.pictures(labelled, "none"), task, stop, mirrored=mirrored, batch=self.options.batch
-        )
+        return self.look_at(parts, self.pictures(labelled, "none"), task, mirrored=mirrored, batch=self.options.batch)
 
-    def look_at(
-        self, parts: Parts, pictures: Pictures, task: str, stop: Stop, *, mirrored: bool, batch: int
-    ) -> Features:
+    def look_at(self, parts: Parts, pictures: Pictures, task: str, *, mirrored: bool, batch: int) -> Features:
         """The same, `batch` pictures at once."""
         found = look_at(
             parts.below,
@@ -178,7 +173,7 @@ class Material:
             batch=batch,
             precision=self.setup.precision,
             room=self.room,
-            stop=stop,
+            stop=self.stop,
             task=task,
             workers=self.options.workers,
             check=lambda pixels: self.warn(health.check_pixels(self.x_of(pixels))),
@@ -266,11 +261,11 @@ class PictureSource:
 class CachedSource:
     """Batches of a stage that is trained on what the frozen part gave of each picture."""
 
-    def __init__(self, material: Material, parts: Parts, stop: Stop) -> None:
+    def __init__(self, material: Material, parts: Parts) -> None:
         options, setup = material.options, material.setup
         self.material = material
         self.classes = len(setup.train.classes)
-        self.train, self.val = material.features(parts, stop)
+        self.train, self.val = material.features(parts)
         self.batch = batch_size(options.batch, len(self.train.values), len(setup.devices), material.reporter)
         self.steps = len(self.train.values) // self.batch
 

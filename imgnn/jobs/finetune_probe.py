@@ -26,9 +26,8 @@ from imgnn.options import FinetuneOptions
 from imgnn.runs import Reporter, Silent, Stop, Stopped, stop_after_step
 from imgnn.training.recipes import Stage
 from imgnn.training.run_folder import check_run_folder, write_config
-from imgnn.training.run_log import RunLog
 from imgnn.training.svm import MOST_ROWS
-from imgnn.training.trainer import Parts
+from imgnn.training.trainer import Parts, Trainer
 
 Warn = Callable[[list[str]], None]
 
@@ -151,8 +150,8 @@ def dry_run(
     try:
         with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once() as stop:
             write_config(Path(scratch), config_of(setup, ""))
-            probe = Probe(setup, Path(scratch), reporter)
-            stages = tuple(probe.try_stage(number, stop) for number in range(len(setup.stages)))
+            probe = Probe(setup, Path(scratch), reporter, stop)
+            stages = tuple(probe.try_stage(number) for number in range(len(setup.stages)))
             ending = probe.try_end()
             disk = sum(file.stat().st_size for file in Path(scratch).rglob("*") if file.is_file())
     finally:
@@ -254,12 +253,14 @@ class Few(Material):
         least: rows of features; where the few pictures give less, they are repeated.
     """
 
-    def __init__(self, setup: Setup, whole: Setup, folder: Path, watch: Watch, warn: Warn, tally: Tally) -> None:
-        super().__init__(setup, folder, watch, warn)
+    def __init__(
+        self, setup: Setup, whole: Setup, folder: Path, watch: Watch, warn: Warn, stop: Stop, tally: Tally
+    ) -> None:
+        super().__init__(setup, folder, watch, warn, stop)
         self.whole, self.watch, self.tally = whole, watch, tally
         self.least = self.options.batch
 
-    def look(self, parts: Parts, labelled: Labelled, task: str, stop: Stop, *, mirrored: bool) -> Features:
+    def look(self, parts: Parts, labelled: Labelled, task: str, *, mirrored: bool) -> Features:
         """The features of the few."""
         began, tally = time.monotonic(), self.tally
         every = self.whole.train if labelled is self.setup.train else self.whole.val
@@ -268,7 +269,7 @@ class Few(Material):
         kind = kind_of(parts.below, rows, self.room)
         some = self.pictures(labelled.part(range(min(len(labelled), LOOKED * BATCHES))), "none", room=self.room)
         tally.reading = self.time_reading(some)
-        found = self.look_at(parts, some, task, stop, mirrored=mirrored, batch=batch)
+        found = self.look_at(parts, some, task, mirrored=mirrored, batch=batch)
         once, each = rhythm(self.watch.times[task])
         tally.features += rows * math.prod(found.values.shape[1:]) * np.dtype(kind).itemsize
         tally.kept, tally.cached = max(tally.kept, tally.features), True
@@ -310,26 +311,25 @@ class Probe(Training):
         drawing: seconds for the curves, once.
     """
 
-    def __init__(self, setup: Setup, folder: Path, reporter: Reporter) -> None:
+    def __init__(self, setup: Setup, folder: Path, reporter: Reporter, stop: Stop) -> None:
         # With fewer pictures than a batch has places, all of them are one.
         options = replace(setup.options, batch=min(setup.options.batch, len(setup.train)), save_every=math.inf)
         train = sample(setup.train, max(options.batch, LOOKED * BATCHES), options.seed)
         val = sample(setup.val, 2 * options.batch, options.seed) if setup.val else None
         self.watch, self.tally, self.whole = Watch(reporter), Tally(), setup
         small = replace(setup, train=train, val=val, options=options)
-        super().__init__(small, folder, self.watch, time.monotonic())
-        self.few = self.material = Few(small, setup, folder, self.watch, self.warn, self.tally)
-        self.log = RunLog(folder)
+        super().__init__(small, folder, self.watch, stop, time.monotonic())
+        self.few = self.material = Few(small, setup, folder, self.watch, self.warn, stop, self.tally)
         self.drawing = 0.0
 
-    def try_stage(self, number: int, stop: Stop) -> PlannedStage:
+    def try_stage(self, number: int) -> PlannedStage:
         """A few batches of a stage."""
         stage, tally = self.whole.stages[number], self.tally
         self.position = replace(self.position, stage=number, epoch=0, step=0, waited=0)
         tally.probed = tally.reckoned = 0.0
         tally.steps, tally.cached = 0, False
         began = time.monotonic()
-        self.run_stage(stage, stop)
+        self.run_stage(stage)
         once = time.monotonic() - began - tally.probed  # building, and saving at the end
         layers = [layer for layer in self.network.model.layers if stage.trained is None or layer.name in stage.trained]
         return PlannedStage(
@@ -343,7 +343,6 @@ class Probe(Training):
 
     def try_end(self) -> float:
         """Seconds for what comes after the last stage: the curves, the judgement, the report."""
-        assert self.log is not None  # noqa: S101  __init__ made it
         began = time.monotonic()
         self.log.draw()  # matplotlib wakes
         drawn = time.monotonic()
@@ -360,16 +359,15 @@ class Probe(Training):
     def tell_kept(self, last: str, best: str) -> None:
         """Nothing: no stage was trained, so none was in vain."""
 
-    def solve_svm(self, parts: Parts, stop: Stop) -> None:
+    def solve_svm(self, parts: Parts) -> None:
         """Fit to as many features as the run will have; the choice of C looks at no more than these."""
         views = 2 if self.options.mirror else 1
         self.few.least = min(views * len(self.whole.train), MOST_ROWS)
-        super().solve_svm(parts, stop)
+        super().solve_svm(parts)
 
-    def train_stage(self, stage: Stage, source: Source, stop: Stop) -> None:
+    def train_stage(self, stage: Stage, source: Source, trainer: Trainer) -> None:
         """A few steps, and the end of an epoch."""
-        began, trainer, position, tally = time.monotonic(), self.trainer, self.position, self.tally
-        assert trainer is not None  # noqa: S101  run_stage() made it
+        began, position, tally = time.monotonic(), self.position, self.tally
         on_pictures = isinstance(source, PictureSource)
         first, again = self.few.read_frames(source) if isinstance(source, PictureSource) else (0.0, 0.0)
         times, seen = [time.monotonic()], 0.0
@@ -378,14 +376,14 @@ class Probe(Training):
                 self.look_first(trainer, x)
             loss, accuracy = trainer.step(x, targets, weights, 0.0)
             seen += float(weights.sum())
-            if stop():
+            if self.stop():
                 raise Stopped
             times.append(time.monotonic())
             if number == MANY or (number > 1 and times[-1] - times[1] > BUDGET):
                 break
         once, each = rhythm(times)
         position.loss, position.right, position.seen = loss * seen, accuracy * seen, seen
-        saving, validation = self.time_end(stage, source)
+        saving, validation = self.time_end(stage, source, trainer)
         rows = len(self.whole.train) * (2 if self.options.mirror and not on_pictures else 1)
         tally.steps = rows // source.batch
         remembered = sum(4 * math.prod(variable.shape) for variable in trainer.optimizer.variables)
@@ -395,11 +393,9 @@ class Probe(Training):
         computing = once + stage.epochs * (tally.steps * each + validation + (saving if on_pictures else 0.0))
         tally.reckoned += together(first + (stage.epochs - 1) * again, computing) if stage.epochs else 0.0
 
-    def time_end(self, stage: Stage, source: Source) -> tuple[float, float]:
+    def time_end(self, stage: Stage, source: Source, trainer: Trainer) -> tuple[float, float]:
         """Seconds for a checkpoint with the best network; and for the validation of all pictures."""
-        trainer = self.trainer
-        assert trainer is not None  # noqa: S101
-        self.end_epoch(source, stage.name, 0.0, 0.0)  # traces what is timed now
+        self.end_epoch(source, trainer, stage.name, 0.0, 0.0)  # traces what is timed now
         began = time.monotonic()
         _, labels = source.validate(trainer)
         validated = time.monotonic()

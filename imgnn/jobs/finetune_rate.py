@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 from imgnn.images.files import check_apart
 from imgnn.jobs.finetune import check_options, prepare, read_pictures
 from imgnn.jobs.finetune_data import Material, Setup, Source
@@ -20,7 +20,7 @@ from imgnn.runs import Reporter, Silent, Stop, Stopped, check_folder, is_folder
 from imgnn.training.curves import draw_lr_curve
 from imgnn.training.lr_find import STEPS, RateTest, find_rate
 from imgnn.training.recipes import Stage
-from imgnn.training.run_log import RunLog
+from imgnn.training.trainer import Trainer
 
 RATE_BATCHES = 16  # of pictures, which the test goes through again and again
 
@@ -43,7 +43,7 @@ def find_learning_rate(
     options, reporter = options or FinetuneOptions(), reporter or Silent()
     check_options(options)
     if options.recipe == "svm":
-        raise InputError("the svm recipe is solved in one go: it has no learning rate")
+        raise OptionError("the svm recipe is solved in one go: it has no learning rate")
     if is_folder(path):
         raise InputError(f"{path} is a folder; the name of a picture (.png) is wanted")
     check_folder(path)
@@ -51,8 +51,8 @@ def find_learning_rate(
     check_apart(path, train.files)
     setup = prepare(train, val, options, reporter)
     with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once() as stop:
-        climb = Climb(setup, Path(scratch), reporter)
-        found = climb.find(stop)
+        climb = Climb(setup, Path(scratch), reporter, stop)
+        found = climb.find()
     if found.chosen is None and (rate := below_runaway(found)):
         reporter.note("No rate lowers the loss much further; a tenth of the one at which it runs away is taken")
         found = replace(found, chosen=rate)
@@ -75,33 +75,31 @@ class Climb(Training):
         raw: the loss of each step.
     """
 
-    def __init__(self, setup: Setup, folder: Path, reporter: Reporter) -> None:
+    def __init__(self, setup: Setup, folder: Path, reporter: Reporter, stop: Stop) -> None:
         count = RATE_BATCHES * setup.options.batch
         train = sample(setup.train, count, setup.options.seed) if count < len(setup.train) else setup.train
         setup = replace(setup, train=train, val=None)
-        super().__init__(setup, folder, reporter, time.monotonic())
-        self.material = Material(setup, None, reporter, self.warn)  # of which nothing is written
-        self.log = RunLog(folder)
+        super().__init__(setup, folder, reporter, stop, time.monotonic())
+        self.material = Material(setup, None, reporter, self.warn, stop)  # of which nothing is written
         self.raw: list[float] = []
         self.found = RateTest((), (), None)
 
-    def find(self, stop: Stop) -> RateTest:
+    def find(self) -> RateTest:
         """The test."""
         try:
             for number, stage in enumerate(self.setup.stages):
                 self.position = replace(self.position, stage=number, epoch=0, step=0, waited=0)
                 if stage.epochs:
-                    self.run_stage(stage, stop)
+                    self.run_stage(stage)
         finally:
             self.reporter.end()
         return self.found
 
-    def train_stage(self, stage: Stage, source: Source, stop: Stop) -> None:
+    def train_stage(self, stage: Stage, source: Source, trainer: Trainer) -> None:
         if stage is not self.setup.stages[-1]:
-            super().train_stage(stage, source, stop)
+            super().train_stage(stage, source, trainer)
             return
-        trainer, batches = self.trainer, endless(source)
-        assert trainer is not None  # noqa: S101  run_stage() made it
+        batches = endless(source)
         self.reporter.note(f"Raising the learning rate of the stage {stage.name}")
         self.reporter.begin("learning rates", STEPS, "steps")
         steps = itertools.count(1)
@@ -111,7 +109,7 @@ class Climb(Training):
             if not math.isnan(loss):  # of a batch that could not be read
                 self.raw.append(loss)
             self.reporter.advance(next(steps), loss=loss, learning_rate=rate)
-            if stop():
+            if self.stop():
                 raise Stopped
             return loss
 

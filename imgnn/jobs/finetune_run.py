@@ -19,7 +19,7 @@ from imgnn.jobs.finetune_report import report
 from imgnn.networks.files import load_network_file, save_network
 from imgnn.networks.network import Network
 from imgnn.networks.predict import compute_prob
-from imgnn.runs import Reporter, Stop, Stopped, is_file, stop_after_step
+from imgnn.runs import Reporter, Stop, Stopped, is_file
 from imgnn.training import health
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
 from imgnn.training.recipes import SVM, Stage
@@ -82,66 +82,72 @@ class Position:
 
 
 class Training:
-    """A run under way: its network, its pictures, its position, its files."""
+    """A run under way: its network, its pictures, its position, its files.
 
-    def __init__(self, setup: Setup, folder: Path, reporter: Reporter, began: float) -> None:
-        self.setup, self.folder, self.reporter, self.began = setup, folder, reporter, began
+    Args:
+        stop: whether somebody asked to.
+        began: when the command did, of `time.monotonic()`.
+        resume: go on where the folder's last checkpoint stands.
+    """
+
+    def __init__(
+        self, setup: Setup, folder: Path, reporter: Reporter, stop: Stop, began: float, *, resume: bool = False
+    ) -> None:
+        self.setup, self.folder, self.reporter, self.stop, self.began = setup, folder, reporter, stop, began
         self.options, self.network = setup.options, setup.network
         self.warnings: list[str] = []
-        self.material = Material(setup, folder, reporter, self.warn)
+        self.material = Material(setup, folder, reporter, self.warn, stop)
         self.position = Position()
         self.pending: dict[str, np.ndarray] = {}  # of a checkpoint, for the trainer that is to be made
         self.best: dict[str, np.ndarray] | None = None  # weights that are not in best.keras yet
         self.saved = self.drawn = time.monotonic()
-        self.trainer: Trainer | None = None
-        self.log: RunLog | None = None
+        self.trainer: Trainer | None = None  # of the stage; the svm has none
+        if resume:
+            self.load()
+        self.log = RunLog(folder, step=self.position.steps, epochs=self.position.epochs)
 
     # From beginning to end
 
-    def run(self) -> Finetuned:
-        """Train what is left of all stages, and sum up."""
-        self.log = RunLog(self.folder, step=self.position.steps, epochs=self.position.epochs)
-        with stop_after_step() as stop:
-            self.material.stop = stop
-            try:
-                while True:
-                    stage = self.setup.stages[self.position.stage]
-                    if self.position.epoch < stage.rounds:  # a run that is resumed may be past it
-                        self.run_stage(stage, stop)
-                    if self.position.stage + 1 == len(self.setup.stages):
-                        break
-                    self.position = replace(
-                        self.position, stage=self.position.stage + 1, epoch=0, step=0, waited=0, top=None
-                    )
-            except Stopped:
-                self.interrupted()
-            except DivergedError as error:
-                self.keep_best()
-                self.log.draw()
-                where = f"step {self.position.step + 1} of epoch {self.position.epochs + 1}, in {self.folder}"
-                raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
-            except Exception as error:
-                if not backend.is_out_of_memory(error):
-                    raise
-                raise InputError(
-                    f"the memory does not suffice for {self.options.batch} pictures of "
-                    f"{self.material.preprocessing.size[0]} pixels at once",
-                    hint="a smaller --batch, --size or --memory",
-                ) from error
-            finally:
-                self.reporter.end()
-        return self.finish()
+    def run(self) -> None:
+        """Train what is left of all stages."""
+        try:
+            while True:
+                stage = self.setup.stages[self.position.stage]
+                if self.position.epoch < stage.rounds:  # a run that is resumed may be past it
+                    self.run_stage(stage)
+                if self.position.stage + 1 == len(self.setup.stages):
+                    break
+                self.position = replace(
+                    self.position, stage=self.position.stage + 1, epoch=0, step=0, waited=0, top=None
+                )
+        except Stopped:
+            self.interrupted()
+        except DivergedError as error:
+            self.keep_best()
+            self.log.draw()
+            where = f"step {self.position.step + 1} of epoch {self.position.epochs + 1}, in {self.folder}"
+            raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
+        except Exception as error:
+            if not backend.is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"the memory does not suffice for {self.options.batch} pictures of "
+                f"{self.material.preprocessing.size[0]} pixels at once",
+                hint="a smaller --batch, --size or --memory",
+            ) from error
+        finally:
+            self.reporter.end()
 
-    def run_stage(self, stage: Stage, stop: Stop) -> None:
+    def run_stage(self, stage: Stage) -> None:
         with self.setup.devices.scope():
             parts = divide(self.network, stage.trained)
             # What needs several tensors of the frozen part (Dropout in its middle) is trained on pictures.
             cached = stage.cached and parts.above is not None and len(parts.above.inputs) == 1
             if stage.name == SVM:
-                self.solve_svm(parts, stop)
+                self.solve_svm(parts)
                 (self.folder / FEATURES).unlink(missing_ok=True)
                 return
-            self.trainer = Trainer(
+            trainer = self.trainer = Trainer(
                 parts.above if cached else parts.whole,
                 optimizer=stage.optimizer,
                 paces=stage.paces(parts.trained),
@@ -153,20 +159,19 @@ class Training:
                 devices=self.setup.devices,
             )
         if self.pending:
-            self.trainer.restore({**self.trainer.state(), **self.pending})
+            trainer.restore({**trainer.state(), **self.pending})
             self.pending = {}
-        with self.trainer.computing():
+        with trainer.computing():
             source: Source
-            source = CachedSource(self.material, parts, stop) if cached else PictureSource(self.material, stage)
-            self.train_stage(stage, source, stop)
+            source = CachedSource(self.material, parts) if cached else PictureSource(self.material, stage)
+            self.train_stage(stage, source, trainer)
         self.position.epoch = stage.epochs  # also where patience ended it
         self.save()
         (self.folder / FEATURES).unlink(missing_ok=True)
 
-    def train_stage(self, stage: Stage, source: Source, stop: Stop) -> None:
+    def train_stage(self, stage: Stage, source: Source, trainer: Trainer) -> None:
         """The epochs of a stage, from where the position stands."""
-        trainer, position, log = self.trainer, self.position, self.log
-        assert trainer is not None and log is not None  # noqa: S101  run() and run_stage() made them
+        position, log = self.position, self.log
         count = source.steps
         schedule = stage.schedule_of(count * stage.epochs)
         every = max(1, count // STEP_ROWS)
@@ -209,20 +214,22 @@ class Training:
                     epoch=epoch + 1,
                     **{"pictures/s": speed},
                 )
-                if stop():
+                if self.stop():
                     raise Stopped
                 if time.monotonic() - self.saved > self.options.save_every:
                     self.save()
                 self.draw_now_and_then()
             rate = stage.learning_rate * schedule((epoch + 1) * count - 1)
             seconds = time.monotonic() - epoch_began
-            self.end_epoch(source, stage.name, rate, seconds, (seen_here - seen_before) / max(1e-9, seconds))
+            speed = (seen_here - seen_before) / max(1e-9, seconds)
+            self.end_epoch(source, trainer, stage.name, rate, seconds, speed)
         self.reporter.end()
 
-    def end_epoch(self, source: Source, stage: str, rate: float, seconds: float, speed: float = 0.0) -> None:
+    def end_epoch(
+        self, source: Source, trainer: Trainer, stage: str, rate: float, seconds: float, speed: float = 0.0
+    ) -> None:
         """Judge an epoch, write it down, and keep what is best."""
-        trainer, position, log = self.trainer, self.position, self.log
-        assert trainer is not None and log is not None  # noqa: S101
+        position, log = self.position, self.log
         if position.epochs == 0:
             files = self.setup.train.files
             self.material.check_read({i for i, file in enumerate(files) if str(file) not in self.material.bad})
@@ -263,7 +270,7 @@ class Training:
 
     def draw_now_and_then(self) -> None:
         """Curves and events, while it trains."""
-        if self.log is not None and time.monotonic() - self.drawn > DRAW_EVERY:
+        if time.monotonic() - self.drawn > DRAW_EVERY:
             self.log.draw()
             self.drawn = time.monotonic()
 
@@ -281,11 +288,10 @@ class Training:
 
     # The support vector machine
 
-    def solve_svm(self, parts: Parts, stop: Stop) -> None:
+    def solve_svm(self, parts: Parts) -> None:
         """Fit the classifier in one go, on the features."""
         position, log = self.position, self.log
-        assert log is not None  # noqa: S101
-        features, val = self.material.features(parts, stop)
+        features, val = self.material.features(parts)
         x = features.values.reshape(len(features.values), -1)
         if len(features.values.shape) != 2:
             raise InputError("the svm recipe wants features without height and width: descriptors")
@@ -407,8 +413,7 @@ class Training:
         self.reporter.end()
         self.reporter.note("Stopping: a checkpoint is being written")
         self.save()
-        if self.log is not None:
-            self.log.draw()
+        self.log.draw()
         position = self.position
         stage = self.setup.stages[position.stage]
         raise InterruptedRun(
@@ -426,7 +431,6 @@ class Training:
     def finish(self) -> Finetuned:
         """Judge the best network in float32, write the report, and leave nothing that only training needs."""
         log, position, setup = self.log, self.position, self.setup
-        assert log is not None  # noqa: S101
         log.draw()
         last = log.epochs[-1]["stage"]
         of = next((row["stage"] for row in log.epochs if row["epoch"] == position.best_epoch), last)
