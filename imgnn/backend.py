@@ -122,7 +122,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a backend (or NumPy) says by this error that memory did not suffice."""
     told = f"{type(error).__name__}: {error}"
     return isinstance(error, MemoryError) or any(
-        word in told for word in ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "can't allocate memory")
+        word in told
+        for word in (
+            *("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "can't allocate memory"),
+            *("failed to map segment", "Cannot allocate memory"),  # of libraries that are loaded
+        )
     )
 
 

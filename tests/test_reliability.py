@@ -1,0 +1,233 @@
+"""What commands leave behind when they are killed, or the disk, the memory or the clock fails: docs/reliability.md."""
+
+import csv
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgnn.jobs.demo import write_files
+
+pytestmark = pytest.mark.slow
+
+TRIES = 5  # moments at which each command is killed
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A command line, run where the demo's files are.
+
+    Attributes:
+        words: OUT in them is the folder that everything goes into.
+        again: those with which a command that was killed goes on, if its last words; None: the same.
+        result: the file or folder that is there when it is done.
+    """
+
+    words: str
+    result: str
+    again: str | None = None
+
+
+TRIALS = {
+    "style": Trial("style photo.jpg painting.jpg --size 128 --iterations 20 -o OUT/out.png", "out.png"),
+    "dream": Trial("dream sky.jpg --octaves 2 -o OUT/dream.png", "dream.png"),
+    "caption": Trial("caption holiday/ -o OUT/said.csv", "said.csv"),
+    "boke": Trial("boke holiday/ -o OUT/boke.csv", "boke.csv"),
+    "label": Trial("label photos -o OUT/photos.txt", "photos.txt"),
+    "mean": Trial("mean photos/ -o OUT/mean", "mean.npy"),
+    "convert": Trial("convert edges.caffemodel edges.prototxt -o OUT/edges.keras", "edges.keras"),
+    "fetch": Trial("fetch boke_can -o OUT/fetched", "fetched"),
+    "finetune": Trial(
+        "finetune photos/ --size 64 --head-epochs 20 --no-report -o OUT/run",
+        "run/best.keras",
+        "finetune --resume OUT/run",
+    ),
+    "train caption": Trial(
+        "train caption captions.jsonl --epochs 4 -o OUT/run", "run/best.npz", "train caption --resume OUT/run"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The demo's files."""
+    folder = tmp_path_factory.mktemp("reliability") / "files"
+    write_files(folder)
+    return folder
+
+
+def start(trial, place, out, words=None, **options):
+    """The command in a process of its own."""
+    line = (words or trial.words).replace("OUT", str(out))
+    environment = {
+        **os.environ,
+        "IMGNN_HOME": str(place.parent / "home"),
+        "IMGNN_OFFLINE": "1",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        **options.pop("environment", {}),
+    }
+    wrapped = options.pop("wrapper", [])
+    return subprocess.Popen(
+        [*wrapped, sys.executable, "-m", "imgnn", *line.split()],
+        cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def damaged(folder):
+    """The files under a folder that bear their final names and are not whole; temporary ones begin with a dot."""
+    return [str(path) for path in folder.rglob("*") if path.is_file() and path.name[0] != "." and not is_whole(path)]
+
+
+def is_whole(path):
+    """Whether a file can be read to its end."""
+    try:
+        if path.suffix in (".png", ".jpg"):
+            with Image.open(path) as image:
+                image.load()
+        elif path.suffix in (".keras", ".npz"):
+            with zipfile.ZipFile(path) as file:
+                return file.testzip() is None
+        elif path.suffix == ".npy":
+            np.load(path)
+        elif path.suffix == ".json":
+            json.loads(path.read_text("utf-8"))
+        elif path.suffix == ".csv":
+            with path.open(newline="", encoding="utf-8") as file:
+                return len({len(row) for row in csv.reader(file)}) <= 1
+    except Exception:
+        return False
+    return True
+
+
+def said_in_lines(error):
+    """Whether the last of what a command said is one line that begins with Error, and perhaps one with Try."""
+    lines = error.strip().splitlines()
+    told = [line for line in lines if line.startswith(("Error: ", "Try: "))]
+    return "Traceback" not in error and bool(told) and lines[-1] in told
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_killed_at_any_moment_nothing_is_half_written_and_it_can_be_done_again(name, place, tmp_path):
+    trial, draw = TRIALS[name], random.Random(name)
+    began = time.monotonic()
+    unbroken = start(trial, place, tmp_path)
+    _, error = unbroken.communicate()
+    assert unbroken.returncode == 0, error
+    seconds = time.monotonic() - began
+    assert (tmp_path / trial.result).exists()
+    for number in range(TRIES):
+        out = tmp_path / f"try{number}"
+        out.mkdir()
+        process = start(trial, place, out)
+        time.sleep(seconds * draw.uniform(0.3, 1))
+        process.kill()
+        process.communicate()
+        assert damaged(out) == []
+        begun = trial.again and (out / "run" / "config.json").is_file()
+        if not begun:
+            shutil.rmtree(out / "run", ignore_errors=True)
+        process = start(trial, place, out, trial.again if begun else None)
+        _, error = process.communicate()
+        if process.returncode and begun:  # it was done when it was killed, or before the first word was learnt
+            assert said_in_lines(error), error
+        else:
+            assert process.returncode == 0, error
+            assert (out / trial.result).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="a small disk wants root")
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(name, place, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", disk], check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        (disk / "other").write_bytes(bytes(12_000))
+        process = start(TRIALS[name], place, disk)
+        _, error = process.communicate()
+        if process.returncode == 0:  # what it writes is smaller
+            assert name in ("caption", "boke", "label")
+        else:
+            assert (process.returncode, said_in_lines(error)) == (1, True), error
+        assert damaged(disk) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_folder_that_may_not_be_written_is_one_line(name, place, tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    wrapper = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+    process = start(TRIALS[name], place, locked, wrapper=wrapper if os.geteuid() == 0 else [])
+    _, error = process.communicate()
+    assert (process.returncode, said_in_lines(error)) == (1, True), error
+    assert list(locked.iterdir()) == []
+
+
+@pytest.mark.parametrize("gigabytes", [1, 2, 3])
+@pytest.mark.parametrize("name", ["label", "mean", "caption", "style", "finetune"])
+def test_little_memory_is_no_traceback_and_leaves_nothing_half_written(name, place, tmp_path, gigabytes):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (gigabytes << 30, gigabytes << 30))
+
+    process = start(TRIALS[name], place, tmp_path, preexec_fn=limit)
+    _, error = process.communicate()
+    # Below some GB TensorFlow itself, or the loader of its libraries, gives up: that no command can tell.
+    assert process.returncode in (0, 1, -signal.SIGABRT, -signal.SIGSEGV), error
+    if process.returncode == 1:
+        assert said_in_lines(error), error
+    assert damaged(tmp_path) == []
+
+
+@pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is not installed")
+@pytest.mark.parametrize("start_at", ["-400d", "+400d"])
+@pytest.mark.parametrize("name", ["label", "mean", "fetch", "finetune", "train caption"])
+def test_a_run_that_was_begun_at_another_time_goes_on(name, place, tmp_path, start_at):
+    trial = TRIALS[name]
+    process = start(trial, place, tmp_path, wrapper=["faketime", "-f", start_at])
+    if trial.again:
+        while process.poll() is None and not (tmp_path / "run" / "config.json").is_file():
+            time.sleep(0.1)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode in (0, 130), error
+    if process.returncode == 130:
+        process = start(trial, place, tmp_path, trial.again)
+        _, error = process.communicate()
+        assert process.returncode == 0, error
+    assert (tmp_path / trial.result).exists()
+
+
+@pytest.mark.parametrize("name", ["caption", "boke", "style", "finetune", "convert"])
+def test_two_at_once_in_one_home_come_to_the_same(name, place, tmp_path):
+    home = tmp_path / "home"
+    outs = [tmp_path / "one", tmp_path / "two"]
+    for out in outs:
+        out.mkdir()
+    both = [start(TRIALS[name], place, out, environment={"IMGNN_HOME": str(home)}) for out in outs]
+    for process in both:
+        _, error = process.communicate()
+        assert process.returncode == 0, error
+    one, two = (out / TRIALS[name].result for out in outs)
+    if one.suffix == ".png":  # it tells how long it took
+        with Image.open(one) as first, Image.open(two) as second:
+            assert first.tobytes() == second.tobytes()
+    elif one.suffix != ".keras":  # so does this one
+        assert one.read_bytes() == two.read_bytes()
+    assert damaged(tmp_path) == []
