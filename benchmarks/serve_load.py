@@ -95,7 +95,8 @@ def measure(address: str, process: int, clients: int, seconds: float) -> tuple[A
 def serve(runs: Sequence[str], folder: str) -> tuple[subprocess.Popen[str], str]:
     """A server with its models loaded, and its address."""
     models = [word for run in runs for word in ("--model", run)]
-    command = [sys.executable, "-m", "imgnn", "serve", *models, "--folder", folder, "--port", "0", "--rate", "0"]
+    words = ("--folder", folder, "--port", "0", "--requests-per-minute", "0")
+    command = [sys.executable, "-m", "imgnn", "serve", *models, *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     address = process.stdout.readline().strip()

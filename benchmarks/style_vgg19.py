@@ -29,7 +29,7 @@ from benchmarks import peers
 SIZE, ITERATIONS = 512, 500
 CONTENT, STYLE = "tubingen.jpg", "starry_night_google.jpg"
 PEER_STEPS, PEER_WARM, OWN_STEPS, OWN_WARM = 8, 3, 5, 2  # of each repeat; those that warm up are not counted
-SAVE_EVERY = 10  # steps between two pictures of ours whose loss is looked at
+KEEP_EVERY = 10  # steps between two pictures of ours whose loss is looked at
 # Ours: as it comes; with more time at the last size; and at that size alone, which is neural-style-pt's very task.
 OWN_RUNS: dict[str, tuple[object, ...]] = {
     "imgnn style": (),
@@ -178,7 +178,7 @@ def own_run(files: Files, *words: object) -> tuple[list[tuple[float, Path]], pee
     output = Path(tempfile.mkdtemp(dir=files.folder)) / "out.png"
     command = [sys.executable, "-m", "imgnn", "style", files.content, files.style, "-o", output, "--network", "vgg19"]
     began = time.time()
-    process = peers.timed([*command, "--size", SIZE, "--tv-weight", 0, "--save-every", SAVE_EVERY, *words])
+    process = peers.timed([*command, "--size", SIZE, "--tv-weight", 0, "--keep-every", KEEP_EVERY, *words])
     pictures = [*sorted(output.parent.glob("out_*.png")), output]
     return [(path.stat().st_mtime - began, path) for path in pictures], process
 

@@ -7,7 +7,8 @@ def main() -> None:
     """Run the command line."""
     try:
         from imgnn.cli.app import main as run
-    except KeyboardInterrupt:  # Ctrl-C while modules are still read: there is nothing to save, and nothing to tell
+    except KeyboardInterrupt:  # Ctrl-C while modules are still read
+        sys.stderr.write("Interrupted: stopped before it began\n")
         sys.exit(130)
     run()
 

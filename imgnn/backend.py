@@ -291,6 +291,15 @@ def why_no_gpu() -> str:
     return f"{name()} sees no GPU"
 
 
+def where(precision: str, devices: int = 1) -> str:
+    """What computes, and why not a GPU: "On the processor, in bfloat16: there is no NVIDIA driver on this machine"."""
+    if device() == "cpu":
+        several = f" as {devices} devices" if devices > 1 else ""
+        return f"On the processor{several}, in {precision}: {why_no_gpu()}"
+    count = f"{devices} devices" if devices > 1 else "one device"
+    return f"On {count} of the {device().upper()} kind, in {precision}"
+
+
 class Devices:
     """Several devices that train one model together, each on its share of every batch.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 
 
 def option_name(field: str) -> str:
@@ -17,7 +17,8 @@ def option_name(field: str) -> str:
     return f"--{TYPED.get(field, field).replace('_', '-')}"
 
 
-TYPED = {"parameter": "param", "masks": "mask", "target": "class", "rates": "rate"}  # those that are called otherwise
+# Those that are called otherwise
+TYPED = {"parameter": "param", "masks": "mask", "target": "class", "rates": "layer-rate", "n": "number"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class StyleOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
     preview: int | None = None  # steps between two looks at the picture so far, in OUTPUT.preview.png
-    save_every: int | None = None  # steps between pictures that are kept, OUTPUT_0100.png
+    keep_every: int | None = None  # steps between pictures that are kept, OUTPUT_0100.png
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -203,7 +204,7 @@ class FinetuneOptions:
     mean: Path | None = None  # PREFIX.json of `imgnn mean`; None: the network's own mean
 
     # The head
-    features: tuple[str, ...] | None = None  # layers that the new classifier looks at; (): what the old one looked at
+    layers: tuple[str, ...] | None = None  # those that the new classifier looks at; (): what the old one looked at
     dropout: float | None = None  # share of values that are dropped, 0..1
     freeze: str | None = None  # the last layer that is not trained; None: as the recipe says
 
@@ -466,25 +467,25 @@ class CaptionOptions:
         """Refuse options that do not go together.
 
         Raises:
-            InputError: which.
+            OptionError: which.
         """
         if self.drawn and (self.beam is not None or self.groups > 1):
-            raise InputError("captions are looked for (--beam, --groups) or drawn (--temperature, --top-k, --top-p)")
+            raise OptionError("captions are looked for (--beam, --groups) or drawn (--temperature, --top-k, --top-p)")
         if self.width % self.groups:
-            raise InputError(f"--beam {self.beam} is not shared evenly by --groups {self.groups}")
+            raise OptionError(f"--beam {self.beam} is not shared evenly by --groups {self.groups}")
         if self.width > WIDEST:
-            raise InputError(f"--beam {self.width} is more than {WIDEST}: what is found so far down nobody wants")
+            raise OptionError(f"--beam {self.width} is more than {WIDEST}: what is found so far down nobody wants")
         if not 0 < self.top_p <= 1:
-            raise InputError(f"--top-p is a probability above 0, not {self.top_p:g}")
+            raise OptionError(f"--top-p is a probability above 0, not {self.top_p:g}")
         if not self.drawn and self.width < self.n:
-            raise InputError(f"--beam {self.beam} finds {self.beam} captions at most; -n {self.n} are wanted")
+            raise OptionError(f"--beam {self.beam} finds {self.beam} captions at most; --number {self.n} wants more")
         if self.min_length >= self.max_length:
-            raise InputError(
+            raise OptionError(
                 f"--min-length {self.min_length} words do not fit into --max-length {self.max_length} tokens, of which "
                 "one is the end"
             )
         if self.weights is not None and len(self.weights) != len(self.models):
-            raise InputError(f"--weights has {len(self.weights)} numbers for {len(self.models)} models")
+            raise OptionError(f"--weights has {len(self.weights)} numbers for {len(self.models)} models")
 
 
 BokeMode = Literal["model", "mismatch", "retrieve"]
@@ -529,21 +530,21 @@ class BokeOptions:
         """Refuse options that do not go together.
 
         Raises:
-            InputError: which.
+            OptionError: which.
         """
         if self.candidates < self.n:
-            raise InputError(f"-n {self.n} boke are not found among --candidates {self.candidates}")
+            raise OptionError(f"-n {self.n} boke are not found among --candidates {self.candidates}")
         if not 0 < self.top_p <= 1:
-            raise InputError(f"--top-p is a probability above 0, not {self.top_p:g}")
+            raise OptionError(f"--top-p is a probability above 0, not {self.top_p:g}")
         if not 0 < self.blend <= 1:
-            raise InputError(f"--blend is above 0 and at most 1, not {self.blend:g}: at 0 no donor has a say")
+            raise OptionError(f"--blend is above 0 and at most 1, not {self.blend:g}: at 0 no donor has a say")
         if self.min_length >= self.max_length:
-            raise InputError(
+            raise OptionError(
                 f"--min-length {self.min_length} does not fit into --max-length {self.max_length} tokens, of which one "
                 "is the end"
             )
         if self.donors and self.mode not in (None, "mismatch"):
-            raise InputError(f"--donors lend to --mode mismatch, not to {self.mode}")
+            raise OptionError(f"--donors lend to --mode mismatch, not to {self.mode}")
 
 
 @dataclass(frozen=True)
@@ -578,4 +579,4 @@ class ServeOptions:
     )
     host: str = "127.0.0.1"  # the address to listen on
     port: int = 8000  # 0: any that is free
-    rate: int = 240  # requests a minute of one client that change or compute something; 0: any
+    requests_per_minute: int = 240  # requests of one client that change or compute something; 0: any

@@ -6,6 +6,7 @@ records, the web page will stream. Library modules never print.
 
 import contextlib
 import json
+import math
 import os
 import re
 import secrets
@@ -123,6 +124,25 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def percent(share: float | None) -> str:
+    """A share as one reads it: "91.2 %"; nothing to divide is a dash."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def amount(number: float) -> str:
+    """Bytes as one reads them: "23.9 MB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            break
+        number /= 1000
+    return f"{number:.3g} {unit}" if number < 1000 else f"{math.ceil(number):,} {unit}"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 class`, `2,100 pictures`."""
+    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def is_set(variable: str) -> bool:

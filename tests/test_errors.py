@@ -1,6 +1,6 @@
 import pytest
 
-from imgnn.errors import ImgnnError, InterruptedRun, UnknownNameError
+from imgnn.errors import ImgnnError, InterruptedRun, UnknownNameError, missing
 
 
 def test_an_unknown_name_offers_the_near_ones():
@@ -20,3 +20,12 @@ def test_nothing_near_offers_nothing():
 @pytest.mark.parametrize(("error", "code"), [(ImgnnError("x"), 1), (InterruptedRun("x"), 130)])
 def test_exit_codes(error, code):
     assert error.exit_code == code
+
+
+def test_of_a_missing_file_the_near_names_beside_it_are_offered(tmp_path):
+    (tmp_path / "photos_train.txt").touch()
+    (tmp_path / "cat.jpg").touch()
+    path = tmp_path / "photos_trian.txt"
+    assert missing(path).told() == f"no such file: {path}; did you mean 'photos_train.txt'?"
+    assert missing(tmp_path / "zzz", "folder").told() == f"no such folder: {tmp_path / 'zzz'}"
+    assert missing(tmp_path / "nowhere" / "cat.jpg").told() == f"no such file: {tmp_path / 'nowhere' / 'cat.jpg'}"

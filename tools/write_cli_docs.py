@@ -14,9 +14,9 @@ from typer.models import ArgumentInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from imgnn.cli.app import app
+from imgnn.cli.parsing import RESULT
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
-WORDS = {int: "INTEGER", float: "FLOAT", str: "TEXT", Path: "PATH"}
 HEAD = """# Every command
 
 What `imgnn COMMAND --help` says. `imgnn --debug COMMAND` shows tracebacks, and what TensorFlow logs; `imgnn --version`
@@ -56,8 +56,9 @@ def section(name: str, command: Callable[..., Any]) -> Iterator[str]:
     for parameter in inspect.signature(command).parameters.values():
         if info := infos.get(parameter.name):
             panels.setdefault(info.rich_help_panel or "", []).append(row(parameter, kinds[parameter.name], info))
-    for panel, rows in panels.items():
-        yield f"| {panel or 'Arguments and options'} | | default |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    # As in --help: arguments, what is made, the rest.
+    for panel, rows in sorted(panels.items(), key=lambda each: each[0] not in ("", RESULT)):
+        yield f"| {panel or 'Arguments'} | | default |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def row(parameter: inspect.Parameter, kind: Any, info: Any) -> str:
@@ -73,15 +74,14 @@ def row(parameter: inspect.Parameter, kind: Any, info: Any) -> str:
         # In `Annotated` the first name comes where the default would be.
         names = [each for each in (info.default, *(info.param_decls or ())) if isinstance(each, str)]
         name = ", ".join(f"`{each}`" for each in names or [f"--{parameter.name.replace('_', '-')}"])
-        word = (info.metavar or metavar(kind)).replace("|", "\\|")
+        word = (info.metavar or choices(kind)).replace("|", "\\|")
         name += f" `{word}`" if word else ""
     return f"| {name} | {told} | {default} |"
 
 
-def metavar(kind: Any) -> str:
-    """The word for an option's value: `FLOAT`, `lbfgs|adam`; nothing for a switch."""
-    one = next(each for each in (kind, *get_args(kind)) if get_origin(each) is Literal or each in WORDS or each is bool)
-    return "|".join(get_args(one)) if get_origin(one) is Literal else WORDS.get(one, "")
+def choices(kind: Any) -> str:
+    """`lbfgs|adam`; nothing for a flag."""
+    return "|".join(word for each in (kind, *get_args(kind)) if get_origin(each) is Literal for word in get_args(each))
 
 
 if __name__ == "__main__":

@@ -82,13 +82,15 @@ def _answering(
     roots = {index for index, layer in enumerate(body) if index not in read and not _is_sink(layer)}
     answers: dict[int, Layer] = {}  # place of a loss -> the layer that takes its place
     hidden = [loss for loss in losses if loss.type in _HIDDEN and loss not in auxiliary]
+    there = {(each.type, each.bottoms) for each in body}
+    taken = {each.name for each in body} | {top for each in body for top in each.tops}
     for index, layer in enumerate(body):
         if layer in auxiliary or not _is_loss(layer):
             continue
         roots.update(producers[index][: _ANSWERS.get(layer.type, 1)])
         if layer in hidden:
-            answer = _hidden_layer(layer, body, alone=len(hidden) == 1)
-            if any(each.type == answer.type and each.bottoms == answer.bottoms for each in body):
+            answer = _hidden_layer(layer, taken, alone=len(hidden) == 1)
+            if (answer.type, answer.bottoms) in there:
                 notes.append(f"layer {layer.name} ({layer.type}) was cut: the net has its {answer.type} already")
             else:
                 answers[index] = answer
@@ -197,9 +199,8 @@ def _needed(roots: Iterable[int], producers: Sequence[Sequence[int]]) -> set[int
     return needed
 
 
-def _hidden_layer(loss: Layer, body: Collection[Layer], *, alone: bool) -> Layer:
-    """The Softmax or Sigmoid that a loss holds; called `prob`, as in deploy nets, if it can be."""
-    taken = {each.name for each in body} | {top for each in body for top in each.tops}
+def _hidden_layer(loss: Layer, taken: Collection[str], *, alone: bool) -> Layer:
+    """The Softmax or Sigmoid that a loss holds; called `prob`, as in deploy nets, if no layer or blob has that name."""
     name = "prob" if alone and "prob" not in taken else loss.name
     top = loss.tops[1] if len(loss.tops) > 1 else name if name == "prob" or not loss.tops else loss.tops[0]
     kind = _HIDDEN[loss.type]

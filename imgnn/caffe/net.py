@@ -115,6 +115,8 @@ def _layers(definition: Message, where: str) -> list[Layer]:
         kind = V1_TYPES.get(message.type, message.type)
         if not kind or kind == "None":
             raise ConversionError(f"expected a type for layer {message.name!r}, found none: {place}")
+        if kind.endswith("Loss") and not message.bottom:
+            raise ConversionError(f"expected a blob that layer {message.name!r} ({kind}) judges, found none: {place}")
         if message.pooling_param.has("ceil_mode") and not message.pooling_param.has("round_mode"):
             message.pooling_param.set("round_mode", "CEIL" if message.pooling_param.ceil_mode else "FLOOR")
         name = message.name or next(iter(message.top), f"{kind}{index}")
@@ -146,7 +148,7 @@ def _without_inserted_splits(layers: Sequence[Layer]) -> Iterator[Layer]:
     for layer in layers:
         bottoms = tuple(original.get(bottom, bottom) for bottom in layer.bottoms)
         inserted = tuple(f"{layer.name}_{index}" for index in range(len(layer.tops)))
-        if layer.type == "Split" and layer.name.endswith("_split") and layer.tops == inserted:
+        if layer.type == "Split" and layer.name.endswith("_split") and layer.tops == inserted and bottoms:
             original.update(dict.fromkeys(layer.tops, bottoms[0]))
         else:
             yield replace(layer, bottoms=bottoms)

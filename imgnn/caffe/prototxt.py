@@ -15,17 +15,17 @@ from typing import Any, NamedTuple, NoReturn
 from imgnn.caffe.message import Message
 from imgnn.caffe.schema import ENUMS, SCHEMA, Field
 from imgnn.caffe.sniff import sniff
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 
 MAX_BYTES = 64 << 20  # the largest published prototxts have some hundred kilobytes
 MAX_FIELDS = 200_000
 MAX_DEPTH = 100  # as protobuf
 
-# Possessive (`*+`): a string without its end is found out in one pass.
+# Possessive (`*+`): a string without its end, or a number that is none, is found out in one pass.
 _TOKEN = re.compile(
     r"""
       (?P<string>"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+" | '[^'\\\n]*+(?:\\.[^'\\\n]*+)*+')
-    | (?P<number>[-+]?\s*+(?:0[xX][0-9a-fA-F]+ | (?:\d+\.?\d* | \.\d+)(?:[eE][-+]?\d+)?[fF]?) (?![\w.]))
+    | (?P<number>[-+]?\s*+(?:0[xX][0-9a-fA-F]++ | (?:\d++\.?+\d*+ | \.\d++)(?:[eE][-+]?\d++)?+[fF]?+) (?![\w.]))
     | (?P<word>[-+]?\s*+[A-Za-z_][\w.]*+)
     | (?P<extension>\[\s*+[A-Za-z_][\w./-]*+\s*+\](?=\s*+[:{<]))
     | (?P<sign>[{}<>\[\]:;,])
@@ -46,9 +46,10 @@ def read_prototxt(path: Path) -> Message:
         InputError: missing, empty, not text, not a prototxt; the line is named.
     """
     try:
+        if not path.exists():
+            raise missing(path)
         if not path.is_file():
-            kind = "is not a file" if path.exists() else "there is no such file"
-            raise InputError(f"expected a prototxt; {kind}: {path}")
+            raise InputError(f"expected a prototxt; is not a file: {path}")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"expected a prototxt of at most {MAX_BYTES:,} bytes, found {size:,}: {path}")
         data = path.read_bytes()
@@ -156,8 +157,9 @@ class _Parser:
                 return
             self.spend(1)
             name = self.take()
-            if name.kind not in ("word", "extension"):
+            if name.kind not in ("word", "extension") or name.text[0] in "+-":
                 self.fail(f"expected the name of a field, found {self.shown(name.at)}", name.at)
+            name = name._replace(text="".join(name.text.split()))  # [ x.y ]
             field = SCHEMA[message.kind].get(name.text)
             if field is None:
                 message.note_unknown(name.text, self.line(name.at))

@@ -22,7 +22,7 @@ import numpy as np
 from imgnn.caffe.message import Message
 from imgnn.caffe.schema import ARRAYS, ENUMS, SCHEMA, Field
 from imgnn.caffe.sniff import sniff
-from imgnn.errors import WeightsError
+from imgnn.errors import WeightsError, missing
 
 # Wire types.
 _VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = range(6)
@@ -123,9 +123,10 @@ def _numbers(blob: Message, where: str) -> np.ndarray:
 def _map(path: Path) -> mmap.mmap:
     """Map a file, unless its first bytes say that it is something else."""
     try:
+        if not path.exists():
+            raise missing(path)
         if not path.is_file():
-            kind = "is not a file" if path.exists() else "there is no such file"
-            raise WeightsError(f"expected a .caffemodel or .binaryproto; {kind}: {path}")
+            raise WeightsError(f"expected a .caffemodel or .binaryproto; is not a file: {path}")
         if not path.stat().st_size:
             raise WeightsError(f"expected a .caffemodel or .binaryproto, found an empty file: {path}", hint=_DAMAGED)
         with path.open("rb") as file:

@@ -5,7 +5,6 @@ import os
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from imgnn import __version__, backend
 from imgnn.cli import (
@@ -26,10 +25,11 @@ from imgnn.cli import (
     style,
     train,
 )
-from imgnn.errors import ImgnnError, InputError
+from imgnn.cli.help import Command, Commands
+from imgnn.errors import ImgnnError, InputError, InterruptedRun
 
 
-class Group(TyperGroup):
+class Group(Commands):
     """Shows an `ImgnnError` as one line, its hint as another, and exits with its code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -42,7 +42,7 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             told = as_ours(error)
             if told is None or console.debugging():
                 raise
@@ -50,7 +50,7 @@ class Group(TyperGroup):
             raise typer.Exit(told.exit_code) from None
 
 
-def as_ours(error: Exception) -> ImgnnError | None:
+def as_ours(error: BaseException) -> ImgnnError | None:
     """The error as one of ours, if the user can act on it; else None, and it keeps its traceback.
 
     What the system refuses (a folder that may not be read, a full disk, memory) is the user's to mend, wherever it is
@@ -58,6 +58,8 @@ def as_ours(error: Exception) -> ImgnnError | None:
     """
     if isinstance(error, ImgnnError):
         return error
+    if isinstance(error, KeyboardInterrupt):  # of a command that had nothing to save yet, or was not let save it
+        return InterruptedRun("stopped before it was done")
     if backend.is_out_of_memory(error):
         return InputError("the memory does not suffice", hint="a smaller --batch or --size, or a smaller network")
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):
@@ -85,14 +87,16 @@ app.command(rich_help_panel="Pictures")(boke.boke)
 app.command(rich_help_panel="Pictures")(serve.serve)
 app.command(rich_help_panel="Pictures")(demo.demo)
 app.command(rich_help_panel="Networks")(classify.classify)
-app.add_typer(evaluate.app, name="evaluate", rich_help_panel="Networks")
+app.add_typer(evaluate.app, name="evaluate", cls=Commands, rich_help_panel="Networks")
 app.command(rich_help_panel="Networks")(finetune.finetune)
-app.add_typer(train.app, name="train", rich_help_panel="Networks")
+app.add_typer(train.app, name="train", cls=Commands, rich_help_panel="Networks")
 app.command(rich_help_panel="Networks")(networks.networks)
 app.command(rich_help_panel="Networks")(convert.convert)
 app.command(rich_help_panel="Data")(fetch.fetch)
 app.command(rich_help_panel="Data")(label.label)
 app.command(rich_help_panel="Data")(mean.mean)
+for command in (*app.registered_commands, *evaluate.app.registered_commands, *train.app.registered_commands):
+    command.cls = Command
 
 
 def show_version(wanted: bool) -> None:

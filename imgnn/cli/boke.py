@@ -1,6 +1,5 @@
 """`imgnn boke`."""
 
-import json as json_format
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,20 +9,26 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.classify import named
-from imgnn.cli.parsing import MACHINE, SHARE, UNSAID, Precision, parse_weight, was_given
-from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile, Rows, chosen_format, option, row_of
-from imgnn.errors import InputError
-from imgnn.options import BokeMode, BokeOptions
-from imgnn.runs import check_folder
+from imgnn.cli.parsing import (
+    COUNT,
+    MACHINE,
+    NUMBER,
+    SHARE,
+    UNSAID,
+    JsonLines,
+    Precision,
+    refuse_without,
+    was_given,
+)
+from imgnn.cli.rows import Form, Lists, Output, Pictures, Rows, chosen_format, find, row_of
+from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile, option
+from imgnn.options import BokeMode, BokeOptions, option_name
 from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.boke import BokeImage, Joke
 
 BOKE, DRAWN, LENT = "The boke", "In mode model", "In mode mismatch"
-RESULT = "The result"
-Format = Literal["table", "json", "csv"]
 COLUMNS = (
     *("file", "rank", "boke", "mode", "log_prob", "log_prob_per_token", "novel"),
     *("nearest_text", "nearest_similarity", "nearest_picture", "nearest_stars"),
@@ -38,10 +43,8 @@ OWN = {  # options that only one mode knows
 
 def boke(
     context: typer.Context,
-    images: Annotated[
-        list[str],
-        typer.Argument(metavar="IMAGE", help="Pictures, folders, patterns, or - for a list on standard input."),
-    ],
+    images: Pictures = None,
+    lists: Lists = None,
     models: Annotated[
         list[str] | None,
         option(
@@ -52,20 +55,24 @@ def boke(
     mode: Annotated[
         BokeMode | None,
         option(
-            MODELS,
+            BOKE,
             "model: what it thinks of the picture; mismatch: what it says of a completely different one; "
             "retrieve: what people said of the nearest. \\[default: model; of captions, mismatch]",
+            metavar="MODE",
             **UNSAID,
         ),
     ] = BokeOptions.mode,
-    n: Annotated[int, option(BOKE, "Of each picture.", "-n", min=1)] = BokeOptions.n,
-    max_length: Annotated[int, option(BOKE, "Tokens at most, the end is one.", min=1)] = BokeOptions.max_length,
-    min_length: Annotated[int, option(BOKE, "Tokens at least.", min=0)] = BokeOptions.min_length,
+    n: Annotated[int, option(BOKE, "Boke of each picture.", "--number", "-n", **COUNT)] = BokeOptions.n,
+    max_length: Annotated[
+        int, option(BOKE, "Tokens of a boke at most, the end is one.", **COUNT)
+    ] = BokeOptions.max_length,
+    min_length: Annotated[int, option(BOKE, "Tokens of a boke at least.", metavar="N", min=0)] = BokeOptions.min_length,
     no_repeat_ngram: Annotated[
         int | None,
         option(
             BOKE,
             "So many tokens in a row do not come twice; 0: they may. \\[default: 3 words, 6 characters]",
+            metavar="N",
             min=0,
             **UNSAID,
         ),
@@ -79,56 +86,47 @@ def boke(
         option(
             BOKE,
             "Avoid what the mean picture makes probable, too (mismatch: the picture itself); 0: do not, 0.5: clearly.",
-            parser=parse_weight,
-            metavar="FLOAT",
+            **NUMBER,
         ),
     ] = BokeOptions.contrast,
-    seed: Annotated[int, option(BOKE, "The same one draws the same sentences or donors.", min=0)] = BokeOptions.seed,
+    seed: Annotated[
+        int, option(BOKE, "The same one draws the same sentences or donors.", metavar="N", min=0)
+    ] = BokeOptions.seed,
     candidates: Annotated[
-        int, option(DRAWN, "Drawn of each picture; the best are shown.", min=1)
+        int, option(DRAWN, "Sentences drawn of each picture; the best are shown.", **COUNT)
     ] = BokeOptions.candidates,
     temperature: Annotated[
         float,
         option(
             DRAWN,
             "1: as probable as the model says; below: more of the probable; 0: no chance.",
-            parser=parse_weight,
-            metavar="FLOAT",
+            **NUMBER,
         ),
     ] = BokeOptions.temperature,
     top_k: Annotated[
-        int, option(DRAWN, "Only so many of the most probable tokens; 0: all.", min=0)
+        int, option(DRAWN, "Only so many of the most probable tokens; 0: all.", metavar="N", min=0)
     ] = BokeOptions.top_k,
     top_p: Annotated[
-        float, option(DRAWN, "Only the most probable tokens that reach this probability together.", min=0.0, max=1.0)
+        float, option(DRAWN, "Only the most probable tokens that reach this probability together.", **SHARE)
     ] = BokeOptions.top_p,
     copies: Annotated[bool, option(DRAWN, "Show what training texts say, too.", "--copies")] = BokeOptions.copies,
-    distance: Annotated[Literal["far", "middle"], option(LENT, "Of the other picture.")] = BokeOptions.distance,
+    distance: Annotated[
+        Literal["far", "middle"], option(LENT, "How different the other picture is.")
+    ] = BokeOptions.distance,
     donors: Annotated[
         list[Path] | None,
-        option(LENT, "Pictures or a folder that lend. \\[default: those the model knows]", metavar="PATH", **UNSAID),
+        option(
+            LENT, "Pictures or a folder that lend. \\[default: those the model knows]", metavar="IMAGE|FOLDER", **UNSAID
+        ),
     ] = None,
     blend: Annotated[
         float, option(LENT, "How much of the other picture; the rest is the picture itself.", **SHARE)
     ] = BokeOptions.blend,
-    form: Annotated[
-        Format | None,
-        option(RESULT, "\\[default: table]", "--format", **UNSAID),
-    ] = None,
-    json: Annotated[bool, option(RESULT, "--format json: an object for each picture, a line.", "--json")] = False,
-    output: Annotated[
-        Path | None,
-        option(
-            RESULT,
-            "Write csv or json here. \\[default: on standard output]",
-            "--output",
-            "-o",
-            metavar="FILE",
-            **UNSAID,
-        ),
-    ] = None,
+    form: Form = None,
+    json: JsonLines = False,
+    output: Output = None,
     precision: Precision = BokeOptions.precision,
-    batch: Annotated[int, option(MACHINE, "Pictures at once.", min=1)] = BokeOptions.batch,
+    batch: Annotated[int, option(MACHINE, "Pictures at once.", **COUNT)] = BokeOptions.batch,
 ) -> None:
     """Write funny one-liners (boke) for pictures.
 
@@ -143,7 +141,7 @@ def boke(
     for own, names in OWN.items():
         given = [name for name in names if was_given(context, name)]
         if given and mode not in (None, own):
-            raise typer.BadParameter(f"--{given[0].replace('_', '-')} is of --mode {own}, not of {mode}")
+            refuse_without(option_name(given[0]), f"--mode {own}")
     options = BokeOptions(
         network=network, mode=mode,
         n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, ng=ng,
@@ -151,15 +149,9 @@ def boke(
         distance=distance, donors=tuple(donors or ()), blend=blend, contrast=contrast, seed=seed,
         precision=precision, batch=batch,
     )  # fmt: skip
-    try:
-        options.check()
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from None
-    form = chosen_format(form, json, output, ("csv", "json"))
-    if output is not None:
-        check_folder(output)
-    paths = list(named(images))
-
+    options.check()
+    form = chosen_format(form, json, output)
+    files = find(images, lists)
     model = models[0] if models else str(packaged_model(network))
     options = replace(options, model=model)
 
@@ -167,7 +159,7 @@ def boke(
 
     reporter = console.reporter()
     try:
-        Writer(form, output, model).add_all(make_boke(paths, options, reporter), reporter)
+        Writer(form, output, model).add_all(make_boke(files, options, reporter), len(files), reporter)
     finally:
         reporter.end()
     if form == "table":
@@ -177,9 +169,9 @@ def boke(
 class Writer(Rows):
     """Puts boke where they are wanted: on stdout, or in a file."""
 
-    def __init__(self, form: Format, output: Path | None, model: str) -> None:
-        super().__init__(output, COLUMNS if form == "csv" else ())
-        self.form, self.model = form, model
+    def __init__(self, form: str, output: Path | None, model: str) -> None:
+        super().__init__(form, output, COLUMNS)
+        self.model = model
 
     def add(self, result: "BokeImage") -> None:
         """One picture that could be read."""
@@ -199,8 +191,8 @@ class Writer(Rows):
                     fields |= {f"{group}_{name}": value for name, value in (fields.pop(group) or {}).items()}
                 self.put(row_of([fields.get(name) for name in COLUMNS]))
         else:
-            fields = {"file": path, "model": self.model, "boke": [as_json(each) for each in result.boke]}
-            self.put(json_format.dumps(fields | ({"note": result.note} if result.note else {}), ensure_ascii=False))
+            fields = {"file": path, "models": [self.model], "boke": [as_json(each) for each in result.boke]}
+            self.put_json(fields | ({"note": result.note} if result.note else {}))
 
 
 def as_json(joke: "Joke") -> dict[str, Any]:
@@ -247,5 +239,5 @@ def origin(joke: "Joke") -> str:
     elif nearest and joke.novel is False:
         told.append(f"known from {nearest.picture}{stars}")
     elif nearest and nearest.similarity >= ALIKE:
-        told.append(f"{nearest.similarity:.0%} “{nearest.text}” of {nearest.picture}{stars}")
+        told.append(f"{100 * nearest.similarity:.0f} % “{nearest.text}” of {nearest.picture}{stars}")
     return "; ".join(told)

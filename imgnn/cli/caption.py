@@ -1,18 +1,28 @@
 """`imgnn caption`."""
 
-import json as json_format
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.classify import listed, named
-from imgnn.cli.parsing import UNSAID, Precision, parse_weight, was_given
+from imgnn.cli.parsing import (
+    COUNT,
+    NUMBER,
+    RESULT,
+    SHARE,
+    UNSAID,
+    JsonLines,
+    Precision,
+    refuse_together,
+    refuse_without,
+    was_given,
+)
+from imgnn.cli.rows import FORMS, Lists, Output, Pictures, Rows, chosen_format, find, row_of
 from imgnn.cli.sentences import (
     CAPTIONS,
     FROM_PACKAGE,
@@ -25,12 +35,9 @@ from imgnn.cli.sentences import (
     MinLength,
     NetworkOrFile,
     NoRepeatNgram,
-    Rows,
     Unk,
     Weights,
-    chosen_format,
     option,
-    row_of,
 )
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions
@@ -40,27 +47,14 @@ from imgnn.training.run_folder import packaged_model
 if TYPE_CHECKING:
     from imgnn.jobs.caption import Caption, CaptionedImage
 
-DRAWING, RESULT = "At random", "The result"
-Format = Literal["table", "json", "csv", "coco", "sidecar"]
+DRAWING = "At random"
 COLUMNS = ("file", "rank", "caption", "log_prob", "log_prob_per_token", "finished")
 
 
 def caption(
     context: typer.Context,
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="IMAGE",
-            help="Pictures, folders, patterns as 'photos/*.jpg', or - for a list on standard input.",
-            show_default=False,
-        ),
-    ] = None,
-    lists: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--list", "-l", metavar="FILE", help="A file with the path of a picture on each line.", show_default=False
-        ),
-    ] = None,
+    images: Pictures = None,
+    lists: Lists = None,
     models: Annotated[
         list[str] | None,
         option(
@@ -74,9 +68,7 @@ def caption(
     ] = None,
     weights: Weights = None,
     network: NetworkOrFile = CaptionOptions.network,
-    n: Annotated[
-        int, typer.Option("-n", help="Captions of each picture.", min=1, rich_help_panel=CAPTIONS)
-    ] = CaptionOptions.n,
+    n: Annotated[int, option(CAPTIONS, "Captions of each picture.", "--number", "-n", **COUNT)] = CaptionOptions.n,
     max_length: MaxLength = CaptionOptions.max_length,
     min_length: MinLength = CaptionOptions.min_length,
     no_repeat_ngram: NoRepeatNgram = CaptionOptions.no_repeat_ngram,
@@ -84,60 +76,43 @@ def caption(
     beam: Beam = CaptionOptions.beam,
     length_penalty: LengthPenalty = CaptionOptions.length_penalty,
     groups: Annotated[
-        int, typer.Option(help="Parts of the beam that avoid each other's words.", min=1, rich_help_panel=SEARCH)
+        int, option(SEARCH, "Parts of the beam that avoid each other's words: diverse beam search.", **COUNT)
     ] = CaptionOptions.groups,
     diversity: Annotated[
-        float,
-        typer.Option(parser=parse_weight, metavar="FLOAT", help="How much they do.", rich_help_panel=SEARCH),
+        float, option(SEARCH, "With --groups: how strongly they avoid each other's words.", **NUMBER)
     ] = CaptionOptions.diversity,
     temperature: Annotated[
         Any,
-        typer.Option(
-            parser=parse_weight,
-            metavar="FLOAT",
-            help="1: as probable as the model says; below: more of the probable; 0: no chance.",
-            rich_help_panel=DRAWING,
-            show_default=False,
+        option(
+            DRAWING,
+            "1: as probable as the model says; below: more of the probable; 0: no chance.",
+            **NUMBER,
+            **UNSAID,
         ),
     ] = CaptionOptions.temperature,
     top_k: Annotated[
-        int, typer.Option(help="Only so many of the most probable words; 0: all.", min=0, rich_help_panel=DRAWING)
+        int, option(DRAWING, "Only so many of the most probable words; 0: all.", metavar="N", min=0)
     ] = CaptionOptions.top_k,
     top_p: Annotated[
         float,
-        typer.Option(
-            help="Only the most probable words that reach this probability together.",
-            min=0.0,
-            max=1.0,
-            rich_help_panel=DRAWING,
-        ),
+        option(DRAWING, "Only the most probable words that reach this probability together.", **SHARE),
     ] = CaptionOptions.top_p,
     seed: Annotated[
-        int, typer.Option(help="The same one draws the same captions.", min=0, rich_help_panel=DRAWING)
+        int, option(DRAWING, "The same one draws the same captions.", metavar="N", min=0)
     ] = CaptionOptions.seed,
     form: Annotated[
-        Format | None,
-        typer.Option(
+        str | None,
+        option(
+            RESULT,
+            "table, csv, jsonl (an object for each picture, a line), json (one list of them), coco (a result file), or "
+            "sidecar (photo.txt beside photo.jpg). \\[default: by the suffix of --output, else table]",
             "--format",
-            help="coco: a result file; sidecar: photo.txt beside photo.jpg. \\[default: table]",
-            rich_help_panel=RESULT,
-            show_default=False,
+            metavar="FORM",
+            **UNSAID,
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="--format json: an object for each picture, a line.", rich_help_panel=RESULT)
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write csv, json or coco here. \\[default: on standard output]",
-            rich_help_panel=RESULT,
-            show_default=False,
-        ),
-    ] = None,
+    json: JsonLines = False,
+    output: Output = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Let sidecars replace files that are there.", rich_help_panel=RESULT)
     ] = False,
@@ -167,8 +142,6 @@ def caption(
       # with GoogLeNet, 54 MB to download
       imgnn caption photo.jpg --network googlenet
     """
-    if not images and not lists:
-        raise typer.BadParameter("which pictures: IMAGE... or --list FILE is expected")
     if temperature is None and (was_given(context, "top_k") or was_given(context, "top_p")):
         temperature = 1.0
     options = CaptionOptions(
@@ -178,23 +151,16 @@ def caption(
         temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         precision=precision, batch=batch,
     )  # fmt: skip
-    try:
-        options.check()
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from None
-    form = chosen_format(form, json, output, ("csv", "json", "coco"))
-    if form == "coco" and n > 1:
-        raise typer.BadParameter("a result file of COCO has one caption for each picture: --format coco without -n")
-    if output is not None:
-        check_folder(output)
-    paths = [*named(images or []), *(path for file in lists or [] for path in listed(read_bytes(file)))]
+    options.check()
+    form = chosen_format(form, json, output, (*FORMS, "coco", "sidecar"))
+    check_useless(context, options, form)
+    files = find(images, lists)
 
     if not models:
         options = replace(options, models=(str(packaged_model(network)),))
 
-    from imgnn.jobs.caption import caption_images, find_pictures  # Keras wakes here, not at --help
+    from imgnn.jobs.caption import caption_images  # Keras wakes here, not at --help
 
-    files = find_pictures(paths)
     if form == "coco":
         check_keys(files)
     if form == "sidecar" and not (files := without_text(files, overwrite=overwrite)):
@@ -202,23 +168,23 @@ def caption(
     reporter = console.reporter()
     try:
         results = caption_images(files, options, reporter, explain_in=explain)
-        Writer(form, output, options.models).add_all(results, reporter)
+        Writer(form, output, options.models).add_all(results, len(files), reporter)
     finally:
         reporter.end()
     if form == "table":
         console.tell_finer(context, "googlenet")
 
 
-def read_bytes(file: Path) -> bytes:
-    """The content of a list.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the list {file}: {error.strerror or error}") from error
+def check_useless(context: typer.Context, options: CaptionOptions, form: str) -> None:
+    """Refuse options that would change nothing."""
+    if form == "coco" and options.n > 1:
+        refuse_together("--format coco, which has one caption for each picture,", "--number")
+    if form != "sidecar" and was_given(context, "overwrite"):
+        refuse_without("--overwrite", "--format sidecar")
+    if options.groups == 1 and was_given(context, "diversity"):
+        refuse_without("--diversity", "--groups")
+    if not options.drawn and was_given(context, "seed"):
+        refuse_without("--seed", "--temperature, --top-k or --top-p")
 
 
 def check_keys(files: Sequence[Path]) -> None:
@@ -260,9 +226,9 @@ def without_text(files: Sequence[Path], *, overwrite: bool) -> list[Path]:
 class Writer(Rows):
     """Puts captions where they are wanted: on stdout, in a file, or beside the pictures."""
 
-    def __init__(self, form: Format, output: Path | None, models: Sequence[str]) -> None:
-        super().__init__(output, COLUMNS if form == "csv" else (), wait=form == "coco")
-        self.form, self.models = form, models
+    def __init__(self, form: str, output: Path | None, models: Sequence[str]) -> None:
+        super().__init__(form, output, COLUMNS, is_list=form == "coco")
+        self.models = models
 
     def add(self, result: "CaptionedImage") -> None:
         """One picture that could be read."""
@@ -283,20 +249,13 @@ class Writer(Rows):
             for rank, each in enumerate(result.captions, 1):
                 values = (rank, each.text, *rounded(each).values(), int(each.finished))
                 self.put(row_of((console.shown(result.path), *values)))
-        elif self.form == "json":
-            self.put(json_format.dumps(as_json(result, self.models), ensure_ascii=False))
+        elif self.form in ("json", "jsonl"):
+            self.put_json(as_json(result, self.models))
         else:
             from imgnn.data.captions import result_key
 
             said = result.captions[0].text if result.captions else ""
-            known = {"image_id": result_key(result.path.name), "caption": said}
-            self.put(json_format.dumps(known, ensure_ascii=False))
-
-    def close(self) -> None:
-        """Write what waited."""
-        if self.form == "coco":
-            self.rows = ["[" + ",\n ".join(self.rows) + "]"]
-        super().close()
+            self.put_json({"image_id": result_key(result.path.name), "caption": said})
 
 
 def rounded(caption: "Caption") -> dict[str, float]:
@@ -305,7 +264,7 @@ def rounded(caption: "Caption") -> dict[str, float]:
 
 
 def as_json(result: "CaptionedImage", models: Sequence[str]) -> dict[str, object]:
-    """The fields of one line of `--format json`; docs/caption.md describes them."""
+    """The fields of one line of `--format jsonl`; docs/caption.md describes them."""
     return {
         "file": console.shown(result.path),
         "models": list(models),

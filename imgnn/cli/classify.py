@@ -1,40 +1,47 @@
 """`imgnn classify`."""
 
-import os
-import sys
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import Run, chosen_network, was_given
-from imgnn.errors import InputError
+from imgnn.cli.parsing import (
+    COUNT,
+    RESULT,
+    Crops,
+    JsonLines,
+    Network,
+    Oversample,
+    Run,
+    chosen_network,
+    was_given,
+)
+from imgnn.cli.rows import Form, Lists, Output, Pictures, Rows, chosen_format, find, row_of
 from imgnn.options import ClassifyOptions
 
 if TYPE_CHECKING:
     from imgnn.jobs.classify import Classified
+    from imgnn.networks.predict import Prediction
+
+COLUMNS = ("file", "rank", "class_index", "wnid", "words", "prob")
 
 
 def classify(
     context: typer.Context,
-    images: Annotated[
-        list[str],
-        typer.Argument(metavar="IMAGE", help="Pictures, folders of pictures, or - for a list on standard input."),
-    ],
-    network: Annotated[
-        str, typer.Option("--network", "-n", help="A name of `imgnn networks`, a run, a .keras or .caffemodel file.")
-    ] = ClassifyOptions.network,
+    images: Pictures = None,
+    lists: Lists = None,
+    network: Network = ClassifyOptions.network,
     run: Run = None,
-    top: Annotated[int, typer.Option(help="Classes shown, most probable first.", min=1)] = ClassifyOptions.top,
-    oversample: Annotated[
-        bool, typer.Option("--oversample", help="Average over ten crops: four corners, centre, and mirrored.")
-    ] = ClassifyOptions.oversample,
-    batch: Annotated[
-        int, typer.Option(help="Crops that go through the network at once.", min=1)
-    ] = ClassifyOptions.batch,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each picture, on its own line.")] = False,
+    top: Annotated[
+        int, typer.Option(help="Classes shown, most probable first.", rich_help_panel=RESULT, **COUNT)
+    ] = ClassifyOptions.top,
+    oversample: Oversample = ClassifyOptions.oversample,
+    batch: Crops = ClassifyOptions.batch,
+    form: Form = None,
+    json: JsonLines = False,
+    output: Output = None,
 ) -> None:
     """Name what is in a picture: the most probable classes of a network.
 
@@ -47,43 +54,44 @@ def classify(
     """
     network = chosen_network(network if was_given(context, "network") else None, run) or network
     options = ClassifyOptions(network=network, top=top, oversample=oversample, batch=batch)
-    paths = list(named(images))
+    form = chosen_format(form, json, output)
+    files = find(images, lists)
 
     from imgnn.jobs.classify import classify_images  # Keras wakes here, not at --help
 
     reporter = console.reporter()
-    failed = total = 0
     try:
-        for result in classify_images(paths, options, reporter):
-            if console.out.is_terminal:
-                reporter.end()  # the results, on the same screen, show how far it is
-            total += 1
-            if result.error:
-                failed += 1
-                reporter.note(f"Skipped: {result.error}")
-            elif json:
-                console.print_json(as_json(result, network))
-            else:
-                show(result)
+        Writer(form, output, network).add_all(classify_images(files, options, reporter), len(files), reporter)
     finally:
         reporter.end()
-    if failed:
-        raise InputError(f"{failed} of {total} pictures could not be read")
 
 
-def named(words: list[str]) -> Iterator[str]:
-    """The paths meant: `-` stands for standard input, a path on each line (or ended by NUL: `find -print0`)."""
-    for word in words:
-        if word == "-":
-            yield from listed(sys.stdin.buffer.read())
+class Writer(Rows):
+    """Puts classes where they are wanted: on stdout, or in a file."""
+
+    def __init__(self, form: str, output: Path | None, network: str) -> None:
+        super().__init__(form, output, COLUMNS)
+        self.network = network
+
+    def add(self, result: "Classified") -> None:
+        """One picture that could be read."""
+        path = console.shown(result.path)
+        if self.form == "table" and console.out.is_terminal:
+            show(result)
+        elif self.form == "table":
+            for each in result.predictions:
+                self.put(f"{path}\t{each.prob:.3f}\t{each.words or number_of(each)}")
+        elif self.form == "csv":
+            for rank, each in enumerate(result.predictions, 1):
+                self.put(row_of((path, rank, each.class_index, each.wnid, each.words, round(each.prob, 6))))
         else:
-            yield word
+            self.put_json(as_json(result, self.network))
 
 
-def listed(text: bytes) -> Iterator[str]:
-    """The paths in a list."""
-    lines = text.split(b"\0") if b"\0" in text else text.splitlines()
-    return (os.fsdecode(line) for line in lines if line)
+def number_of(prediction: "Prediction") -> str:
+    """A class by its numbers."""
+    wnid, index = prediction.wnid, prediction.class_index
+    return f"{wnid}, {index}" if wnid else f"class {index}"
 
 
 def as_json(result: "Classified", network: str) -> dict[str, object]:
@@ -99,14 +107,13 @@ def as_json(result: "Classified", network: str) -> dict[str, object]:
 
 
 def show(result: "Classified") -> None:
-    """The path, then a line for each class; cut to the screen's width, whole in a pipe."""
+    """The path, then a line for each class, cut to the screen's width."""
     lines = [Text(console.shown(result.path), style="bold")]
     for each in result.predictions:
-        number = f"{each.wnid}, {each.class_index}" if each.wnid else f"class {each.class_index}"
+        number = number_of(each)
         tail = Text(f"  ({number})" if each.words else "", style="dim")
         line = Text.assemble("  ", (f"{each.prob:.3f}", "cyan"), "  ", each.words or number)
-        if console.out.is_terminal:
-            line.truncate(console.out.width - len(tail), overflow="ellipsis")
+        line.truncate(console.out.width - len(tail), overflow="ellipsis")
         lines.append(line + tail)
     for line in lines:
         console.out.print(line, soft_wrap=True, highlight=False)

@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def debugging() -> bool:
 
 def show_error(error: ImgnnError) -> None:
     """One line for the message, one for the hint; no markup (a path may hold "["), no wrapping."""
-    err.print(Text.assemble((f"{error.label}: ", "bold red"), str(error)), soft_wrap=True)
+    err.print(Text.assemble((f"{error.label}: ", "bold red"), error.told()), soft_wrap=True)
     if error.hint:
         err.print(Text.assemble(("Try: ", "bold"), error.hint), soft_wrap=True)
 
@@ -61,6 +62,12 @@ def note(message: str) -> None:
     err.print(Text(message, style="dim"), soft_wrap=True)
 
 
+def tell_next(*commands: str) -> None:
+    """What one may type next, on stderr: stdout ends with what was made."""
+    for command in commands:
+        err.print(Text.assemble(("Next: ", "bold"), command), soft_wrap=True)
+
+
 def tell_finer(context: typer.Context, name: str) -> None:
     """One line, where neither network nor model was named: which network does better than mini."""
     if any(context.params.get(each) and was_given(context, each) for each in ("network", "models", "rerun", "resume")):
@@ -73,6 +80,21 @@ def tell_finer(context: typer.Context, name: str) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on one line of stdout, so that several can follow each other."""
     print(json.dumps(value, ensure_ascii=False), file=out.file, flush=True)
+
+
+def as_json(result: Any, **more: Any) -> dict[str, Any]:
+    """The fields of a job's result, for `--json`: what it made is `path`, and its seconds have one digit."""
+    fields = {("path" if name == "folder" else name): value for name, value in asdict(result).items()}
+    if "path" in fields:
+        fields["path"] = shown(fields["path"])
+    if "skipped" in fields:
+        fields["skipped"] = skipped_json(fields["skipped"].items())
+    return {**fields, "seconds": round(result.seconds, 1), **more}
+
+
+def skipped_json(skipped: Iterable[tuple[str | Path, object]]) -> list[dict[str, str]]:
+    """Pictures that could not be read, for `--json`."""
+    return [{"file": shown(Path(path)), "reason": str(why)} for path, why in skipped]
 
 
 class Name:
@@ -119,6 +141,11 @@ class FactsColumn(ProgressColumn):
         return Text(format_facts(facts if err.width >= self.WIDE else dict(list(facts.items())[:1])), style="cyan")
 
 
+def headed(task: str) -> str:
+    """A piece of work at the head of a line: "Reading pictures"."""
+    return task[:1].upper() + task[1:]
+
+
 def format_facts(facts: Mapping[str, float]) -> str:
     """`loss 123.4`: four digits are enough to see which way it goes."""
     return "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
@@ -148,7 +175,7 @@ class BarReporter:
             console=err,
             transient=True,  # the command's own last line tells how it ended
         )
-        self.progress.add_task(task, total=total)
+        self.progress.add_task(headed(task), total=total)
         self.progress.start()
 
     def advance(self, done: float, **facts: float) -> None:
@@ -180,7 +207,7 @@ class LineReporter:
 
     def begin(self, task: str, total: float | None, unit: str = "") -> None:
         self.end()
-        self.task, self.total, self.unit, self.done, self.facts = task, total, unit, 0.0, {}
+        self.task, self.total, self.unit, self.done, self.facts = headed(task), total, unit, 0.0, {}
         self.started = self.shown = time.monotonic()
 
     def advance(self, done: float, **facts: float) -> None:

@@ -1,7 +1,6 @@
 """`imgnn convert`."""
 
 import importlib.util
-import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.parsing import NETWORK, RESULT, UNSAID, Json
 from imgnn.errors import ConversionError
 from imgnn.options import ConvertOptions
 
@@ -34,36 +34,68 @@ def convert(
     ] = None,
     network: Annotated[
         str | None,
-        typer.Option("--network", "-n", help="The network of the registry that it is.", show_default="recognised"),
+        typer.Option(
+            metavar="NAME",
+            help="The name of imgnn networks that it is. \\[default: recognised]",
+            rich_help_panel=NETWORK,
+            **UNSAID,
+        ),
     ] = ConvertOptions.network,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The .keras file to write.", show_default="IMGNN_HOME, or here"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The .keras file to write. \\[default: in IMGNN_HOME, one that is not recognised in this folder]",
+            rich_help_panel=RESULT,
+            **UNSAID,
+        ),
     ] = None,
     mean: Annotated[
         str | None,
         typer.Option(
-            help="Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123 or 127.5.", show_default="its own"
+            metavar="FILE|NUMBERS",
+            help="Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123 or 127.5. "
+            "\\[default: the network's own]",
+            rich_help_panel=NETWORK,
+            **UNSAID,
         ),
     ] = ConvertOptions.mean,
     scale: Annotated[
-        float | None, typer.Option(help="Factor after the mean is taken away.", show_default="its own")
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Factor after the mean is taken away. \\[default: the network's own]",
+            rich_help_panel=NETWORK,
+            **UNSAID,
+        ),
     ] = ConvertOptions.scale,
-    rgb: Annotated[bool, typer.Option("--rgb", help="It was trained on RGB, not on Caffe's BGR.")] = ConvertOptions.rgb,
+    rgb: Annotated[
+        bool, typer.Option("--rgb", help="It was trained on RGB, not on Caffe's BGR.", rich_help_panel=NETWORK)
+    ] = ConvertOptions.rgb,
     words: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A line for each class: 'n02123045 tabby' or 'tabby'.", show_default="its own"
+            metavar="FILE",
+            help="A line for each class: 'n02123045 tabby' or 'tabby'. \\[default: the network's own]",
+            rich_help_panel=NETWORK,
+            **UNSAID,
         ),
     ] = ConvertOptions.words,
     until: Annotated[
-        str | None, typer.Option(metavar="LAYER", help="Import only what comes before this layer.")
+        str | None,
+        typer.Option(metavar="LAYER", help="Import only what comes before this layer.", rich_help_panel=NETWORK),
     ] = ConvertOptions.until,
     verify: Annotated[
         Path | None,
-        typer.Option(metavar="IMAGE", help="Compare every blob with OpenCV (or our reference) on this picture."),
+        typer.Option(
+            metavar="IMAGE",
+            help="Compare every blob with OpenCV (or our reference) on this picture.",
+            rich_help_panel=RESULT,
+        ),
     ] = ConvertOptions.verify,
-    json: Annotated[bool, typer.Option("--json", help="The tables as one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Turn a .caffemodel into one Keras file that explains itself.
 
@@ -107,9 +139,10 @@ def show(result: "Conversion", caffemodel: Path) -> None:
         console.out.print()
         show_verification(result.verification)
     console.out.print()
-    known = f", {result.spec.title}" if result.spec else ""
-    console.out.print(Text(f"{caffemodel.name}{known} -> {result.path}"), soft_wrap=True)
-    console.note(f"Try: {next_command(result)}")
+    if result.spec:
+        console.out.print(Text(f" {caffemodel.name} is {result.spec.title}"), soft_wrap=True, highlight=False)
+    console.show_path(result.path)
+    console.tell_next(next_command(result))
 
 
 def blob_table(result: "Conversion") -> Table:
@@ -171,7 +204,7 @@ def as_json(result: "Conversion") -> dict[str, Any]:
     """The fields of `--json`; docs/convert.md describes them."""
     verified = result.verification
     return {
-        "file": os.fspath(result.path),
+        "path": console.shown(result.path),
         "network": result.network,
         "recognised": result.spec.name if result.spec else None,
         "parameters": result.parameters,

@@ -11,7 +11,8 @@ import typer
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import free_run
+from imgnn.cli.parsing import RESULT, Json, free_run
+from imgnn.errors import ImgnnError, InterruptedRun
 from imgnn.jobs.demo import CONTENTS
 
 
@@ -59,7 +60,9 @@ def demo(
     context: typer.Context,
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="FOLDER", help="Where everything goes. \\[default: demo_run, here]", show_default=False),
+        typer.Argument(
+            metavar="FOLDER", help="Where everything goes. \\[default: demo_run, in this folder]", show_default=False
+        ),
     ] = None,
     only_files: Annotated[
         bool,
@@ -67,10 +70,13 @@ def demo(
             "--only-files",
             help="Only write the files that the examples in every --help are run on; "
             "those of label, finetune and train come first.",
+            rich_help_panel=RESULT,
         ),
     ] = False,
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel=RESULT)
+    ] = False,
+    json: Json = False,
 ) -> None:
     """Show what imgnn does, on pictures that come with it: in a minute, and offline.
 
@@ -104,11 +110,13 @@ def demo(
     page = write_page(folder, performed, took, planned=len(ACTS))
     if json:
         steps = [{"command": each.line, "seconds": round(each.seconds, 1)} for each in performed]
-        console.print_json({"page": console.shown(page), "seconds": round(took, 1), "commands": steps})
-    else:
+        told = {"path": console.shown(page), "seconds": round(took, 1), "commands": steps, "planned": len(ACTS)}
+        console.print_json(told | {"exit_code": code})
+    elif not code:
         console.show_path(page)
     if code:
-        raise typer.Exit(code)
+        done = f"{len(performed) - 1} of {len(ACTS)} commands were done; they are on {page}"
+        raise InterruptedRun(done) if code == InterruptedRun.exit_code else ImgnnError(done)
     if open_page:
         typer.launch(page.resolve().as_uri())
 
@@ -119,8 +127,5 @@ def perform(line: str) -> tuple[int, str]:
 
     command = typer.main.get_command(app)
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        try:
-            code = command.main(shlex.split(line)[1:], prog_name="imgnn", standalone_mode=False)
-        except typer.Abort:  # Ctrl-C, in a command that saves nothing then
-            code = 130
+        code = command.main(shlex.split(line)[1:], prog_name="imgnn", standalone_mode=False)
     return int(code or 0), said.getvalue()

@@ -1,20 +1,33 @@
 """`imgnn dream`."""
 
 import re
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import CHOSEN, Precision, TileSize, parse_positive, parse_weight, was_given
+from imgnn.cli.parsing import (
+    CHOSEN,
+    COUNT,
+    NETWORK,
+    NUMBER,
+    POSITIVE,
+    RESULT,
+    Json,
+    Network,
+    Precision,
+    TileSize,
+    refuse_together,
+    refuse_without,
+    was_given,
+)
 from imgnn.options import ClassPictureOptions, DreamOptions, option_name
+from imgnn.runs import counted, duration, percent
 
 PICTURE, RAISED, STEPS = "The picture", "What is raised", "The way up"
 FILM, KNOWS, WORK = "A film", "What the network knows", "The work"
-
-NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
 
 # What every kind of picture takes, and what each takes beside; the first of a kind's own options chooses it.
 ANY = {"context", "output", "network", "seed", "json"}
@@ -38,16 +51,18 @@ def dream(
         typer.Option(
             "--output",
             "-o",
+            metavar="IMAGE",
             help="The picture made: .png, .jpg, .webp, .tif; of a film .mp4, .gif, .webp, or a folder of frames. "
             "\\[default: IMAGE-dream.png or CLASS-dream.png, film .webp, channels IMAGE-channels.png; in this folder]",
-            rich_help_panel=PICTURE,
+            rich_help_panel=RESULT,
             show_default=False,
         ),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
-            help="Long side in pixels; of a class both. \\[default: the picture's own; the network's]",
+            metavar="PIXELS",
+            help="The long side; of a class both. \\[default: the picture's own; the network's]",
             min=1,
             rich_help_panel=PICTURE,
             show_default=False,
@@ -55,19 +70,19 @@ def dream(
     ] = DreamOptions.size,
     seed: Annotated[
         int,
-        typer.Option(help="Of the jitter, and of the noise that --class starts from.", min=0, rich_help_panel=PICTURE),
-    ] = DreamOptions.seed,
-    network: Annotated[
-        str,
         typer.Option(
-            "--network", "-n", help="A name of imgnn networks, or a .keras or .caffemodel file.", rich_help_panel=RAISED
+            metavar="N",
+            help="The same one draws the same shifts, and the same noise that --class starts from.",
+            min=0,
+            rich_help_panel=PICTURE,
         ),
-    ] = DreamOptions.network,
+    ] = DreamOptions.seed,
+    network: Network = DreamOptions.network,
     layers: Annotated[
         Any,
         typer.Option(
             help="What is amplified: LAYER, LAYER:CHANNEL; =2 doubles a weight. \\[default: the network's own]",
-            rich_help_panel=RAISED,
+            rich_help_panel=NETWORK,
             **{**CHOSEN, "metavar": "A,B:3=2,..."},
         ),
     ] = None,
@@ -81,14 +96,19 @@ def dream(
     guide: Annotated[
         Path | None,
         typer.Option(
-            metavar="PICTURE",
+            metavar="IMAGE",
             help="Dream of what is in this one.",
             rich_help_panel=RAISED,
             show_default=False,
         ),
     ] = None,
     gain: Annotated[
-        float, typer.Option(help="With --objective enhance: how many times as strong.", rich_help_panel=RAISED)
+        float,
+        typer.Option(
+            metavar="NUMBER",
+            help="With --objective enhance: how many times as strong activations become.",
+            rich_help_panel=RAISED,
+        ),
     ] = DreamOptions.gain,
     tv_weight: Annotated[
         float,
@@ -99,34 +119,37 @@ def dream(
         ),
     ] = DreamOptions.tv_weight,
     octaves: Annotated[
-        int, typer.Option(help="Sizes, smallest first.", min=1, rich_help_panel=STEPS)
+        int, typer.Option(help="Sizes, smallest first.", rich_help_panel=STEPS, **COUNT)
     ] = DreamOptions.octaves,
     octave_scale: Annotated[
-        float, typer.Option(help="From one size to the next, above 1.", rich_help_panel=STEPS)
+        float,
+        typer.Option(metavar="NUMBER", help="From one octave's size to the next, above 1.", rich_help_panel=STEPS),
     ] = DreamOptions.octave_scale,
     iterations: Annotated[
         int,
         typer.Option(
-            help="Steps at each size; with --class all of them, by default the preset's.", min=1, rich_help_panel=STEPS
+            help="Steps at each size; with --class all of them, by default the preset's.",
+            rich_help_panel=STEPS,
+            **COUNT,
         ),
     ] = DreamOptions.iterations,
     optimizer: Annotated[
-        Literal["ascent", "adam", "lbfgs"], typer.Option(help="How to move.", rich_help_panel=STEPS)
+        Literal["ascent", "adam", "lbfgs"], typer.Option(help="What moves the picture.", rich_help_panel=STEPS)
     ] = DreamOptions.optimizer,
     step_size: Annotated[
         Any,
         typer.Option(
-            parser=parse_positive,
-            metavar="FLOAT",
-            help="How far: grey levels a step, with lbfgs a factor. \\[default: 1.5; lbfgs 1]",
+            help="How far a step goes: grey levels, with lbfgs a factor. \\[default: 1.5; lbfgs 1]",
             rich_help_panel=STEPS,
             show_default=False,
+            **POSITIVE,
         ),
     ] = DreamOptions.step_size,
     jitter: Annotated[
         int | None,
         typer.Option(
-            help="Shift before each look, pixels at most. \\[default: 32; 0 with lbfgs]",
+            metavar="PIXELS",
+            help="Shift before each look, at most. \\[default: 32; 0 with lbfgs]",
             min=0,
             rich_help_panel=STEPS,
             show_default=False,
@@ -135,16 +158,15 @@ def dream(
     laplacian: Annotated[
         int,
         typer.Option(
-            metavar="LEVELS", help="Make all scales of the gradient equally strong: 4.", min=0, rich_help_panel=STEPS
+            metavar="LEVELS",
+            help="Laplacian pyramid in which all scales of the gradient are made equally strong: 4.",
+            min=0,
+            rich_help_panel=STEPS,
         ),
     ] = DreamOptions.laplacian,
     smooth: Annotated[
         float,
-        typer.Option(
-            help="Smooth the gradient by a Gaussian of this many pixels.",
-            rich_help_panel=STEPS,
-            **{**NUMBER, "metavar": "SIGMA"},
-        ),
+        typer.Option(help="Smooth the gradient by a Gaussian of this many pixels.", rich_help_panel=STEPS, **NUMBER),
     ] = DreamOptions.smooth,
     precision: Precision = DreamOptions.precision,
     tile_size: TileSize = DreamOptions.tile_size,
@@ -159,7 +181,10 @@ def dream(
         ),
     ] = None,
     zoom_scale: Annotated[
-        float, typer.Option(help="How much nearer each frame is, of the sides.", rich_help_panel=FILM)
+        float,
+        typer.Option(
+            metavar="0..1", help="With --zoom: how much nearer each frame is, of the sides.", rich_help_panel=FILM
+        ),
     ] = 0.05,
     target: Annotated[
         str | None,
@@ -182,7 +207,9 @@ def dream(
     ] = None,
     preset: Annotated[
         Literal["A", "B", "C", "D", "fourier"],
-        typer.Option(help="How both are kept to a picture.", rich_help_panel=KNOWS),
+        typer.Option(
+            help="What keeps --class and --neuron to a picture: the papers' A to D, or fourier.", rich_help_panel=KNOWS
+        ),
     ] = ClassPictureOptions.preset,
     judge: Annotated[
         str | None,
@@ -222,16 +249,17 @@ def dream(
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Amplify what the layers of a network see in a picture: DeepDream.
 
-    Ctrl-C stops early and saves the picture so far. The picture keeps every setting in its metadata.
+    Ctrl-C stops early and saves the picture so far.
 
     \b
-    Examples:
+    Example:
       imgnn dream sky.jpg
       imgnn dream sky.jpg --layers relu3_3 --guide flowers.jpg
+      imgnn dream sky.jpg --layers relu3_3 --top-channels 4
       # with GoogLeNet, 54 MB to download
       imgnn dream --class goldfish
     """
@@ -239,7 +267,7 @@ def dream(
     kind = kind_of(given)
     only = next((name for name in ("gain", "tv_weight") if name in given), None)
     if only and objective != "enhance":
-        raise typer.BadParameter("it belongs to --objective enhance", param_hint=option_name(only))
+        refuse_without(option_name(only), "--objective enhance")
     reporter = console.reporter(log)
     result: Any
     if kind in ("target", "neuron"):
@@ -252,9 +280,9 @@ def dream(
             wanted, network, preset, iterations if "iterations" in given else None, size, seed, judge
         )
         result = draw_class(output or Path(f"{file_stem(wanted)}-dream.png"), drawing, reporter)
-        told = [f"{result.steps} steps in {result.seconds:.1f} s, score {result.score:.4g}"]
+        told = [f"{counted(result.steps, 'step')} in {duration(result.seconds)}, score {result.score:.4g}"]
         told += [
-            f"{each.network}: {each.prob:.1%} {result.target}, rank {each.rank}"
+            f"{each.network}: {percent(each.prob)} {result.target}, rank {each.rank}"
             for each in (result.own, result.judge)
             if each is not None
         ]
@@ -280,15 +308,15 @@ def dream(
 
             film = output or Path(f"{image.stem}-dream.webp")
             result = dream_zoom(image, film, zoom, zoom_scale, options, reporter)
-            told = [f"{result.frames} frames in {result.seconds:.1f} s"]
+            told = [f"{counted(result.frames, 'frame')} in {duration(result.seconds)}"]
         else:
             from imgnn.jobs.dream import dream_picture
 
             result = dream_picture(image, output or Path(f"{image.stem}-dream.png"), options, reporter)
-            told = [f"{result.steps} steps in {result.seconds:.1f} s"]
+            told = [f"{counted(result.steps, 'step')} in {duration(result.seconds)}"]
             told += [f"{name}: {value:.4g} -> {result.after[name]:.4g}" for name, value in result.before.items()]
     if json:
-        console.print_json({**asdict(result), "path": console.shown(result.path)})
+        console.print_json(console.as_json(result))
     else:
         for line in told:
             console.note(line)
@@ -303,9 +331,9 @@ def kind_of(given: set[str]) -> str:
     other = sorted(given - ANY - TAKES[kind])
     if other and kind == "dream":
         kinds = [word(each) for each, takes in TAKES.items() if other[0] in takes]
-        raise typer.BadParameter(f"{word(other[0])} goes with {' or '.join(kinds)}")
+        refuse_without(word(other[0]), " or ".join(kinds))
     if other:
-        raise typer.BadParameter(f"{word(other[0])} does not go with {word(kind)}")
+        refuse_together(word(other[0]), word(kind))
     return kind
 
 

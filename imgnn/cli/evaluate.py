@@ -12,9 +12,22 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console, evaluate_caption
-from imgnn.cli.parsing import Run, chosen_network
+from imgnn.cli.parsing import (
+    COUNT,
+    NETWORK,
+    NETWORK_HELP,
+    RESULT,
+    Crops,
+    Json,
+    Oversample,
+    Root,
+    Run,
+    chosen_network,
+    refuse_without,
+)
 from imgnn.errors import InputError
 from imgnn.options import EvaluateOptions
+from imgnn.runs import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,39 +61,29 @@ def classify(
     run: Run = None,
     network: Annotated[
         str | None,
-        typer.Option(
-            "--network",
-            "-n",
-            help="Instead of a run: a name of `imgnn networks`, or a .keras or .caffemodel file.",
-            show_default=False,
-        ),
+        typer.Option("--network", metavar="NETWORK", help=NETWORK_HELP, rich_help_panel=NETWORK, show_default=False),
     ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder that paths in the lists start from. \\[default: the lists' own]", show_default=False
-        ),
-    ] = EvaluateOptions.root,
+    root: Root = EvaluateOptions.root,
     top: Annotated[
-        int, typer.Option(help="Right also if the class is among so many most probable ones: top-5.", min=1)
+        int,
+        typer.Option(
+            help="Right also if the class is among so many most probable ones: top-5.", rich_help_panel=RESULT, **COUNT
+        ),
     ] = EvaluateOptions.top,
-    oversample: Annotated[
-        bool, typer.Option("--oversample", help="Average over ten crops: four corners, centre, and mirrored.")
-    ] = EvaluateOptions.oversample,
-    batch: Annotated[
-        int, typer.Option(help="Crops that go through the network at once.", min=1)
-    ] = EvaluateOptions.batch,
+    oversample: Oversample = EvaluateOptions.oversample,
+    batch: Crops = EvaluateOptions.batch,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="PREDICTIONS.csv",
-            help="A table to write, with a row for each picture.",
+            metavar="FILE",
+            help="A table with a row for each picture: .csv.",
+            rich_help_panel=RESULT,
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="All numbers as one JSON object.")] = False,
+    json: Json = False,
 ) -> None:
     """Tell how often a classifier is right, class by class, and what it confuses.
 
@@ -96,6 +99,8 @@ def classify(
     chosen = chosen_network(network, run)
     if chosen is None:
         raise typer.BadParameter("which network: --run RUN or --network NAME is expected")
+    if root is not None and all(each.is_dir() for each in sources):
+        refuse_without("--root", "a list: a folder has its own pictures")
     options = EvaluateOptions(network=chosen, root=root, top=top, oversample=oversample, batch=batch)
 
     from imgnn.jobs.evaluate import evaluate_classifier  # Keras wakes here, not at --help
@@ -110,7 +115,7 @@ def classify(
     if len(result.skipped) > SKIPPED:
         console.note(f"and {len(result.skipped) - SKIPPED:,} more; --json names them all")
     if json:
-        console.print_json(as_json(result))
+        console.print_json(as_json(result) | {"path": console.shown(output) if output else None})
     else:
         show(result)
         if output is not None:
@@ -147,7 +152,7 @@ def as_json(result: "Evaluated") -> dict[str, object]:
             {"true": true, "predicted": predicted, "count": count}
             for true, predicted, count in scores.most_confused(PAIRS)
         ],
-        "skipped": [{"file": console.shown(path), "reason": str(error)} for path, error in result.skipped],
+        "skipped": console.skipped_json(result.skipped),
     }
 
 
@@ -203,11 +208,6 @@ def show_classes(result: "Evaluated") -> None:
         told = f" {len(names) - len(seen):,} more classes have no picture here"
     if told:
         console.out.print(Text(f"{told}\n", style="dim"), highlight=False, soft_wrap=True)
-
-
-def percent(share: float) -> str:
-    """`91.2 %`; nothing to divide is a dash."""
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def show_matrix(confusion: "np.ndarray", names: Sequence[str]) -> None:

@@ -9,7 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import UNSAID, Precision, was_given
+from imgnn.cli.parsing import (
+    COUNT,
+    NETWORK,
+    RESULT,
+    UNSAID,
+    Json,
+    Precision,
+    refuse_together,
+    refuse_without,
+    was_given,
+)
 from imgnn.cli.sentences import (
     DATA,
     MODELS,
@@ -21,7 +31,6 @@ from imgnn.cli.sentences import (
     MaxLength,
     MinLength,
     Models,
-    NetworkFile,
     NoRepeatNgram,
     SkipMissing,
     Unk,
@@ -30,12 +39,14 @@ from imgnn.cli.sentences import (
 )
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
+from imgnn.runs import percent
+from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.evaluate_caption import EvaluatedCaptions
     from imgnn.jobs.evaluate_caption_scores import Judged
 
-SCORES, WRITTEN = "The scores", "What is written"
+SCORES = "The scores"
 TOKENIZER = "imgnn's, of the Penn Treebank"
 BASELINES = {
     "retrieval": "the first caption of the training picture that looks most like it",
@@ -44,7 +55,7 @@ BASELINES = {
 SKIPPED = 10  # pictures that could not be read, named one by one
 # Options that tell how models write.
 WRITING = (
-    *("weights", "network", "features", "beam", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
+    *("weights", "features", "beam", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
     *("unk", "precision", "batch"),
 )
 
@@ -54,13 +65,21 @@ def caption(
     source: Annotated[
         Path, typer.Argument(metavar="DATA", help="Captions: a file, or a folder that has one.", show_default=False)
     ],
-    json: Annotated[bool, typer.Option("--json", help="All numbers as one JSON object.")] = False,
+    json: Json = False,
     models: Models = None,
     weights: Weights = None,
-    network: NetworkFile = CaptionOptions.network,
+    network: Annotated[
+        str | None,
+        option(
+            NETWORK,
+            "mini or googlenet: the model in the package on this network. With --model, where its network is now.",
+            metavar="NAME|FILE",
+            **UNSAID,
+        ),
+    ] = CaptionOptions.network,
     features: Annotated[
         Path | None,
-        option(MODELS, "Features in place of a network: Karpathy's vgg_feats.mat.", metavar="FILE.mat", **UNSAID),
+        option(MODELS, "Features in place of a network: Karpathy's vgg_feats.mat.", metavar="FILE", **UNSAID),
     ] = EvaluateCaptionOptions.features,
     beam: Beam = CaptionOptions.beam,
     length_penalty: LengthPenalty = CaptionOptions.length_penalty,
@@ -70,7 +89,7 @@ def caption(
     unk: Unk = CaptionOptions.unk,
     results: Annotated[
         Path | None,
-        option(MODELS, "Instead of a model: COCO's result file of any program.", metavar="FILE.json", **UNSAID),
+        option(MODELS, "Instead of a model: COCO's result file of any program.", metavar="FILE", **UNSAID),
     ] = EvaluateCaptionOptions.results,
     partial: Annotated[
         bool, option(MODELS, "Of --results that lack pictures, judge those that are there.", "--partial")
@@ -80,7 +99,7 @@ def caption(
         option(DATA, "The pictures judged. \\[default: test, or val if there is none]", **UNSAID),
     ] = EvaluateCaptionOptions.split,
     limit: Annotated[
-        int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", min=1, **UNSAID)
+        int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
     ] = EvaluateCaptionOptions.limit,
     form: Form = None,
     images: Images = EvaluateCaptionOptions.images,
@@ -107,15 +126,15 @@ def caption(
     ] = EvaluateCaptionOptions.meteor,
     output: Annotated[
         Path | None,
-        option(WRITTEN, "A table with a row for each picture.", "--output", "-o", metavar="FILE.csv", **UNSAID),
+        option(RESULT, "A table with a row for each picture: .csv.", "--output", "-o", metavar="FILE", **UNSAID),
     ] = None,
     write_results: Annotated[
-        Path | None, option(WRITTEN, "The sentences as COCO's result file.", metavar="FILE.json", **UNSAID)
+        Path | None, option(RESULT, "The sentences as COCO's result file: .json.", metavar="FILE", **UNSAID)
     ] = None,
     write_cider_df: Annotated[
         Path | None,
         option(
-            WRITTEN,
+            RESULT,
             "Document frequencies of the pictures judged, for --cider-df: .json, .json.gz.",
             metavar="FILE",
             **UNSAID,
@@ -123,7 +142,7 @@ def caption(
     ] = None,
     sheet: Annotated[
         Path | None,
-        option(WRITTEN, "The first 20 pictures with their captions: .png, .jpg.", metavar="PICTURE", **UNSAID),
+        option(RESULT, "The first 20 pictures with their captions: .png, .jpg.", metavar="IMAGE", **UNSAID),
     ] = None,
     precision: Precision = CaptionOptions.precision,
     batch: Batch = CaptionOptions.batch,
@@ -132,23 +151,23 @@ def caption(
 
     They are judged by what people wrote of the same pictures: BLEU, ROUGE-L,
     CIDEr-D. Beside them stand captions copied from similar training pictures,
-    and the captions of people. Without --model and --results people alone are
-    judged, and no picture is looked at.
+    and the captions of people. Without --model, --network and --results people
+    alone are judged, and no picture is looked at.
 
     \b
     Example:
       imgnn evaluate caption captions.jsonl --model captions_run
-      imgnn evaluate caption captions.jsonl -m captions_run --sheet first.png
+      imgnn evaluate caption captions.jsonl --network mini --sheet first.png
       imgnn evaluate caption captions.jsonl --json
       # with the result file of another program
       imgnn evaluate caption captions_val2017.json --results others.json
     """
-    if models and results is not None:
-        raise typer.BadParameter("--model or --results: whose sentences are judged?")
-    if not models and (given := [name for name in WRITING if was_given(context, name)]):
-        raise typer.BadParameter(f"{option_name(given[0])} goes with --model")
+    if results is not None and (models or network):
+        refuse_together("--results", "--model" if models else "--network")
+    if not (models or network) and (given := [name for name in WRITING if was_given(context, name)]):
+        refuse_without(option_name(given[0]), "--model or --network")
     if partial and results is None:
-        raise typer.BadParameter("--partial goes with --results")
+        refuse_without("--partial", "--results")
     options = EvaluateCaptionOptions(
         split=split,
         form=form,
@@ -163,9 +182,9 @@ def caption(
         meteor=meteor,
     )
     writing = None
-    if models:
+    if models or network:
         writing = CaptionOptions(
-            models=tuple(models),
+            models=tuple(models or [str(packaged_model(network))]),
             weights=weights,
             network=network,
             beam=beam,
@@ -177,10 +196,7 @@ def caption(
             precision=precision,
             batch=batch,
         )
-        try:
-            writing.check()
-        except InputError as error:
-            raise typer.BadParameter(str(error)) from None
+        writing.check()
 
     from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions  # NumPy wakes here, not at --help
 
@@ -196,7 +212,8 @@ def caption(
     if len(skipped) > SKIPPED:
         console.note(f"and {len(skipped) - SKIPPED:,} more; --json names them all")
     if json:
-        console.print_json({"data": console.shown(source), **as_json(result, options, writing)})
+        files = [console.shown(path) for path in outputs.paths]
+        console.print_json({"data": console.shown(source), **as_json(result, options, writing), "files": files})
     else:
         show(result, cider_df)
         for path in outputs.paths:
@@ -238,7 +255,7 @@ def as_json(
                 "perplexity": said.fit.perplexity,
                 "image_gain": said.fit.image_gain,
             }
-        facts["skipped"] = [{"file": console.shown(path), "reason": why} for path, why in said.skipped]
+        facts["skipped"] = console.skipped_json(said.skipped)
     return facts
 
 
@@ -286,7 +303,7 @@ def scores_table(result: "EvaluatedCaptions") -> Table:
             row.name,
             *(f"{score:.3f}" for score in (*row.bleu, row.rouge_l, row.cider_d)),
             f"{row.distinct:,}",
-            "-" if row.novel is None else percent(row.novel),
+            percent(row.novel),
             style="bold" if result.said and row is result.rows[0] else "",
         )
     return table
@@ -314,8 +331,3 @@ def facts_of(result: "EvaluatedCaptions") -> list[tuple[str, str, str]]:
         ("Div-2", f"{judged.div(2):.3f}", "different pairs for each word"),
         ("ends badly", percent(judged.ends_badly), "end with a word that no sentence ends with: a, of, and"),
     ]
-
-
-def percent(share: float) -> str:
-    """`91.2 %`."""
-    return f"{100 * share:.1f} %"

@@ -20,17 +20,23 @@ from rich.text import Text
 from imgnn.cli import console
 from imgnn.cli.parsing import (
     MACHINES,
+    NUMBER,
+    RESULT,
+    SECONDS,
+    SHARE,
+    UNSAID,
     Dask,
+    Json,
     parse_positive,
-    parse_seconds,
     parse_shard,
-    parse_share,
-    parse_weight,
+    refuse_together,
+    refuse_without,
     was_given,
 )
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES, PASSING
-from imgnn.errors import DownloadError, InputError
-from imgnn.options import FetchOptions, FileFormat, ResizeMode
+from imgnn.errors import DownloadError, InputError, offer
+from imgnn.options import FetchOptions, FileFormat, ResizeMode, option_name
+from imgnn.runs import amount, duration, percent
 
 if TYPE_CHECKING:
     from imgnn.data.crawl import Progress
@@ -41,16 +47,13 @@ if TYPE_CHECKING:
 LIST, MANNERS, KEPT, JOURNAL = "The list", "Manners", "What is kept", "The journal"
 CLASSES = 12  # rows of the table of classes; of more, the first and the last
 
-NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
-SECONDS: dict[str, Any] = {"parser": parse_seconds, "metavar": "TIME"}
-
 
 def parse_outcomes(text: str) -> tuple[str, ...]:
     """`timeout,rate_limited` -> outcomes. Another word is a usage error."""
     names = tuple(word.strip() for word in text.split(",") if word.strip())
     for name in names:
         if name not in FAILURES:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(FAILURES)}")
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(FAILURES)}{offer(name, FAILURES)}")
     return names
 
 
@@ -66,18 +69,26 @@ def fetch(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE",
+            metavar="LIST",
             help="Lists of addresses, pages, or - for standard input; with --merge, folders. None: what is left.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder of the pictures and of the journal.", file_okay=False)
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="The folder of the pictures and of the journal.",
+            file_okay=False,
+            rich_help_panel=RESULT,
+        ),
     ] = Path("images"),
-    json: Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")] = False,
+    json: Json = False,
     min_success: Annotated[
         Any,
-        typer.Option(parser=parse_share, metavar="SHARE", help="Fail (exit 1) below this share of pictures."),
+        typer.Option(help="Fail (exit 1) below this share of pictures.", rich_help_panel=RESULT, **SHARE),
     ] = f"{FetchOptions.min_success:g}",
     url_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of tables: the column of addresses.", rich_help_panel=LIST)
@@ -90,7 +101,12 @@ def fetch(
     ] = FetchOptions.label,
     words: Annotated[
         Path | None,
-        typer.Option(help="The names of classes: words.txt, synset_words.txt.", dir_okay=False, rich_help_panel=LIST),
+        typer.Option(
+            metavar="FILE",
+            help="The names of classes: words.txt, synset_words.txt.",
+            dir_okay=False,
+            rich_help_panel=LIST,
+        ),
     ] = FetchOptions.words,
     wnid: Annotated[
         str | None,
@@ -99,7 +115,10 @@ def fetch(
     is_a: Annotated[
         Path | None,
         typer.Option(
-            help="wordnet.is_a.txt: --wnid and all that is a kind of it.", dir_okay=False, rich_help_panel=LIST
+            metavar="FILE",
+            help="wordnet.is_a.txt: --wnid and all that is a kind of it.",
+            dir_okay=False,
+            rich_help_panel=LIST,
         ),
     ] = FetchOptions.is_a,
     limit: Annotated[
@@ -112,16 +131,19 @@ def fetch(
         int, typer.Option(metavar="N", help="Requests at once.", min=1, max=1000, rich_help_panel=MANNERS)
     ] = (FetchOptions.concurrency),
     per_host: Annotated[
-        int, typer.Option(metavar="N", help="Of them, to one host.", min=1, max=1000, rich_help_panel=MANNERS)
+        int, typer.Option(metavar="N", help="Requests at once to one host.", min=1, max=1000, rich_help_panel=MANNERS)
     ] = FetchOptions.per_host,
     retries: Annotated[
-        int, typer.Option(metavar="N", help="Further tries of what may pass.", min=0, max=20, rich_help_panel=MANNERS)
+        int,
+        typer.Option(
+            metavar="N", help="Further tries of what may pass, as a timeout.", min=0, max=20, rich_help_panel=MANNERS
+        ),
     ] = FetchOptions.retries,
     timeout: Annotated[
-        Any, typer.Option(**SECONDS, help="To connect, and without a byte.", rich_help_panel=MANNERS)
+        Any, typer.Option(**SECONDS, help="Longest time to connect, and without a byte.", rich_help_panel=MANNERS)
     ] = f"{FetchOptions.timeout:g}s",
     deadline: Annotated[
-        Any, typer.Option(**SECONDS, help="For one try, all in all.", rich_help_panel=MANNERS)
+        Any, typer.Option(**SECONDS, help="Longest time for one try, all in all.", rich_help_panel=MANNERS)
     ] = f"{FetchOptions.deadline:g}s",
     longest_wait: Annotated[
         Any,
@@ -144,14 +166,14 @@ def fetch(
     ] = FetchOptions.contact,
     max_bytes: Annotated[
         Any,
-        typer.Option(parser=parse_bytes, metavar="BYTES", help="Of one answer: 500k, 20M.", rich_help_panel=KEPT),
+        typer.Option(parser=parse_bytes, metavar="BYTES", help="The largest answer: 500k, 20M.", rich_help_panel=KEPT),
     ] = f"{FetchOptions.max_bytes // 10**6}M",
     max_pixels: Annotated[
         Any,
-        typer.Option(parser=parse_bytes, metavar="PIXELS", help="Of one picture: 20M.", rich_help_panel=KEPT),
+        typer.Option(parser=parse_bytes, metavar="PIXELS", help="The largest picture: 20M.", rich_help_panel=KEPT),
     ] = f"{FetchOptions.max_pixels // 10**6}M",
     min_side: Annotated[
-        int, typer.Option(metavar="PIXELS", help="Pixels of the shorter side, at least.", min=1, rich_help_panel=KEPT)
+        int, typer.Option(metavar="PIXELS", help="The shorter side, at least.", min=1, rich_help_panel=KEPT)
     ] = FetchOptions.min_side,
     max_aspect: Annotated[
         Any, typer.Option(**NUMBER, help="Long side by short side; 0: any.", rich_help_panel=KEPT)
@@ -168,7 +190,10 @@ def fetch(
     placeholder: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="A picture that stands for one that is gone.", show_default=False, rich_help_panel=KEPT
+            metavar="IMAGE",
+            help="A picture that stands for one that is gone.",
+            show_default=False,
+            rich_help_panel=KEPT,
         ),
     ] = None,
     allow_renames: Annotated[
@@ -202,11 +227,13 @@ def fetch(
     format: Annotated[
         FileFormat | None,
         typer.Option(
-            help="What pictures are written as.", show_default="as they came; resized, jpg", rich_help_panel=KEPT
+            help="What pictures are written as. \\[default: as they came; resized, jpg]",
+            rich_help_panel=KEPT,
+            **UNSAID,
         ),
     ] = FetchOptions.format,
     quality: Annotated[
-        int, typer.Option(metavar="1..100", help="Of JPEG and WebP.", min=1, max=100, rich_help_panel=KEPT)
+        int, typer.Option(metavar="N", help="The quality of JPEG and WebP.", min=1, max=100, rich_help_panel=KEPT)
     ] = FetchOptions.quality,
     retry_failed: Annotated[
         bool,
@@ -217,15 +244,17 @@ def fetch(
         typer.Option(
             parser=parse_outcomes,
             metavar="A,B",
-            help="With --retry-failed: these outcomes, whatever they are.",
-            show_default=", ".join(PASSING),
+            help=f"With --retry-failed: these outcomes, whatever they are. \\[default: {', '.join(PASSING)}]",
             rich_help_panel=JOURNAL,
+            **UNSAID,
         ),
     ] = None,
-    status: Annotated[bool, typer.Option("--status", help="Show what became of all.", rich_help_panel=JOURNAL)] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show what became of all addresses.", rich_help_panel=JOURNAL)
+    ] = False,
     why: Annotated[
         str | None,
-        typer.Option(metavar="FILE_OR_URL", help="Show what became of one.", rich_help_panel=JOURNAL),
+        typer.Option(metavar="FILE|URL", help="Show what became of one.", rich_help_panel=JOURNAL),
     ] = None,
     export: Annotated[
         Path | None,
@@ -268,23 +297,28 @@ def fetch(
       imgnn fetch -o pets --why pets/cats/tom-0123456789ab.jpg
     """
     modes = [name for name, given in (("--status", status), ("--why", why), ("--export", export)) if given]
-    if len(modes) > 1 or (modes and (sources or retry_failed)):
-        raise typer.BadParameter(f"{modes[0]} goes alone, without a list", param_hint=modes[0])
-    if merge and (retry_failed or limit or dask or shard):
-        raise typer.BadParameter("it goes without --retry-failed, --limit, --shard and --dask", param_hint="--merge")
+    if modes and (
+        others := [*modes[1:], *(["SOURCE"] if sources else []), *(["--retry-failed"] if retry_failed else [])]
+    ):
+        refuse_together(modes[0], others[0])
+    for name in ("retry_failed", "limit", "dask", "shard") if merge else ():
+        if context.params[name]:
+            refuse_together("--merge", option_name(name))
     for name in ("resize_mode", "only_if_bigger") if resize is None else ():
         if was_given(context, name):
-            raise typer.BadParameter("it goes with --resize", param_hint=f"--{name.replace('_', '-')}")
-    if was_given(context, "quality") and (format == "png" or (resize is None and format is None)):
-        raise typer.BadParameter("it goes with --resize or --format, and is of JPEG and WebP", param_hint="--quality")
+            refuse_without(option_name(name), "--resize")
+    if was_given(context, "quality") and format == "png":
+        refuse_together("--quality", "--format png")
+    if was_given(context, "quality") and resize is None and format is None:
+        refuse_without("--quality", "--resize or --format")
     if only and not retry_failed:
-        raise typer.BadParameter("it goes with --retry-failed", param_hint="--only")
+        refuse_without("--only", "--retry-failed")
     if status:
         show_status(output, json)
     elif why:
         show_story(output, why, json)
     elif export:
-        write_export(output, export)
+        write_export(output, export, json)
     else:
         options = FetchOptions(
             url_column=url_column,
@@ -384,7 +418,9 @@ def check_success(ended: "Fetched", options: FetchOptions) -> None:
     if asked and not ended.counts.get(OK):
         raise DownloadError(f"not one picture of {asked:,} addresses could be had", hint=hint)
     if ended.success < options.min_success:
-        raise DownloadError(f"{ended.success:.1%} are pictures, less than {options.min_success:.1%}", hint=hint)
+        raise DownloadError(
+            f"{percent(ended.success)} are pictures, less than {percent(options.min_success)}", hint=hint
+        )
 
 
 class Screen:
@@ -444,19 +480,10 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-def amount(size: float) -> str:
-    """`1.2 MB`."""
-    for unit in ("kB", "MB"):
-        size /= 1000
-        if size < 1000:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.2f} GB"
-
-
 def as_json(ended: "Fetched") -> dict[str, Any]:
     """The fields of `--json`; docs/fetch.md describes them."""
     return {
-        "folder": console.shown(ended.folder),
+        "path": console.shown(ended.folder),
         "counts": ended.counts,
         "run": ended.run,
         "classes": ended.classes,
@@ -464,7 +491,7 @@ def as_json(ended: "Fetched") -> dict[str, Any]:
         "repeats_of_another_class": ended.repeats[1],
         "lost": ended.lost,
         "success": round(ended.success, 6),
-        "seconds": round(ended.seconds, 3),
+        "seconds": round(ended.seconds, 1),
         "boke": console.shown(ended.boke) if ended.boke else None,
         "stopped": str(ended.stopped) if ended.stopped else None,
     }
@@ -486,7 +513,7 @@ def show(ended: "Fetched") -> None:
     done = sum(ended.run.values())
     if done:
         rate = f", {done / ended.seconds:,.0f} a second" if ended.seconds > 0.5 else ""
-        console.note(f"{done:,} addresses in {clock(ended.seconds)}{rate}")
+        console.note(f"{done:,} addresses in {duration(ended.seconds)}{rate}")
     console.show_path(ended.folder)
     if ended.boke:
         console.show_path(ended.boke)
@@ -503,7 +530,7 @@ def outcomes_table(counts: Mapping[str, int]) -> Table:
     for name in (*OUTCOMES, "waiting"):
         if count := counts.get(name):
             meaning = OUTCOMES[name].meaning if name in OUTCOMES else "not asked yet"
-            table.add_row(Text(name, "green" if name == OK else ""), f"{count:,}", f"{count / whole:.1%}", meaning)
+            table.add_row(Text(name, "green" if name == OK else ""), f"{count:,}", percent(count / whole), meaning)
     return table
 
 
@@ -591,7 +618,7 @@ def told(story: Mapping[str, Any]) -> Iterator[Text]:
     yield Text(story["url"], "bold")
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(story["finished"])) if story["finished"] else None
     size = (
-        f"{story['width']} x {story['height']} {story['format']}, {story['bytes']:,} bytes" if story["width"] else None
+        f"{story['height']} x {story['width']} {story['format']}, {story['bytes']:,} bytes" if story["width"] else None
     )
     facts = {
         "outcome": f"{outcome}: {meaning}",
@@ -613,11 +640,15 @@ def told(story: Mapping[str, Any]) -> Iterator[Text]:
             yield Text.assemble((f"  {name:9}", "dim"), str(value))
 
 
-def write_export(output: Path, path: Path) -> None:
+def write_export(output: Path, path: Path, json: bool) -> None:
     """--export."""
     from imgnn.data.export import export
     from imgnn.data.journal import Journal, find_journal
 
     with Journal(find_journal(output), read_only=True) as journal:
-        for file in export(journal, path, console.reporter()):
+        files = list(export(journal, path, console.reporter()))
+    if json:
+        console.print_json({"files": [console.shown(file) for file in files]})
+    else:
+        for file in files:
             console.show_path(file)

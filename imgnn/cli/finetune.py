@@ -3,32 +3,41 @@
 import re
 import shlex
 import sys
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.finetune_show import show_layers, show_plan, tell, tell_rate
+from imgnn.cli.finetune_show import plan_json, show_layers, show_plan, tell, tell_rate
 from imgnn.cli.parsing import (
+    COUNT,
     MACHINE,
+    NUMBER,
+    PART,
+    PICTURES,
+    POSITIVE,
+    RESULT,
+    SECONDS,
     SHARE,
     UNSAID,
+    Json,
+    Network,
     Precision,
+    Root,
+    Workers,
     free_run,
-    parse_part,
-    parse_positive,
-    parse_seconds,
     parse_weight,
+    refuse_together,
     was_given,
 )
-from imgnn.errors import InputError
+from imgnn.errors import missing
 from imgnn.options import FinetuneOptions, Recipe, option_name
 
-RUN, PICTURES, HEAD = "The run", "The pictures", "The head"
+RUN, HEAD = "The run", "The head"
 TRAINING, AUGMENTATION = "Training", "Augmentation"
-OWN = "own"  # of --features: what the network's own classifier looked at
+OWN = "own"  # of --layers: what the network's own classifier looked at
 LR_FIND = "lr_find.png"
 
 
@@ -51,11 +60,9 @@ def parse_rate(text: str) -> tuple[str, float]:
     """`inception_5*=2` -> a pattern and a factor. Anything else is a usage error."""
     pattern, _, factor = text.rpartition("=")
     if not pattern:
-        raise typer.BadParameter(f"PATTERN=FACTOR is expected, as 'inception_5*=2', not {text!r}", param_hint="--rate")
+        told = f"PATTERN=FACTOR is expected, as 'inception_5*=2', not {text!r}"
+        raise typer.BadParameter(told, param_hint="--layer-rate")
     return pattern, parse_weight(factor)
-
-
-WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT"}
 
 
 def finetune(
@@ -64,7 +71,7 @@ def finetune(
         Path | None,
         typer.Argument(metavar="LIST", help="A list `path label`, or a folder of class folders.", show_default=False),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")] = False,
+    json: Json = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -72,13 +79,18 @@ def finetune(
             "-o",
             metavar="RUN",
             help="The run's folder. \\[default: LIST_run, in this folder; of --lr-find lr_find.png]",
-            rich_help_panel=RUN,
+            rich_help_panel=RESULT,
             **UNSAID,
         ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was stopped; alone.", rich_help_panel=RUN, **UNSAID),
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was stopped; it knows its pictures and options.",
+            rich_help_panel=RUN,
+            **UNSAID,
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -88,14 +100,17 @@ def finetune(
         bool, typer.Option("--lr-find", help="Only look for a good learning rate, and draw it.", rich_help_panel=RUN)
     ] = False,
     seed: Annotated[
-        int, typer.Option(help="Of everything that is drawn at random.", min=0, rich_help_panel=RUN)
+        int,
+        typer.Option(
+            metavar="N", help="The same one draws the same: weights, orders, crops.", min=0, rich_help_panel=RUN
+        ),
     ] = FinetuneOptions.seed,
     patience: Annotated[
         int | None,
         typer.Option(
             metavar="EPOCHS",
-            help="End a stage after so many without a better validation. \\[default: never]",
-            min=1,
+            help="End a stage after so many epochs without a better validation; 0: never. \\[default: never]",
+            min=0,
             rich_help_panel=RUN,
             **UNSAID,
         ),
@@ -103,10 +118,9 @@ def finetune(
     save_every: Annotated[
         Any,
         typer.Option(
-            parser=parse_seconds,
-            metavar="TIME",
-            help="Between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]",
+            help="Time between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]",
             rich_help_panel=RUN,
+            **SECONDS,
             **UNSAID,
         ),
     ] = None,
@@ -117,7 +131,7 @@ def finetune(
         Path | None,
         typer.Option(
             metavar="LIST",
-            help="Pictures to judge by. \\[default: those beside LIST, else a part of it]",
+            help="Validation pictures, to judge by. \\[default: those beside LIST, else a part of it]",
             rich_help_panel=PICTURES,
             **UNSAID,
         ),
@@ -125,25 +139,17 @@ def finetune(
     val_share: Annotated[
         float,
         typer.Option(
-            parser=parse_part,
-            metavar="0..1",
-            help="The part of LIST that is kept to judge by, where nothing else is; 0: none.",
+            help="The part of LIST that is kept for validation, where nothing else is; 0: none.",
             rich_help_panel=PICTURES,
+            **PART,
         ),
     ] = FinetuneOptions.val_share,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder that paths in lists start from. \\[default: the lists' own]",
-            file_okay=False,
-            rich_help_panel=PICTURES,
-            **UNSAID,
-        ),
-    ] = FinetuneOptions.root,
+    root: Root = FinetuneOptions.root,
     size: Annotated[
         int | None,
         typer.Option(
-            help="Pixels, both sides. \\[default: the network's; on descriptors 10/7 of it]",
+            metavar="PIXELS",
+            help="Both sides of the pictures. \\[default: the network's; on descriptors 10/7 of it]",
             min=16,
             rich_help_panel=PICTURES,
             **UNSAID,
@@ -152,25 +158,23 @@ def finetune(
     mean: Annotated[
         Path | None,
         typer.Option(
-            metavar="PREFIX.json",
-            help="What imgnn mean wrote of this list. \\[default: the network's own mean]",
+            metavar="FILE",
+            help="PREFIX.json that imgnn mean wrote of this list. \\[default: the network's own mean]",
             rich_help_panel=PICTURES,
             **UNSAID,
         ),
     ] = FinetuneOptions.mean,
-    network: Annotated[
-        str,
+    network: Network = FinetuneOptions.network,
+    recipe: Annotated[
+        Recipe,
         typer.Option(
-            "--network",
-            "-n",
-            help="A name of imgnn networks, a run, a .keras or .caffemodel file.",
+            metavar="RECIPE",
+            help="head: a new classifier alone; svm: the same, a linear support vector machine; one-cycle: head, then "
+            "all layers; gradual: head, then layers from the top down; caffe: all layers, as Caffe's example.",
             rich_help_panel=HEAD,
         ),
-    ] = FinetuneOptions.network,
-    recipe: Annotated[
-        Recipe, typer.Option(help="What is trained, and in which order: see docs/finetune.md.", rich_help_panel=HEAD)
     ] = FinetuneOptions.recipe,
-    features: Annotated[
+    layers: Annotated[
         Any,
         typer.Option(
             parser=parse_names,
@@ -184,10 +188,9 @@ def finetune(
     dropout: Annotated[
         Any,
         typer.Option(
-            parser=parse_part,
-            metavar="0..1",
             help="Share of values that are dropped. \\[default: the network's; on descriptors 0]",
             rich_help_panel=HEAD,
+            **PART,
             **UNSAID,
         ),
     ] = None,
@@ -205,51 +208,65 @@ def finetune(
     ] = FinetuneOptions.from_scratch,
     ungrouped: Annotated[
         bool,
-        typer.Option("--ungrouped", help="With it: AlexNet without groups in its convolutions.", rich_help_panel=HEAD),
+        typer.Option(
+            "--ungrouped", help="With --from-scratch: AlexNet without groups in its convolutions.", rich_help_panel=HEAD
+        ),
     ] = FinetuneOptions.ungrouped,
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Of the last stage. \\[default: head 40, one-cycle 8, gradual 4 a part, caffe 20, from scratch 30]",
-            min=1,
+            help="Epochs of the last stage. "
+            "\\[default: head 40, one-cycle 8, gradual 4 a part, caffe 20, from scratch 30]",
             rich_help_panel=TRAINING,
+            **COUNT,
             **UNSAID,
         ),
     ] = FinetuneOptions.epochs,
     head_epochs: Annotated[
-        int, typer.Option(help="Of the head alone, where that is the first stage.", min=0, rich_help_panel=TRAINING)
+        int,
+        typer.Option(
+            metavar="N",
+            help="Epochs of the head alone, where that is the first stage.",
+            min=0,
+            rich_help_panel=TRAINING,
+        ),
     ] = FinetuneOptions.head_epochs,
     batch: Annotated[
-        int, typer.Option(help="Pictures in one step.", min=1, rich_help_panel=TRAINING)
+        int, typer.Option(help="Pictures in one step.", rich_help_panel=TRAINING, **COUNT)
     ] = FinetuneOptions.batch,
     optimizer: Annotated[
         Literal["sgd", "adam"] | None,
-        typer.Option(help="\\[default: adam of the head alone, else sgd]", rich_help_panel=TRAINING, **UNSAID),
+        typer.Option(
+            help="What moves the weights. \\[default: adam of the head alone, else sgd]",
+            rich_help_panel=TRAINING,
+            **UNSAID,
+        ),
     ] = FinetuneOptions.optimizer,
     learning_rate: Annotated[
         Any,
         typer.Option(
-            parser=parse_positive,
-            metavar="FLOAT",
-            help="The largest. \\[default: head 0.03, without descriptors 0.001; one-cycle, gradual 0.02; caffe "
-            "0.001; from scratch 0.01]",
+            help="The largest learning rate. \\[default: head 0.03, without descriptors 0.001; one-cycle, gradual "
+            "0.02; caffe 0.001; from scratch 0.01]",
             rich_help_panel=TRAINING,
+            **POSITIVE,
             **UNSAID,
         ),
     ] = None,
     schedule: Annotated[
         Literal["constant", "step", "cosine", "one-cycle"] | None,
         typer.Option(
-            help="How it goes on. \\[default: head cosine; one-cycle, gradual one-cycle; caffe, from scratch step]",
+            metavar="SCHEDULE",
+            help="Learning-rate schedule: constant, step, cosine, one-cycle. "
+            "\\[default: head cosine; one-cycle, gradual one-cycle; caffe, from scratch step]",
             rich_help_panel=TRAINING,
             **UNSAID,
         ),
     ] = FinetuneOptions.schedule,
-    rate: Annotated[
+    layer_rate: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN=FACTOR",
-            help="Of the learning rate of layers, as 'inception_5*=2'; several times.",
+            help="Factor of the learning rate of layers, as 'inception_5*=2'; several times.",
             rich_help_panel=TRAINING,
             **UNSAID,
         ),
@@ -257,19 +274,18 @@ def finetune(
     weight_decay: Annotated[
         Any,
         typer.Option(
-            help="How much weights shrink. \\[default: 1e-4; caffe, from scratch 5e-4]",
+            help="Weight decay: how much weights shrink. \\[default: 1e-4; caffe, from scratch 5e-4]",
             rich_help_panel=TRAINING,
-            **WEIGHT,
+            **NUMBER,
             **UNSAID,
         ),
     ] = None,
     smoothing: Annotated[
         float,
         typer.Option(
-            parser=parse_part,
-            metavar="0..1",
-            help="Share of the target that goes to all classes alike.",
+            help="Label smoothing: share of the target that goes to all classes alike.",
             rich_help_panel=TRAINING,
+            **PART,
         ),
     ] = FinetuneOptions.smoothing,
     balance: Annotated[
@@ -285,7 +301,8 @@ def finetune(
         ),
     ] = FinetuneOptions.crop,
     mirror: Annotated[
-        bool, typer.Option("--mirror/--no-mirror", help="Left and right change places.", rich_help_panel=AUGMENTATION)
+        bool,
+        typer.Option("--mirror/--no-mirror", help="Train on mirrored pictures, too.", rich_help_panel=AUGMENTATION),
     ] = FinetuneOptions.mirror,
     colour: Annotated[
         float,
@@ -294,12 +311,18 @@ def finetune(
     mixup: Annotated[
         float,
         typer.Option(
-            help="Two pictures in one: alpha of its Beta distribution.", rich_help_panel=AUGMENTATION, **WEIGHT
+            help="Mixup, two pictures in one: alpha of its Beta distribution; 0: none.",
+            rich_help_panel=AUGMENTATION,
+            **NUMBER,
         ),
     ] = FinetuneOptions.mixup,
     cutmix: Annotated[
         float,
-        typer.Option(help="A rectangle of another picture: the same.", rich_help_panel=AUGMENTATION, **WEIGHT),
+        typer.Option(
+            help="CutMix, a rectangle of another picture: alpha of its Beta distribution; 0: none.",
+            rich_help_panel=AUGMENTATION,
+            **NUMBER,
+        ),
     ] = FinetuneOptions.cutmix,
     precision: Precision = FinetuneOptions.precision,
     devices: Annotated[
@@ -311,15 +334,12 @@ def finetune(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same numbers each time, on a GPU too.", rich_help_panel=MACHINE)
     ] = FinetuneOptions.deterministic,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Pictures read at once. \\[default: one for each core]", min=1, rich_help_panel=MACHINE, **UNSAID
-        ),
-    ] = FinetuneOptions.workers,
+    workers: Workers = FinetuneOptions.workers,
     memory: Annotated[
         float,
-        typer.Option(help="Share of it for pictures and features that are kept.", rich_help_panel=MACHINE, **SHARE),
+        typer.Option(
+            help="Share of the memory for pictures and features that are kept.", rich_help_panel=MACHINE, **SHARE
+        ),
     ] = FinetuneOptions.memory,
 ) -> None:
     """Train a network on your own classes: few pictures, and what it knows already.
@@ -350,12 +370,14 @@ def finetune(
         tell(done, json=json)
         return
     if source is not None and not source.exists():
-        raise InputError(f"no such list or folder: {console.shown(source)}")  # before Keras wakes
+        raise missing(source, "file or folder")  # before Keras wakes
     if source is None:
         raise typer.BadParameter("LIST is expected: a list file, or a folder of class folders; or --resume RUN")
     names = {field.name for field in fields(FinetuneOptions)}
     said = {name: context.params[name] for name in given if name in names}
-    options = FinetuneOptions(**said, rates=tuple(parse_rate(each) for each in rate or ()))
+    if said.get("patience") == 0:
+        said["patience"] = None
+    options = FinetuneOptions(**said, rates=tuple(parse_rate(each) for each in layer_rate or ()))
     if lr_find:
         path = output or Path(LR_FIND)
         if path.suffix.lower() != ".png":
@@ -373,7 +395,7 @@ def finetune(
         from imgnn.jobs.finetune_probe import dry_run as probe
 
         plan = probe(source, folder, options, reporter, show_layers=show_layers)
-        console.print_json(asdict(plan)) if json else show_plan(plan)
+        console.print_json(plan_json(plan)) if json else show_plan(plan)
         return
     from imgnn.jobs.finetune import finetune as train  # TensorFlow wakes here, not at --help
 
@@ -395,19 +417,19 @@ def check_together(given: list[str]) -> None:
     if "resume" in given:
         others = [name for name in given if name not in ("resume", "json")]
         if others == ["source"]:
-            raise typer.BadParameter("the run knows its pictures: no LIST goes with it", param_hint="--resume")
+            refuse_together("--resume", "LIST")
     elif "dry_run" in given:
         others = [name for name in given if name == "lr_find"]
     else:
         return
     if others := [name for name in others if name != "source"]:
         alone = "--resume" if "resume" in given else "--dry-run"
-        raise typer.BadParameter(f"does not go with {shown_name(others[0])}", param_hint=alone)
+        refuse_together(alone, shown_name(others[0]))
 
 
 def shown_name(parameter: str) -> str:
     """An option as it is typed."""
-    return {"source": "LIST", "rate": "--rate"}.get(parameter) or option_name(parameter)
+    return "LIST" if parameter == "source" else option_name(parameter)
 
 
 def run_name(source: Path) -> Path:

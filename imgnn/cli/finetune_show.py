@@ -1,6 +1,5 @@
 """What `imgnn finetune` shows: what is going to be trained, what came of it, the plan and the learning rate."""
 
-import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from imgnn.cli import console
 from imgnn.errors import InputError
-from imgnn.runs import duration
+from imgnn.runs import amount, duration, percent
 
 if TYPE_CHECKING:
     from imgnn.jobs.finetune_data import Setup
@@ -90,25 +89,27 @@ def as_json(done: "Finetuned", config: dict[str, Any]) -> dict[str, object]:
 
     scores = done.scores
     recall = [None] * len(done.classes) if scores is None else [number(each) for each in scores.recall]
+    classes = zip(done.classes, recall, strict=True)
     return {
-        "run": console.shown(done.folder),
+        "path": console.shown(done.folder),
         "network": config["network"],
         "recipe": config["recipe"],
-        "classes": list(done.classes),
+        "classes": [
+            {"class_index": index, "words": words, "recall": each} for index, (words, each) in enumerate(classes)
+        ],
         "accuracy": None if scores is None else scores.accuracy,
         "epoch": done.epoch,
         "epochs": done.epochs,
         "seconds": round(done.seconds, 1),
         "pictures": done.pictures,
-        "skipped": done.skipped,
+        "skipped": console.skipped_json(done.skipped.items()),
         "warnings": list(done.warnings),
-        "recall": recall,
     }
 
 
 def show(done: "Finetuned") -> None:
     """How right it is, class by class; what was skipped; where the report is, and what to type next."""
-    from imgnn.cli.evaluate import percent, show_classes
+    from imgnn.cli.evaluate import show_classes
     from imgnn.jobs.evaluate import Evaluated
     from imgnn.training.curves import sparkline
     from imgnn.training.run_folder import LOG, REPORT, SKIPPED, read_config
@@ -129,7 +130,7 @@ def show(done: "Finetuned") -> None:
         rows.append(("accuracy", "-", "  (there are no pictures to judge by)"))
     rows.append(("trained", duration(done.seconds), f"  on {done.pictures:,} pictures"))
     if done.skipped:
-        rows.append(("skipped", f"{done.skipped:,}", f"  that could not be read: {folder}/{SKIPPED}"))
+        rows.append(("skipped", f"{len(done.skipped):,}", f"  that could not be read: {folder}/{SKIPPED}"))
     if (done.folder / REPORT).is_file():
         rows.append(("report", f"{folder}/{REPORT}", ""))
     for name, value, more in rows:
@@ -139,13 +140,12 @@ def show(done: "Finetuned") -> None:
         show_classes(Evaluated(str(done.folder), scores, top=5))
     for warning in done.warnings:
         console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
+    console.show_path(done.folder)
     run = shlex.quote(folder)
-    console.out.print(Text(" Next", style="dim"))
     config = read_config(done.folder)
     own = config["val"] is not None and config["val"]["list"] != config["train"]["list"]  # not a part held out
     judged = shlex.quote(near(Path(config["val"]["list"]))) if own else "LIST"
-    for command in (f"imgnn classify --run {run} PHOTO", f"imgnn evaluate classify {judged} --run {run}"):
-        console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)
+    console.tell_next(f"imgnn classify --run {run} PHOTO", f"imgnn evaluate classify {judged} --run {run}")
 
 
 def near(path: Path) -> str:
@@ -165,7 +165,7 @@ def tell_rate(test: "RateTest", path: Path, *, json: bool) -> None:
     """
     if json:
         told = {"learning_rate": test.chosen, "rates": test.rates, "losses": test.losses}
-        console.print_json({**told, "picture": console.shown(path)})
+        console.print_json({"path": console.shown(path), **told})
     else:
         from imgnn.training.curves import sparkline
 
@@ -189,6 +189,15 @@ def tell_rate(test: "RateTest", path: Path, *, json: bool) -> None:
             "no learning rate lowers the loss, from the smallest to the largest",
             hint=f"{console.shown(path)} shows it; are the labels right?",
         )
+
+
+def plan_json(plan: "Plan") -> dict[str, object]:
+    """The fields of `--dry-run --json`; docs/finetune.md describes them."""
+    classes = [
+        {"class_index": index, "words": each.name, "train": each.train, "val": each.val}
+        for index, each in enumerate(plan.classes)
+    ]
+    return console.as_json(plan, classes=classes)
 
 
 def show_plan(plan: "Plan") -> None:
@@ -241,12 +250,3 @@ def show_plan(plan: "Plan") -> None:
     if len(plan.classes) > CLASSES:
         told = f" The {CLASSES} of {len(plan.classes):,} classes with the fewest pictures; --json has all"
         console.out.print(Text(told, style="dim"), soft_wrap=True)
-
-
-def amount(number: float) -> str:
-    """`23.9 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000 or unit == "GB":
-            break
-        number /= 1000
-    return f"{number:.3g} {unit}" if number < 1000 else f"{math.ceil(number):,} {unit}"

@@ -10,8 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import MACHINE, Dask
-from imgnn.options import LabelOptions
+from imgnn.cli.parsing import (
+    RESULT,
+    UNSAID,
+    Dask,
+    Json,
+    Workers,
+    refuse_together,
+    was_given,
+)
+from imgnn.options import LabelOptions, option_name
+from imgnn.runs import counted
 
 if TYPE_CHECKING:
     from imgnn.data.findings import Finding
@@ -21,6 +30,8 @@ if TYPE_CHECKING:
 LABELS, SPLIT, CHECKS = "The labels", "The split", "The checks"
 GIVEN = "given"
 ROWS = 20  # classes in the table; of more, the largest and the smallest
+
+LISTING = ("number", "add", "split", "check", "keep", "min_side", "near", "dask")  # that --show has no use for
 
 
 def parse_shares(text: str) -> tuple[float, ...] | str:
@@ -43,25 +54,37 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 
 
 def label(
+    context: typer.Context,
     source: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE", help="A folder of class folders; or lists, to be looked through.")
+        list[Path],
+        typer.Argument(metavar="FOLDER|LIST", help="A folder of class folders; or lists, to be looked through."),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="The list to write; of --show, the folder for the sheets.",
-            show_default="FOLDER.txt, LIST_sheets",
+            metavar="FILE",
+            help="The list to write; of --show, the folder for the sheets. "
+            "\\[default: FOLDER.txt, beside FOLDER; LIST_sheets, beside LIST]",
+            rich_help_panel=RESULT,
+            **UNSAID,
         ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Draw a contact sheet of each class of a list, or of a quarantine list.")
+        bool,
+        typer.Option(
+            "--show",
+            help="Only draw a contact sheet of each class of a list, or of a quarantine list.",
+            rich_help_panel=RESULT,
+        ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object with every finding.")] = False,
+    json: Json = False,
     number: Annotated[
         int | None,
-        typer.Option("--label", help="The label of all pictures.", min=0, rich_help_panel=LABELS, show_default=False),
+        typer.Option(
+            "--label", metavar="N", help="The label of all pictures.", min=0, rich_help_panel=LABELS, **UNSAID
+        ),
     ] = LabelOptions.label,
     add: Annotated[
         bool, typer.Option("--add", help="Add to the list that is there; what is in it stays.", rich_help_panel=LABELS)
@@ -69,9 +92,10 @@ def label(
     root: Annotated[
         Path | None,
         typer.Option(
-            help="The folder that paths in the list start from.",
+            metavar="FOLDER",
+            help="The folder that paths in the list start from. \\[default: the one labelled]",
             rich_help_panel=LABELS,
-            show_default="the one labelled",
+            **UNSAID,
         ),
     ] = LabelOptions.root,
     split: Annotated[
@@ -86,7 +110,13 @@ def label(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of the split, and of what a contact sheet shows.", rich_help_panel=SPLIT)
+        int,
+        typer.Option(
+            metavar="N",
+            help="The same one draws the same split, and the same pictures for a contact sheet.",
+            min=0,
+            rich_help_panel=SPLIT,
+        ),
     ] = LabelOptions.seed,
     check: Annotated[
         bool,
@@ -103,21 +133,25 @@ def label(
         ),
     ] = None,
     min_side: Annotated[
-        int, typer.Option(help="Pixels; a picture is tiny whose shorter side has less.", min=1, rich_help_panel=CHECKS)
+        int,
+        typer.Option(
+            metavar="PIXELS",
+            help="A picture is tiny whose shorter side has less.",
+            min=1,
+            rich_help_panel=CHECKS,
+        ),
     ] = LabelOptions.min_side,
     near: Annotated[
         int,
         typer.Option(
-            help="Bits of 64 in which pictures that are nearly the same may differ.",
+            metavar="BITS",
+            help="How far two pictures' looks, 64 bits each, may differ if they are nearly the same.",
             min=0,
             max=12,
             rich_help_panel=CHECKS,
         ),
     ] = LabelOptions.near,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Threads.", min=1, rich_help_panel=MACHINE, show_default="one for each core"),
-    ] = LabelOptions.workers,
+    workers: Workers = LabelOptions.workers,
     dask: Dask = LabelOptions.dask,
 ) -> None:
     """Make list files of class folders: class words, train/val/test, bad pictures left out.
@@ -149,7 +183,9 @@ def label(
     )
     if show:
         if len(source) > 1:
-            raise typer.BadParameter("--show takes one list")
+            raise typer.BadParameter(f"--show takes one list, not {len(source)}")
+        if idle := [name for name in LISTING if was_given(context, name)]:
+            refuse_together("--show", "--label" if idle[0] == "number" else option_name(idle[0]))
         from imgnn.jobs.label_sheets import draw_sheets  # NumPy wakes here, not at --help
 
         sheets = draw_sheets(source[0], output, options, console.reporter())
@@ -169,7 +205,9 @@ def as_json(result: "Labelled") -> dict[str, object]:
         "pictures": result.pictures,
         "lists": {console.shown(path): count for path, count in result.lists.items()},
         "files": [console.shown(path) for path in result.others],
-        "classes": [{"label": each.label, "name": each.name, "counts": list(each.counts)} for each in result.classes],
+        "classes": [
+            {"class_index": each.label, "words": each.name, "counts": list(each.counts)} for each in result.classes
+        ],
         "left_out": result.left_out,
         "findings": [
             {
@@ -203,11 +241,6 @@ def print_result(result: "Labelled") -> None:
         console.show_path(path)
     if not result.others:
         console.note("Nothing was written; -o NAME.txt writes what is left.")
-
-
-def counted(number: int, what: str) -> str:
-    """`1 class`, `2,100 pictures`."""
-    return f"{number:,} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 def findings_table(findings: Sequence["Finding"]) -> Table:

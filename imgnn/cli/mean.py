@@ -8,16 +8,28 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import MACHINE, MACHINES, Dask, parse_shard, parse_size
-from imgnn.options import MeanOptions
+from imgnn.cli.parsing import (
+    MACHINES,
+    PICTURES,
+    RESULT,
+    Dask,
+    Json,
+    Root,
+    Workers,
+    parse_shard,
+    parse_size,
+    refuse_together,
+    refuse_without,
+    was_given,
+)
+from imgnn.options import MeanOptions, option_name
 
 if TYPE_CHECKING:
     from imgnn.jobs.mean import MeanResult
 
-PICTURE = "The picture"
-
 
 def mean(
+    context: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(metavar="LIST", help="A list file, or a folder of class folders; with --merge the parts."),
@@ -25,13 +37,15 @@ def mean(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="What the files' names begin with. \\[default: LIST_mean]", metavar="PREFIX"
+            "--output",
+            "-o",
+            metavar="PREFIX",
+            help="What the files' names begin with. \\[default: LIST_mean, beside LIST]",
+            rich_help_panel=RESULT,
         ),
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="The folder that the list's paths start from.", file_okay=False)
-    ] = MeanOptions.root,
-    json: Annotated[bool, typer.Option("--json", help="The record as one JSON object.")] = False,
+    root: Root = MeanOptions.root,
+    json: Json = False,
     size: Annotated[
         Any,
         typer.Option(
@@ -39,19 +53,16 @@ def mean(
             metavar="SIDE|HxW",
             help="Pixels that every picture is brought to. \\[default: 256]",
             show_default=False,
-            rich_help_panel=PICTURE,
+            rich_help_panel=PICTURES,
         ),
     ] = None,
     crop: Annotated[
         Literal["caffe", "square"],
         typer.Option(
-            help="caffe: the whole picture, squeezed; square: its largest centred square.", rich_help_panel=PICTURE
+            help="caffe: the whole picture, squeezed; square: its largest centred square.", rich_help_panel=PICTURES
         ),
     ] = MeanOptions.crop,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Pictures read at once. \\[default: one for each core]", min=1, rich_help_panel=MACHINE),
-    ] = MeanOptions.workers,
+    workers: Workers = MeanOptions.workers,
     shard: Annotated[
         Any,
         typer.Option(
@@ -70,7 +81,8 @@ def mean(
     """Compute the mean picture of a data set, and list the pictures it is made of.
 
     It is what Caffe's networks subtract from each picture; a watermark or a frame
-    that many pictures share shows in it, and is pointed out.
+    that many pictures share shows in it, and is pointed out. The same command
+    again goes on where it stopped.
 
     \b
     Example:
@@ -81,9 +93,10 @@ def mean(
       imgnn mean --merge part1.npz part2.npz -o both_mean
     """
     if merge and output is None:
-        raise typer.BadParameter("--merge wants a name for the result, -o PREFIX")
-    if merge and shard:
-        raise typer.BadParameter("--merge takes whole parts; --shard makes them")
+        refuse_without("--merge", "--output")
+    for name in ("size", "crop", "workers", "shard", "dask") if merge else ():
+        if was_given(context, name):
+            refuse_together("--merge", option_name(name))
     if not merge and len(sources) > 1:
         raise typer.BadParameter(f"one list or folder is expected, not {len(sources)}; --merge takes several parts")
     options = MeanOptions(root=root, size=size or MeanOptions.size, crop=crop, workers=workers, dask=dask, shard=shard)
@@ -99,7 +112,7 @@ def mean(
     finally:
         reporter.end()
     if json:
-        console.print_json(result.record or {"files": [console.shown(path) for path in result.files]})
+        console.print_json({"path": console.shown(result.files[-1]), **(result.record or {})})
     else:
         show(result)
 

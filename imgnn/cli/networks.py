@@ -13,6 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.parsing import (
+    NETWORK,
+    Json,
+    parse_size,
+    refuse_without,
+)
 
 if TYPE_CHECKING:
     from imgnn.jobs.networks import Listed
@@ -21,38 +27,37 @@ if TYPE_CHECKING:
     from imgnn.networks.table import LayerTable
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """`300x400` is 300 high and 400 wide; `300` is square."""
-    if text is None:
-        return None
-    sides = re.fullmatch(r"\s*(\d{1,6})(?:\s*[x×,]\s*(\d{1,6}))?\s*", text, re.IGNORECASE)
-    if sides is None or 0 in (size := (int(sides[1]), int(sides[2] or sides[1]))):
-        raise typer.BadParameter(f"{text!r} is no size; HEIGHTxWIDTH is expected, as 300x400")
-    return size
-
-
 def networks(
     name: Annotated[
         str | None,
-        typer.Argument(help="One of them, keras:NAME, a run, or a .keras or .caffemodel file.", show_default=False),
+        typer.Argument(
+            metavar="NAME",
+            help="One of them, keras:NAME, a run of imgnn finetune, or a .keras or .caffemodel file.",
+            show_default=False,
+        ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="For pictures of this size.", show_default="the network's own")
+        Any,
+        typer.Option(
+            parser=parse_size,
+            metavar="SIDE|HxW",
+            help="Pixels of the pictures that are looked at. \\[default: the network's own]",
+            rich_help_panel=NETWORK,
+            show_default=False,
+        ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="The table as one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """List the networks, or every layer of one.
 
     \b
     Example:
       imgnn networks
-      imgnn networks mini
       imgnn networks vgg19 --size 300x400
     """
-    pixels = parse_size(size)
     if name is None:
         if size is not None:
-            raise typer.BadParameter("--size is for one network: imgnn networks vgg19 --size 300x400")
+            refuse_without("--size", "NAME, as in: imgnn networks vgg19 --size 300x400")
         from imgnn.jobs.networks import list_applications, list_networks
 
         listed, of_keras = list(list_networks()), list(list_applications())
@@ -65,7 +70,7 @@ def networks(
 
     from imgnn.jobs.networks import describe_network, origin  # Keras wakes here, not at --help
 
-    network, table = describe_network(name, pixels, console.reporter())
+    network, table = describe_network(name, size, console.reporter())
     if json:
         console.print_json({**layers_json(network, table), "origin": origin(name, network)})
     else:
@@ -149,11 +154,19 @@ def keras_json(application: "Application", is_here: bool) -> dict[str, Any]:
     return {
         "name": f"keras:{application.name}",
         "title": f"{application.function} of keras.applications",
+        "aliases": [],
         "size": list(application.preprocessing.size),
+        "parameters": None,
         "classes": 1000,
+        "accuracy": None,
         "paper": application.paper,
+        "licence": None,
+        "url": None,
+        "page": None,
+        "bytes": None,
         "state": "here" if is_here else "download",
         "path": str(application.weights_path()) if is_here else None,
+        "note": None,
     }
 
 
@@ -246,7 +259,7 @@ def count(number: float) -> str:
 def layers_json(network: "Network", layers: "LayerTable") -> dict[str, Any]:
     """The table; docs/networks.md describes the fields."""
     return {
-        "network": network.name,
+        "name": network.name,
         "title": network.source.get("title"),
         "size": list(layers.size),
         "parameters": layers.parameters,

@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -90,10 +90,23 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-# Options that several commands have.
+# Options that several commands have. A value is shown as N (whole), NUMBER, 0..1, PIXELS, TIME, IMAGE, FILE, FOLDER;
+# a default that is no plain value stands in the help, as [default: the network's own].
 SHARE: dict[str, Any] = {"parser": parse_share, "metavar": "0..1"}
+PART: dict[str, Any] = {"parser": parse_part, "metavar": "0..1"}
+NUMBER: dict[str, Any] = {"parser": parse_weight, "metavar": "NUMBER"}
+POSITIVE: dict[str, Any] = {"parser": parse_positive, "metavar": "NUMBER"}
+SECONDS: dict[str, Any] = {"parser": parse_seconds, "metavar": "TIME"}
+COUNT: dict[str, Any] = {"metavar": "N", "min": 1}
 UNSAID: dict[str, Any] = {"show_default": False}
-MACHINE = "The machine"
+# Panels of the help that several commands have
+RESULT, NETWORK, PICTURES, MACHINE = "The result", "The network", "The pictures", "The machine"
+NETWORK_HELP = "A name of imgnn networks, a run of imgnn finetune, or a .keras or .caffemodel file."
+Network = Annotated[str, typer.Option("--network", metavar="NETWORK", help=NETWORK_HELP, rich_help_panel=NETWORK)]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON.", rich_help_panel=RESULT)]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="A JSON object for each picture, a line.", rich_help_panel=RESULT)
+]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
@@ -101,6 +114,7 @@ Precision = Annotated[
 TileSize = Annotated[
     int | None,
     typer.Option(
+        metavar="PIXELS",
         help="Look at tiles of this side. \\[default: when memory asks for it]",
         min=128,
         rich_help_panel=MACHINE,
@@ -109,7 +123,44 @@ TileSize = Annotated[
 ]
 Run = Annotated[
     Path | None,
-    typer.Option("--run", metavar="RUN", help="A run of imgnn finetune: its best network.", show_default=False),
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        help="A run of imgnn finetune: its best network.",
+        rich_help_panel=NETWORK,
+        show_default=False,
+    ),
+]
+Oversample = Annotated[
+    bool,
+    typer.Option(
+        "--oversample",
+        help="Average over ten crops: four corners, centre, and mirrored.",
+        rich_help_panel=NETWORK,
+    ),
+]
+Crops = Annotated[
+    int, typer.Option("--batch", help="Crops that go through the network at once.", rich_help_panel=MACHINE, **COUNT)
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="The folder that paths in lists start from. \\[default: the lists' own]",
+        file_okay=False,
+        rich_help_panel=PICTURES,
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Pictures read at once. \\[default: one for each core]",
+        min=1,
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
 ]
 MACHINES = "Many machines"
 Dask = Annotated[
@@ -124,6 +175,16 @@ Dask = Annotated[
 CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
 
 
+def refuse_together(option: str, other: str) -> NoReturn:
+    """The usage error of two words of the command line of which one makes the other useless."""
+    raise typer.BadParameter(f"{option} does not go with {other}")
+
+
+def refuse_without(option: str, needed: str) -> NoReturn:
+    """The usage error of an option that is of use only beside another one."""
+    raise typer.BadParameter(f"{option} goes with {needed}")
+
+
 def chosen_network(network: str | None, run: Path | None) -> str | None:
     """What `--network` or `--run` names, as the jobs take it; None if neither was given. Both are a usage error.
 
@@ -131,7 +192,7 @@ def chosen_network(network: str | None, run: Path | None) -> str | None:
         InputError: there is no run in the folder.
     """
     if network is not None and run is not None:
-        raise typer.BadParameter("--run names the network already; --network another one")
+        refuse_together("--run", "--network")
     return as_network(run) if run is not None else network
 
 

@@ -29,6 +29,7 @@ def serve(
     folder: Annotated[
         Path | None,
         typer.Option(
+            metavar="FOLDER",
             help="Where pictures of the studio and ratings are kept. \\[default: the platform's folder for data]",
             rich_help_panel=MODELS,
             show_default=False,
@@ -36,19 +37,24 @@ def serve(
     ] = None,
     host: Annotated[
         str,
-        typer.Option(help="The address to listen on; 0.0.0.0: on all, with a token.", rich_help_panel=SERVER),
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address to listen on; 0.0.0.0: on all, with a token.",
+            rich_help_panel=SERVER,
+        ),
     ] = ServeOptions.host,
     port: Annotated[
-        int, typer.Option(help="0: any that is free.", min=0, max=65535, rich_help_panel=SERVER)
+        int, typer.Option(metavar="N", help="The port; 0: any that is free.", min=0, max=65535, rich_help_panel=SERVER)
     ] = ServeOptions.port,
-    rate: Annotated[
+    requests_per_minute: Annotated[
         int,
         typer.Option(
+            metavar="N",
             help="Requests a minute that one client may send of those that cost something; 0: any.",
             min=0,
             rich_help_panel=SERVER,
         ),
-    ] = ServeOptions.rate,
+    ] = ServeOptions.requests_per_minute,
     open_page: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel=SERVER)
     ] = False,
@@ -59,7 +65,7 @@ def serve(
     It takes what pip install 'imgnn\\[web]' brings.
 
     \b
-    Examples:
+    Example:
       imgnn serve
       imgnn serve --model boke_run --model captions_run --open
       imgnn serve -m boke_run --host 0.0.0.0
@@ -80,4 +86,4 @@ def serve(
         if open_page:
             webbrowser.open(address)
 
-    serve_page(ServeOptions(tuple(models or ()), folder, host, port, rate), ready)
+    serve_page(ServeOptions(tuple(models or ()), folder, host, port, requests_per_minute), ready)

@@ -1,7 +1,7 @@
 """`imgnn style`."""
 
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,17 +10,26 @@ import typer
 from imgnn.cli import console
 from imgnn.cli.parsing import (
     CHOSEN,
+    COUNT,
+    NETWORK,
+    NUMBER,
+    POSITIVE,
+    RESULT,
+    SECONDS,
+    Json,
+    Network,
     Precision,
     TileSize,
     parse_numbers,
-    parse_positive,
     parse_seconds,
-    parse_weight,
+    refuse_together,
+    refuse_without,
     was_given,
 )
 from imgnn.options import StyleOptions, option_name
+from imgnn.runs import counted, duration
 
-PICTURE, WEIGHTS, LAYERS = "The picture", "Weights", "The network and its layers"
+PICTURE, WEIGHTS = "The picture", "Weights"
 STEPS, WORK = "The optimisation", "The work"
 
 
@@ -44,7 +53,7 @@ def parse_axis(text: str) -> tuple[str, tuple[Any, ...]]:
         raise typer.BadParameter(f"the values of {name} are numbers, not {values!r}") from None
 
 
-WEIGHT: dict[str, Any] = {"parser": parse_weight, "metavar": "FLOAT", "rich_help_panel": WEIGHTS}
+WEIGHT: dict[str, Any] = {**NUMBER, "rich_help_panel": WEIGHTS}
 
 
 def style(
@@ -60,18 +69,22 @@ def style(
         typer.Option(
             "--output",
             "-o",
+            metavar="IMAGE",
             help="The picture made: .png, .jpg, .webp, .tif. \\[default: CONTENT-STYLE.png, in this folder]",
-            rich_help_panel=PICTURE,
+            rich_help_panel=RESULT,
             show_default=False,
         ),
     ] = None,
     size: Annotated[
-        int, typer.Option(help="Long side in pixels; the shape is the content's.", min=1, rich_help_panel=PICTURE)
+        int,
+        typer.Option(
+            metavar="PIXELS", help="The long side; the shape is the content's.", min=1, rich_help_panel=PICTURE
+        ),
     ] = StyleOptions.size,
     init: Annotated[
         str,
         typer.Option(
-            metavar="content|random|style|FILE",
+            metavar="content|random|style|IMAGE",
             help="What to start from: the photo, noise, the style, or a picture of its own.",
             rich_help_panel=PICTURE,
         ),
@@ -89,14 +102,20 @@ def style(
         list[Path] | None,
         typer.Option(
             "--mask",
-            metavar="PICTURE",
+            metavar="IMAGE",
             help="Where a style is painted: white. One for each style, in their order.",
             rich_help_panel=PICTURE,
             show_default=False,
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of --init random and --jitter.", min=0, rich_help_panel=PICTURE)
+        int,
+        typer.Option(
+            metavar="N",
+            help="The same one draws the same noise and shifts: --init random, --jitter.",
+            min=0,
+            rich_help_panel=PICTURE,
+        ),
     ] = StyleOptions.seed,
     content_weight: Annotated[
         float, typer.Option(help="More keeps more of the photo.", **WEIGHT)
@@ -124,64 +143,67 @@ def style(
     ] = None,
     style_scale: Annotated[
         float,
-        typer.Option(
-            help="Size of the style against the picture: larger strokes.", **{**WEIGHT, "parser": parse_positive}
-        ),
+        typer.Option(help="Size of the style against the picture: larger strokes.", **{**WEIGHT, **POSITIVE}),
     ] = StyleOptions.style_scale,
     dream: Annotated[
         Any,
         typer.Option(
-            help="Layers, or LAYER:CHANNEL, to amplify beside.",
+            help="Layers, or LAYER:CHANNEL, that are amplified beside: DeepDream.",
             rich_help_panel=WEIGHTS,
             **{**CHOSEN, "metavar": "LAYER[:CHANNEL],..."},
         ),
     ] = None,
     dream_weight: Annotated[
-        float, typer.Option(help="Their pull, as a share of the style's.", **WEIGHT)
+        float, typer.Option(help="The pull of --dream, as a share of the style's.", **WEIGHT)
     ] = StyleOptions.dream_weight,
-    network: Annotated[
-        str,
-        typer.Option(
-            "--network", "-n", help="A name of imgnn networks, or a .keras or .caffemodel file.", rich_help_panel=LAYERS
-        ),
-    ] = StyleOptions.network,
+    network: Network = StyleOptions.network,
     content_layers: Annotated[
         Any,
         typer.Option(
-            help="Where the content is compared. \\[default: the network's own]", rich_help_panel=LAYERS, **CHOSEN
+            help="Where the content is compared. \\[default: the network's own]", rich_help_panel=NETWORK, **CHOSEN
         ),
     ] = None,
     style_layers: Annotated[
         Any,
         typer.Option(
             help="Where the style is compared; =2 doubles a layer's weight. \\[default: the network's own]",
-            rich_help_panel=LAYERS,
+            rich_help_panel=NETWORK,
             **CHOSEN,
         ),
     ] = None,
     pooling: Annotated[
-        Literal["max", "average"], typer.Option(help="What pooling layers take.", rich_help_panel=LAYERS)
+        Literal["max", "average"], typer.Option(help="What pooling layers take.", rich_help_panel=NETWORK)
     ] = StyleOptions.pooling,
     normalise_gradients: Annotated[
         bool,
         typer.Option(
-            "--normalise-gradients", help="Each layer's by its L1 norm; with --tv-weight 1e-5.", rich_help_panel=LAYERS
+            "--normalise-gradients",
+            help="Divide each layer's gradient by its L1 norm; with --tv-weight 1e-5.",
+            rich_help_panel=NETWORK,
         ),
     ] = StyleOptions.normalise_gradients,
     min_size: Annotated[
         int,
-        typer.Option(help="The long side it begins with; √2 larger each time.", min=16, rich_help_panel=STEPS),
+        typer.Option(
+            metavar="PIXELS",
+            help="The long side it begins with; √2 larger each time.",
+            min=16,
+            rich_help_panel=STEPS,
+        ),
     ] = StyleOptions.min_size,
     initial_iterations: Annotated[
-        int, typer.Option(help="Evaluations of the loss at the first of several sizes.", min=1, rich_help_panel=STEPS)
+        int, typer.Option(help="Evaluations of the loss at the first of several sizes.", rich_help_panel=STEPS, **COUNT)
     ] = StyleOptions.initial_iterations,
     iterations: Annotated[
-        int, typer.Option(help="Evaluations at each further one, or at the only one.", min=1, rich_help_panel=STEPS)
+        int,
+        typer.Option(
+            help="Evaluations of the loss at each further size, or the only one.", rich_help_panel=STEPS, **COUNT
+        ),
     ] = StyleOptions.iterations,
     optimizer: Annotated[
         Literal["lbfgs", "adam"] | None,
         typer.Option(
-            help="How to move. \\[default: lbfgs; adam with fourier or jitter]",
+            help="What moves the picture. \\[default: lbfgs; adam with fourier or jitter]",
             rich_help_panel=STEPS,
             show_default=False,
         ),
@@ -189,42 +211,47 @@ def style(
     learning_rate: Annotated[
         Any,
         typer.Option(
-            parser=parse_positive,
-            metavar="FLOAT",
-            help="How far: a factor with lbfgs, grey levels with adam. \\[default: 1; adam 5, 0.05 with fourier]",
+            help="How far a step goes: a factor with lbfgs, grey levels with adam. "
+            "\\[default: 1; adam 5, 0.05 with fourier]",
             rich_help_panel=STEPS,
             show_default=False,
+            **POSITIVE,
         ),
     ] = StyleOptions.learning_rate,
     history: Annotated[
-        int, typer.Option(help="Steps that lbfgs remembers.", min=1, rich_help_panel=STEPS)
+        int, typer.Option(help="Steps that lbfgs remembers.", rich_help_panel=STEPS, **COUNT)
     ] = StyleOptions.history,
     average: Annotated[
         float,
-        typer.Option(help="Take the mean of the iterates: 0.99 keeps that much a step.", rich_help_panel=STEPS),
+        typer.Option(
+            metavar="0..1",
+            help="Take the mean of the iterates: 0.99 keeps that much a step.",
+            rich_help_panel=STEPS,
+        ),
     ] = StyleOptions.average,
     parameter: Annotated[
         Literal["pixels", "fourier"],
         typer.Option("--param", help="What is optimised; fourier cures grids.", rich_help_panel=STEPS),
     ] = StyleOptions.parameter,
     jitter: Annotated[
-        int, typer.Option(help="Shift before each look, pixels at most.", min=0, rich_help_panel=STEPS)
+        int,
+        typer.Option(metavar="PIXELS", help="Shift before each look, at most.", min=0, rich_help_panel=STEPS),
     ] = StyleOptions.jitter,
     tolerance: Annotated[
         float,
         typer.Option(
             help="A size ends when 30 evaluations lower the loss by less than this share; 0: never.",
-            **{**WEIGHT, "rich_help_panel": STEPS},
+            rich_help_panel=STEPS,
+            **NUMBER,
         ),
     ] = StyleOptions.tolerance,
     max_time: Annotated[
         Any,
         typer.Option(
-            parser=parse_seconds,
-            metavar="TIME",
             help="For the optimisation: 90s, 5m, 1h. Every size gets its share.",
             rich_help_panel=STEPS,
             show_default=False,
+            **SECONDS,
         ),
     ] = None,
     precision: Precision = StyleOptions.precision,
@@ -239,12 +266,16 @@ def style(
             show_default=False,
         ),
     ] = StyleOptions.preview,
-    save_every: Annotated[
+    keep_every: Annotated[
         int | None,
         typer.Option(
-            metavar="STEPS", help="Keep OUTPUT_0100.png, ...", min=1, rich_help_panel=WORK, show_default=False
+            metavar="STEPS",
+            help="Keep the picture so far: OUTPUT_0100.png, ...",
+            min=1,
+            rich_help_panel=WORK,
+            show_default=False,
         ),
-    ] = StyleOptions.save_every,
+    ] = StyleOptions.keep_every,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -258,12 +289,17 @@ def style(
         bool, typer.Option("--dry-run", help="Only say sizes, steps, time and memory.", rich_help_panel=WORK)
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where this command was stopped.", rich_help_panel=WORK)
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where this command was stopped: with the same options again.",
+            rich_help_panel=WORK,
+        ),
     ] = False,
     rerun: Annotated[
         Path | None,
         typer.Option(
-            metavar="PICTURE",
+            metavar="IMAGE",
             help="Do again what made this picture; other options change it.",
             rich_help_panel=WORK,
             show_default=False,
@@ -279,9 +315,12 @@ def style(
         ),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also the weights of the layers, as Gatys writes them.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also show the weights of the layers, as Gatys writes them.", rich_help_panel=WORK
+        ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Paint a photo like another picture.
 
@@ -292,6 +331,7 @@ def style(
     Example:
       imgnn style photo.jpg painting.jpg -o out.png
       imgnn style photo.jpg painting.jpg mosaic.jpg --size 256 --colours original
+      imgnn style photo.jpg painting.jpg --size 1024 --dry-run
     """
     given = {name: value for name, value in context.params.items() if was_given(context, name)}
     reporter = console.reporter(log, append=resume)
@@ -310,15 +350,20 @@ def style(
     if len(axes) < len(parsed):
         raise typer.BadParameter("each is to vary another option", param_hint="--grid")
     if options.dream == () and "dream_weight" in {*given, *axes}:
-        raise typer.BadParameter("it wants --dream, the layers that it weighs", param_hint="--dream-weight")
+        refuse_without("--dream-weight", "--dream")
     for alone, others in (("dry_run", ("grid", "resume", "verbose", "log")), ("grid", ("verbose", "log"))):
         if alone in given and (beside := next((each for each in others if each in given), None)):
-            raise typer.BadParameter(f"does not go with {option_name(beside)}", param_hint=option_name(alone))
+            refuse_together(option_name(alone), option_name(beside))
     if dry_run:
         from imgnn.jobs.style_probe import probe
 
         estimate = probe(content, styles, options, reporter)
-        console.print_json(asdict(estimate)) if json else console.out.print(str(estimate), highlight=False)
+        if json:
+            facts = console.as_json(estimate, memory={"peak": estimate.bytes})
+            del facts["bytes"]
+            console.print_json(facts)
+        else:
+            console.out.print(str(estimate), highlight=False)
     elif axes:
         from imgnn.jobs.style_grid import draw_grid
 
@@ -329,10 +374,11 @@ def style(
 
         result = stylise(content, styles, output, options, reporter, resume=resume, verbose=verbose)
         if json:
-            console.print_json({**asdict(result), "path": console.shown(result.path)})
+            console.print_json(console.as_json(result))
         else:
-            steps = f"{result.steps} of {result.planned}" if result.steps < result.planned else f"{result.steps}"
-            console.note(f"{steps} steps in {result.seconds:.1f} s, loss {result.loss:.4g}{ENDED[result.ended]}")
+            of = f"{result.steps:,} of " if result.steps < result.planned else ""
+            steps = f"{of}{counted(result.planned, 'step')}"
+            console.note(f"{steps} in {duration(result.seconds)}, loss {result.loss:.4g}{ENDED[result.ended]}")
             console.tell_finer(context, "vgg19")
             console.show_path(result.path)
 

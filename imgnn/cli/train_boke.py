@@ -2,12 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import UNSAID, Precision
+from imgnn.cli.parsing import COUNT, UNSAID, Json, Network, Precision, Workers
 from imgnn.cli.sentences import DATA, Images, SkipMissing, option
 from imgnn.cli.train_boke_show import show_experiment, show_report, tell
 from imgnn.cli.train_options import (
@@ -21,11 +21,9 @@ from imgnn.cli.train_options import (
     Embedding,
     Epochs,
     Hidden,
-    Json,
     Layers,
     LearningRate,
     Mirror,
-    Network,
     Output,
     Resume,
     SaveEvery,
@@ -36,7 +34,6 @@ from imgnn.cli.train_options import (
     Tied,
     ValShare,
     WeightDecay,
-    Workers,
     check_run,
     check_sources,
     check_together,
@@ -65,7 +62,7 @@ def boke(
     context: typer.Context,
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DATA...", help="Boke: files, or folders that have one.", show_default=False),
+        typer.Argument(metavar="DATA", help="Boke: files, or folders that have one.", show_default=False),
     ] = None,
     json: Json = False,
     output: Output = None,
@@ -85,7 +82,15 @@ def boke(
         option(RUN, "The decoder of the epoch with the smallest loss of val; or of the last, for few boke."),
     ] = TrainBokeOptions.keep,
     save_every: SaveEvery = None,
-    form: Annotated[FORMS | None, option(DATA, "Of DATA. \\[default: by what is in it]", **UNSAID)] = None,
+    form: Annotated[
+        FORMS | None,
+        option(
+            DATA,
+            f"How DATA is written: {', '.join(get_args(FORMS))}. \\[default: by what is in it]",
+            metavar="FORM",
+            **UNSAID,
+        ),
+    ] = None,
     images: Images = TrainBokeOptions.images,
     skip_missing: SkipMissing = TrainBokeOptions.skip_missing,
     val_share: ValShare = TrainBokeOptions.val_share,
@@ -95,20 +100,24 @@ def boke(
     ] = None,
     ng: Annotated[
         Path | None,
-        option(DATA, "Words, a line each: boke with one of them are left out.", metavar="FILE", **UNSAID),
+        option(DATA, "Words, one a line: boke with one of them are left out.", metavar="FILE", **UNSAID),
     ] = None,
     minimum: Annotated[
-        int, option(DATA, "Times that a token is seen in training boke, else it is UNK.", min=1)
+        int, option(DATA, "Times that a token is seen in training boke, else it is UNK.", **COUNT)
     ] = TrainBokeOptions.minimum,
-    shortest: Annotated[int, option(DATA, "Tokens of a boke, at least.", min=1)] = TrainBokeOptions.shortest,
+    shortest: Annotated[
+        int, option(DATA, "Tokens of a boke, at least; others are left out.", **COUNT)
+    ] = TrainBokeOptions.shortest,
     longest: Annotated[
-        int, option(DATA, "Tokens of a boke, at most; others are left out.", min=1)
+        int, option(DATA, "Tokens of a boke, at most; others are left out.", **COUNT)
     ] = TrainBokeOptions.longest,
     pairing: Annotated[
         Pairing,
         option(
             DATA,
-            "Boke of a picture: all; one at random; the one with the most stars; one anew each epoch; all, by stars.",
+            "Boke of a picture: many (all), one (at random), best (the one with the most stars), "
+            "sampled (one anew each epoch), stars (all, by stars).",
+            metavar="PAIRING",
         ),
     ] = TrainBokeOptions.pairing,
     network: Network = TrainBokeOptions.network,
@@ -133,15 +142,15 @@ def boke(
 ) -> None:
     """Train a decoder that writes boke: funny lines for pictures.
 
-    DATA is JSON lines as butsugiri/bokete and imgnn fetch write them, a can of boke
-    (ボケ缶), saved pages, CSV with pictures and texts, and more: docs/file-formats.md.
+    DATA is JSON lines as butsugiri/bokete and imgnn fetch write them, a can of
+    boke (ボケ缶), saved pages, CSV with pictures and texts, or what --form lists.
 
     \b
     Example:
       imgnn train boke boke.jsonl --check
       imgnn train boke boke.jsonl -o boke_run
       imgnn boke boat.jpg --model boke_run
-      imgnn train boke boke.jsonl --experiment --epochs 50 -o experiment
+      imgnn train boke boke.jsonl --experiment --epochs 40 -o experiment
     """
     given = given_in(context)
     check_together(given, ALONE, "sources")

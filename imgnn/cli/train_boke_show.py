@@ -51,7 +51,7 @@ def show_report(report: "BokeReport") -> None:
 def tell(done: "TrainedBoke", *, json: bool) -> None:
     """The result: JSON, or words."""
     if json:
-        console.print_json({**asdict(done), "folder": console.shown(done.folder), "seconds": round(done.seconds, 1)})
+        console.print_json(console.as_json(done))
     else:
         show(done)
 
@@ -78,7 +78,8 @@ def show(done: "TrainedBoke") -> None:
         ("drawn", f"{done.distinct:,}", f"  different, for {done.pictures:,} pictures; {100 * done.novel:.0f} % new"),
     ]
     run = shlex.quote(folder)
-    show_done([*rows, *how(done)], done.warnings, (f"imgnn boke photo.jpg --model {run}", f"imgnn serve --model {run}"))
+    commands = (f"imgnn boke photo.jpg --model {run}", f"imgnn serve --model {run}")
+    show_done([*rows, *how(done)], done.warnings, done.folder, *commands)
 
 
 def show_experiment(arms: Sequence["Arm"], folder: Path, *, json: bool) -> None:
@@ -86,8 +87,8 @@ def show_experiment(arms: Sequence["Arm"], folder: Path, *, json: bool) -> None:
     from imgnn.jobs.boke_experiment import FIGURE
 
     if json:
-        results = [{**asdict(arm.result), "folder": console.shown(arm.result.folder)} for arm in arms]
-        console.print_json([{**asdict(arm), "result": each} for arm, each in zip(arms, results, strict=True)])
+        told = [{**asdict(arm), "result": console.as_json(arm.result)} for arm in arms]
+        console.print_json({"path": console.shown(folder / FIGURE), "arms": told})
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("")

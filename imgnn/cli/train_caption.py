@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import SHARE, UNSAID, Precision, parse_positive
+from imgnn.cli.parsing import (
+    COUNT,
+    NETWORK,
+    POSITIVE,
+    SHARE,
+    UNSAID,
+    Json,
+    Network,
+    Precision,
+    Workers,
+    refuse_without,
+)
 from imgnn.cli.sentences import DATA, Form, Images, SkipMissing, option
 from imgnn.cli.train_options import (
-    FEATURE,
     RUN,
     TRAINING,
     Batch,
@@ -22,11 +32,9 @@ from imgnn.cli.train_options import (
     Embedding,
     Epochs,
     Hidden,
-    Json,
     Layers,
     LearningRate,
     Mirror,
-    Network,
     Output,
     Resume,
     SaveEvery,
@@ -37,7 +45,6 @@ from imgnn.cli.train_options import (
     Tied,
     ValShare,
     WeightDecay,
-    Workers,
     check_run,
     check_sources,
     check_together,
@@ -60,7 +67,7 @@ READING = ("source", "form", "images", "val_share", "seed")
 ALONE = {  # what needs few other options, and those that it takes
     "resume": ("json",),
     "check": (*READING, "json", "skip_missing", "minimum", "workers"),
-    "write": (*READING, "write_form"),
+    "write": (*READING, "write_form", "json"),
 }
 
 
@@ -84,7 +91,14 @@ def caption(
         ),
     ] = None,
     write_form: Annotated[
-        WRITTEN | None, option(RUN, "With --write: which form. \\[default: by the suffix; of .json karpathy]", **UNSAID)
+        WRITTEN | None,
+        option(
+            RUN,
+            "With --write: karpathy, coco, flickr, neuraltalk2, csv, jsonl. "
+            "\\[default: by the suffix; of .json karpathy]",
+            metavar="FORM",
+            **UNSAID,
+        ),
     ] = None,
     seed: Seed = TrainCaptionOptions.seed,
     patience: Annotated[
@@ -97,17 +111,17 @@ def caption(
     skip_missing: SkipMissing = TrainCaptionOptions.skip_missing,
     val_share: ValShare = TrainCaptionOptions.val_share,
     minimum: Annotated[
-        int, option(DATA, "Times that a word is seen in training captions, else it is UNK.", min=1)
+        int, option(DATA, "Times that a word is seen in training captions, else it is UNK.", **COUNT)
     ] = TrainCaptionOptions.minimum,
     longest: Annotated[
-        int, option(DATA, "Words of a caption that are trained on.", min=1)
+        int, option(DATA, "Words of a caption that are trained on.", **COUNT)
     ] = TrainCaptionOptions.longest,
     network: Network = TrainCaptionOptions.network,
     layers: Layers = None,
     size: Size = TrainCaptionOptions.size,
     features: Annotated[
         Path | None,
-        option(FEATURE, "Features that are there already: Karpathy's vgg_feats.mat.", metavar="FILE.mat", **UNSAID),
+        option(NETWORK, "Features in place of a network: Karpathy's vgg_feats.mat.", metavar="FILE", **UNSAID),
     ] = TrainCaptionOptions.features,
     mirror: Mirror = TrainCaptionOptions.mirror,
     cell: Cell = TrainCaptionOptions.cell,
@@ -127,7 +141,7 @@ def caption(
         float, option(TRAINING, "Share of words, at the end, that are the decoder's own.", **SHARE)
     ] = TrainCaptionOptions.scheduled_sampling,
     average: Annotated[
-        int, option(TRAINING, "Epochs whose weights are averaged at the end, if that is better.", min=0)
+        int, option(TRAINING, "Epochs whose weights are averaged at the end, if that is better.", metavar="N", min=0)
     ] = TrainCaptionOptions.average,
     finetune_after: Annotated[
         int | None,
@@ -140,7 +154,7 @@ def caption(
         ),
     ] = TrainCaptionOptions.finetune_after,
     network_rate: Annotated[
-        float, option(TRAINING, "The network's learning rate, then.", parser=parse_positive, metavar="FLOAT")
+        float, option(TRAINING, "With --finetune-after: the network's learning rate.", **POSITIVE)
     ] = TrainCaptionOptions.network_rate,
     precision: Precision = TrainCaptionOptions.precision,
     workers: Workers = TrainCaptionOptions.workers,
@@ -159,7 +173,7 @@ def caption(
     given = given_in(context)
     check_together(given, ALONE, "source")
     if "write_form" in given and write is None:
-        raise typer.BadParameter("goes with --write only", param_hint="--write-form")
+        refuse_without("--write-form", "--write")
     reporter = console.reporter()
     if resume is not None:
         folder = resume
@@ -177,7 +191,7 @@ def caption(
         return
     if write is not None:  # as DATA has it: a val is drawn only if one is asked for
         share = options.val_share if "val_share" in given else 0.0
-        write_data(source, write, write_form, options, reporter, val_share=share)
+        write_data(source, write, write_form, options, reporter, val_share=share, json=json)
         return
     data, folder = source, output or run_name(source)
     from imgnn.jobs.train_caption import train_caption  # TensorFlow wakes here, not at --help
@@ -215,7 +229,14 @@ def check_data(source: Path, options: TrainCaptionOptions, reporter: Reporter, *
 
 
 def write_data(
-    source: Path, path: Path, form: str | None, options: TrainCaptionOptions, reporter: Reporter, *, val_share: float
+    source: Path,
+    path: Path,
+    form: str | None,
+    options: TrainCaptionOptions,
+    reporter: Reporter,
+    *,
+    val_share: float,
+    json: bool,
 ) -> None:
     """Write captions in another form; no Keras.
 
@@ -227,7 +248,7 @@ def write_data(
     if path.exists() and path.samefile(source):
         raise InputError(f"--write would replace {console.shown(source)}, which is read", hint="another name")
     write_captions(read_data(source, options, reporter, val_share=val_share), path, form)
-    console.show_path(path)
+    console.print_json({"files": [console.shown(path)]}) if json else console.show_path(path)
 
 
 def read_data(source: Path, options: TrainCaptionOptions, reporter: Reporter, *, val_share: float) -> "CaptionSet":

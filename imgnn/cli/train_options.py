@@ -9,83 +9,90 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from imgnn.cli import console
 from imgnn.cli.parsing import (
-    MACHINE,
+    COUNT,
+    NETWORK,
+    NUMBER,
+    PART,
+    POSITIVE,
+    RESULT,
+    SECONDS,
     UNSAID,
     free_run,
-    parse_part,
-    parse_positive,
-    parse_seconds,
-    parse_weight,
+    refuse_together,
     was_given,
 )
 from imgnn.cli.sentences import DATA, option
-from imgnn.errors import InputError
+from imgnn.errors import missing
 from imgnn.options import TrainSentenceOptions, option_name
 from imgnn.runs import Reporter
 from imgnn.training.run_folder import Kind, read_config
 
-RUN, FEATURE, DECODER, TRAINING = "The run", "The feature", "The decoder", "Training"
+RUN, DECODER, TRAINING = "The run", "The decoder", "Training"
 Options = TypeVar("Options", bound=TrainSentenceOptions)
 Done = TypeVar("Done")
 
-Json = Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")]
 Output = Annotated[
     Path | None,
-    option(RUN, "The run's folder. \\[default: DATA_run, in this folder]", "--output", "-o", metavar="RUN", **UNSAID),
+    option(
+        RESULT, "The run's folder. \\[default: DATA_run, in this folder]", "--output", "-o", metavar="RUN", **UNSAID
+    ),
 ]
-Resume = Annotated[Path | None, option(RUN, "Go on with a run that was stopped; alone.", metavar="RUN", **UNSAID)]
+Resume = Annotated[
+    Path | None,
+    option(RUN, "Go on with a run that was stopped; it knows its data and options.", metavar="RUN", **UNSAID),
+]
 Check = Annotated[bool, option(RUN, "Only tell what is in DATA, and what is wrong with it.", "--check")]
-Seed = Annotated[int, option(RUN, "Of everything that is drawn at random.", min=0)]
+Seed = Annotated[int, option(RUN, "The same one draws the same: weights, orders, splits.", metavar="N", min=0)]
 SaveEvery = Annotated[
     Any,
     option(
         RUN,
-        "Between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]",
-        parser=parse_seconds,
-        metavar="TIME",
+        "Time between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]",
+        **SECONDS,
         **UNSAID,
     ),
 ]
-ValShare = Annotated[
-    float,
-    option(DATA, "The part that is kept to judge by, where DATA has no split.", parser=parse_part, metavar="0..1"),
-]
-Network = Annotated[
-    str, option(FEATURE, "A name of imgnn networks, a run, a .keras or .caffemodel file.", "--network", "-n")
-]
+ValShare = Annotated[float, option(DATA, "The part that is kept for validation, where DATA has no split.", **PART)]
 Layers = Annotated[
     str | None,
     option(
-        FEATURE,
+        NETWORK,
         "Layers whose values, side by side, tell of a picture: fc7. \\[default: what suits the network]",
         metavar="A,B,...",
         **UNSAID,
     ),
 ]
-Size = Annotated[int | None, option(FEATURE, "Pixels, both sides. \\[default: the network's own]", min=16, **UNSAID)]
-Mirror = Annotated[bool, option(FEATURE, "Train on mirrored pictures, too.", "--mirror/--no-mirror")]
+Size = Annotated[
+    int | None,
+    option(
+        NETWORK,
+        "Both sides of the pictures. \\[default: the network's own]",
+        metavar="PIXELS",
+        min=16,
+        **UNSAID,
+    ),
+]
+Mirror = Annotated[bool, option(NETWORK, "Train on mirrored pictures, too.", "--mirror/--no-mirror")]
 Cell = Annotated[Literal["lstm", "gru"], option(DECODER, "The recurrent layer.")]
-Depth = Annotated[int, option(DECODER, "Recurrent layers.", min=1)]
-Hidden = Annotated[int, option(DECODER, "Units of each.", min=1)]
-Embedding = Annotated[int, option(DECODER, "Numbers for a token, and for the picture.", min=1)]
+Depth = Annotated[int, option(DECODER, "Recurrent layers.", **COUNT)]
+Hidden = Annotated[int, option(DECODER, "Units of each recurrent layer.", **COUNT)]
+Embedding = Annotated[int, option(DECODER, "Numbers for a token, and for the picture.", **COUNT)]
 Tied = Annotated[bool, option(DECODER, "The tokens' embedding is the output's kernel, too.", "--tied")]
-Epochs = Annotated[int, option(TRAINING, "Times through the sentences.", min=1)]
-Batch = Annotated[int, option(TRAINING, "Sentences in one step.", min=1)]
-LearningRate = Annotated[float, option(TRAINING, "The largest, of Adam.", parser=parse_positive, metavar="FLOAT")]
-Schedule = Annotated[Literal["constant", "cosine", "one-cycle"], option(TRAINING, "How it goes on.")]
-Dropout = Annotated[float, option(TRAINING, "Share of values that are dropped.", parser=parse_part, metavar="0..1")]
+Epochs = Annotated[int, option(TRAINING, "Epochs: times through the sentences.", **COUNT)]
+Batch = Annotated[int, option(TRAINING, "Sentences in one step.", **COUNT)]
+LearningRate = Annotated[float, option(TRAINING, "The largest learning rate, of Adam.", **POSITIVE)]
+Schedule = Annotated[
+    Literal["constant", "cosine", "one-cycle"],
+    option(TRAINING, "Learning-rate schedule: constant, cosine, one-cycle.", metavar="SCHEDULE"),
+]
+Dropout = Annotated[float, option(TRAINING, "Share of values that are dropped.", **PART)]
 Clip = Annotated[
-    float,
-    option(TRAINING, "The largest norm of all gradients together; 0: any.", parser=parse_weight, metavar="FLOAT"),
+    float, option(TRAINING, "Gradient clipping: the largest norm of all gradients together; 0: any.", **NUMBER)
 ]
-WeightDecay = Annotated[float, option(TRAINING, "How much weights shrink.", parser=parse_weight, metavar="FLOAT")]
+WeightDecay = Annotated[float, option(TRAINING, "Weight decay: how much weights shrink.", **NUMBER)]
 Smoothing = Annotated[
-    float, option(TRAINING, "Share of the target that goes to all tokens alike.", parser=parse_part, metavar="0..1")
-]
-Workers = Annotated[
-    int | None, option(MACHINE, "Pictures read at once. \\[default: one for each core]", min=1, **UNSAID)
+    float, option(TRAINING, "Label smoothing: share of the target that goes to all tokens alike.", **PART)
 ]
 
 
@@ -120,9 +127,9 @@ def check_together(given: Sequence[str], alone: Mapping[str, Sequence[str]], sou
         return
     if others := [name for name in given if name not in (first, *alone[first])]:
         if others == [sources]:
-            raise typer.BadParameter("the run knows its data: no DATA goes with it", param_hint="--resume")
+            refuse_together("--resume", "DATA")
         other = next(name for name in others if name != sources)
-        raise typer.BadParameter(f"does not go with {option_name(other)}", param_hint=option_name(first))
+        refuse_together(option_name(first), option_name(other))
 
 
 def check_sources(sources: Sequence[Path]) -> None:
@@ -133,7 +140,7 @@ def check_sources(sources: Sequence[Path]) -> None:
     """
     for source in sources:
         if not source.exists():
-            raise InputError(f"no such file or folder: {console.shown(source)}")
+            raise missing(source, "file or folder")
 
 
 def check_run(folder: Path, kind: Kind) -> None:

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.runs import duration
+from imgnn.runs import duration, percent
 
 if TYPE_CHECKING:
     from imgnn.data.caption_checks import CaptionFinding, CaptionReport
@@ -54,7 +54,7 @@ def show_splits(said: str, tokens: str, splits: Mapping[str, tuple[int, int, Any
         table.add_column(heading, justify="right")
     for name, (pictures, sentences, facts) in splits.items():
         low, middle, high, most = (facts.quantiles[place] for place in (1, 3, 5, 6))
-        unknown = "-" if facts.unknown is None else f"{100 * facts.unknown:.1f} %"
+        unknown = percent(facts.unknown)
         table.add_row(
             name,
             f"{pictures:,}",
@@ -114,7 +114,7 @@ def zip_longest_counts(histograms: Sequence[tuple[int, ...]]) -> list[tuple[int,
 def tell(done: "TrainedCaption", *, json: bool) -> None:
     """The result: JSON, or words."""
     if json:
-        console.print_json({**asdict(done), "folder": console.shown(done.folder), "seconds": round(done.seconds, 1)})
+        console.print_json(console.as_json(done))
     else:
         show(done)
 
@@ -141,7 +141,7 @@ def show(done: "TrainedCaption") -> None:
     ]
     run, source = shlex.quote(folder), shlex.quote(read_config(done.folder, "caption")["source"])
     commands = (f"imgnn caption photo.jpg --model {run}", f"imgnn evaluate caption {source} --model {run}")
-    show_done([*rows, *how(done)], done.warnings, commands)
+    show_done([*rows, *how(done)], done.warnings, done.folder, *commands)
 
 
 def how(done: "TrainedCaption | TrainedBoke") -> list[Row]:
@@ -154,17 +154,16 @@ def how(done: "TrainedCaption | TrainedBoke") -> list[Row]:
         ("curves", f"{folder}/{CURVES}", ""),
     ]
     if done.skipped:
-        rows.append(("skipped", f"{done.skipped:,}", f"  that could not be read: {folder}/{SKIPPED}"))
+        rows.append(("skipped", f"{len(done.skipped):,}", f"  that could not be read: {folder}/{SKIPPED}"))
     return rows
 
 
-def show_done(rows: Sequence[Row], warnings: Sequence[str], commands: Sequence[str]) -> None:
-    """What a training came to, what is wrong with it, and what to type next."""
+def show_done(rows: Sequence[Row], warnings: Sequence[str], folder: Path, *commands: str) -> None:
+    """What a training came to, what is wrong with it, its folder, and what to type next."""
     for name, value, more in rows:
         line = Text.assemble((f" {name:<11}", "dim"), (value, "bold"), (more, "dim"))
         console.out.print(line, highlight=False, soft_wrap=True)
     for warning in warnings:
         console.out.print(Text.assemble((" Warning ", "bold yellow"), warning), highlight=False, soft_wrap=True)
-    console.out.print(Text(" Next", style="dim"))
-    for command in commands:
-        console.out.print(Text(f" {command}"), highlight=False, soft_wrap=True)
+    console.show_path(folder)
+    console.tell_next(*commands)

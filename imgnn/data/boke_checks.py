@@ -21,7 +21,7 @@ from imgnn.data.caption_checks import (
     worst_first,
 )
 from imgnn.data.split import PARTS
-from imgnn.runs import Reporter
+from imgnn.runs import Reporter, percent
 
 if TYPE_CHECKING:
     from imgnn.language.ng_words import NgWords
@@ -138,7 +138,7 @@ def check_boke(
     Raises:
         InterruptedRun: Ctrl-C; the pictures that were looked at need not be the next time.
     """
-    reporter.begin("read boke", None)
+    reporter.begin("reading boke", None)
     found = statistics(boke.odai, tokenizer.tokenize, minimum=minimum)
     banned: Counter[str] = Counter()
     if ng is not None:
@@ -252,7 +252,7 @@ def findings_of(report: BokeReport, looks: Looks, longest: int, skip_missing: bo
     yield from leaks(looks)
     for part, facts in splits.items():
         if facts.unknown is not None and facts.unknown > UNKNOWN:
-            yield "warning", "unknown", f"{facts.unknown:.1%} of the tokens of {part} are not in the vocabulary"
+            yield "warning", "unknown", f"{percent(facts.unknown)} of the tokens of {part} are not in the vocabulary"
     if found.common and found.common[0][1] > max(2, SHARED * images):
         text, shared = found.common[0]
         yield "warning", "common", f"{shared:,} of {images:,} pictures have the same boke: {text!r:.80}"

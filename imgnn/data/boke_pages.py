@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from imgnn.data.items import Boke, Listed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bs4 import Tag
 
 SITE = "https://bokete.jp/"  # what a saved page's relative addresses start from
+DEEPEST = 200  # elements in one another; pages that were met have 12; each is asked for those above it
 CAN = ("odai_photo_url", "text", "rate_sum")  # columns by which a can's boke.csv is known
 
 
@@ -63,7 +64,7 @@ LAYOUTS = (
     ),
     Layout(  # 2018: /boke/legend, popular, select, pickup
         ".content-boke > .boke",
-        ".boke-photo .boke-photo-content img",
+        ".boke-photo-content img",
         "a.boke-text",
         "a.boke-text",
         "div.boke-stars a",
@@ -85,11 +86,13 @@ def read_page(html: str, name: str, base: str | None = None) -> Iterator[Listed]
 
     try:
         page = BeautifulSoup(html, "html.parser")
+        if (levels := depth_of(page)) > DEEPEST:
+            raise InputError(f"{name} is no page that can be read: {levels:,} elements lie in one another")
         for layout in LAYOUTS:
-            found = [listed for index, entry in enumerate(page.select(layout.boke), 1) if (
-                listed := read_entry(entry, page if layout.shared else entry, layout, base or SITE, index)
-            )]  # fmt: skip
-            if found:
+            shared = page.select_one(layout.picture) if layout.shared else None
+            entries = enumerate(outermost(page.select(layout.boke)), 1)
+            read = (read_entry(entry, shared, layout, base or SITE, index) for index, entry in entries)
+            if found := [listed for listed in read if listed]:
                 yield from found
                 return
     except (ParserRejectedMarkup, ValueError, RecursionError) as error:  # <![, an address with half a bracket
@@ -97,19 +100,36 @@ def read_page(html: str, name: str, base: str | None = None) -> Iterator[Listed]
     raise InputError(f"{name} is a web page without a boke, or of a layout that is not known here")
 
 
-def read_entry(entry: "Tag", around: Any, layout: Layout, base: str, index: int) -> Listed | None:
-    """One boke of a page; None if its picture or its text is missing."""
-    picture, text = around.select_one(layout.picture), entry.select_one(layout.text)
+def depth_of(page: "Tag") -> int:
+    """How many elements lie in one another."""
+    levels = {id(page): 0}
+    for tag in page.find_all(True):
+        levels[id(tag)] = levels[id(tag.parent)] + 1
+    return max(levels.values())
+
+
+def outermost(entries: Iterable["Tag"]) -> Iterator["Tag"]:
+    """Entries, in the page's order, without those that lie in another: each is searched whole."""
+    inside: set[int] = set()
+    for entry in entries:
+        if id(entry) not in inside:
+            inside.update(map(id, entry.find_all(True)))
+            yield entry
+
+
+def read_entry(entry: "Tag", shared: "Tag | None", layout: Layout, base: str, index: int) -> Listed | None:
+    """One boke of a page, of its own picture or the shared one; None if its picture or its text is missing."""
+    picture, text = shared or entry.select_one(layout.picture), entry.select_one(layout.text)
     if picture is None or text is None or not picture.get("src") or not text.get_text(strip=True):
         return None
     number = entry.select_one(layout.number)
-    digits = re.search(r"([0-9]+)\D*$", str((number and (number.get("value") or number.get("href"))) or ""))
+    digits = re.findall(r"[0-9]+", str((number and (number.get("value") or number.get("href"))) or ""))
     star = entry.select_one(layout.star) if layout.star else None
     stars = re.search(r"[0-9][0-9,]*", star.get_text()) if star else None
     category = entry.select_one(layout.category) if layout.category else None
     boke = Boke(
         text=text.get_text(strip=True),
-        number=digits[1] if digits else "",
+        number=digits[-1] if digits else "",
         star=int(stars[0].replace(",", "")) if stars else None,
         category=category.get_text(strip=True) if category else None,
     )
@@ -124,7 +144,7 @@ def read_can(rows: Iterable[dict[str, str]], folder: Path) -> Iterator[Listed]:
         folder: the can.
     """
     for index, row in enumerate(rows, 2):
-        address = row["odai_photo_url"].strip()
+        address = row["odai_photo_url"].replace("\0", " ").strip()  # no file's name has a zero
         picture = next(
             (path for path in (folder / address.lstrip("/"), folder / "images" / Path(address).name) if path.is_file()),
             folder / address.lstrip("/"),

@@ -362,10 +362,7 @@ def rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     """
     from imgnn.data.sources import parquet_rows  # most data sets are none
 
-    try:
-        yield from parquet_rows(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    yield from parquet_rows(path)
 
 
 def dicts_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from imgnn.data.duplicates import near_pairs
 from imgnn.data.inspected import inspect_files
 from imgnn.data.placeholders import placeholder_of
 from imgnn.data.split import PARTS
-from imgnn.runs import Reporter, is_file
+from imgnn.runs import Reporter, is_file, percent
 
 SHORT, LONG = 3, 30  # tokens; captions with fewer or more are told
 SHOWN = 5  # sentences of a kind that are shown
@@ -201,7 +201,7 @@ def worst_first(found: Iterable[tuple[str, str, str]]) -> tuple[CaptionFinding, 
 def check_texts(captions: CaptionSet, tokenize: Callable[[str], list[str]], reporter: Reporter) -> Texts:
     """Count words, lengths and sentences."""
     texts = Texts()
-    reporter.begin("read captions", len(captions), "pictures")
+    reporter.begin("reading captions", len(captions), "pictures")
     for number, image in enumerate(captions.images, 1):
         words, lengths = texts.words[image.split], texts.lengths[image.split]
         sentences = {}  # in their order, each once
@@ -219,6 +219,7 @@ def check_texts(captions: CaptionSet, tokenize: Callable[[str], list[str]], repo
         texts.shared.update(sentences.keys())
         if number % EVERY == 0:
             reporter.advance(number)
+    reporter.advance(len(captions))
     reporter.end()
     return texts
 
@@ -301,7 +302,7 @@ def findings_of(report: CaptionReport, looks: Looks, skip_missing: bool) -> Iter
     yield from leaks(looks)
     for part, facts in report.splits.items():
         if report.vocabulary and facts.unknown is not None and facts.unknown > UNKNOWN:
-            yield "warning", "unknown", f"{facts.unknown:.1%} of the words of {part} are not in the vocabulary"
+            yield "warning", "unknown", f"{percent(facts.unknown)} of the words of {part} are not in the vocabulary"
     if report.common and report.common[0][1] > max(2, SHARED * images):
         sentence, shared = report.common[0]
         yield "warning", "common", f"{shared:,} of {images:,} pictures have the same sentence: {sentence!r}"

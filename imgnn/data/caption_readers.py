@@ -14,7 +14,7 @@ from typing import Any
 
 from imgnn.data.captions import part_of
 from imgnn.data.lists import find_pictures, lines_of
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.images.files import describe
 from imgnn.runs import is_file
 
@@ -25,8 +25,8 @@ SPLIT_NAMES = ("split", "set", "subset", "partition")
 ID_NAMES = ("id", "image_id", "cocoid")
 
 COCO_FILE = re.compile(r"captions_((train|val|test).*)")
-TOKEN = re.compile(r"(.+?)#(\d+)(?:\s+(.*))?")  # of a line without a tab; the name then holds no "#1 "
-TABBED = re.compile(r"([^\t]+)#(\d+)\s*\t(.*)")
+TOKEN = re.compile(r"(.+?)#(\d{1,9})(?:\s+(.*))?")  # of a line without a tab; the name then holds no "#1 "
+TABBED = re.compile(r"([^\t]+)#(\d{1,9})\s*\t(.*)")
 STRAY = re.compile(r"(\.(?:jpe?g|png))\.\d+$", re.IGNORECASE)  # Flickr8k has a caption of x.jpg under x.jpg.1
 DELIMITERS = "\t|;,"
 HEAD = 1 << 16  # bytes by which the form is told
@@ -150,7 +150,7 @@ def head_of(path: Path, what: str = "captions") -> list[str]:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+        raise missing(path) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -170,7 +170,7 @@ def load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+        raise missing(path) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except json.JSONDecodeError as error:

@@ -88,7 +88,7 @@ def export_tar(journal: Journal, path: Path, reporter: Reporter, per_tar: int) -
     filled = {label for label, found in journal.counts_by_class().items() if OK in found}
     labels = {folder: label for label, folder in journal.class_folders().items() if label in filled}
     classes = {labels[folder]: index for index, folder in enumerate(class_order(labels))}
-    reporter.begin("packing", counts.get(OK, 0), "images")
+    reporter.begin("packing", counts.get(OK, 0), "pictures")
     written: list[Path] = []
     several = counts.get(OK, 0) > per_tar
     for number, rows in enumerate(pieces(journal.rows(only=OK), per_tar)):

@@ -82,7 +82,7 @@ class FeatureCache(KeptFile):
 
         if reporter is None or len(missing) <= TOGETHER:
             reporter = Silent()
-        reporter.begin("hash", len(missing), "pictures")
+        reporter.begin("hashing", len(missing), "pictures")
         fresh: list[tuple[object, ...]] = []
         try:
             for done, (number, digest) in enumerate(spread(hash_of, missing, workers=workers), 1):

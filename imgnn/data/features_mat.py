@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.runs import is_file
 
 
@@ -22,7 +22,7 @@ def read_features_mat(path: Path, count: int | None = None) -> np.ndarray:
         InputError: it is no such file, or has another number of columns.
     """
     if not is_file(path):
-        raise InputError(f"no such file: {path}")
+        raise missing(path)
     import h5py  # a quarter of a second, and few need it
 
     feats = load_mat73(path) if h5py.is_hdf5(path) else load_mat5(path)

@@ -57,7 +57,7 @@ def inspect_files(
     if not missing:
         kept.close()
         return [each for each in found if each is not None]
-    reporter.begin("inspect", len(missing), "pictures")
+    reporter.begin("inspecting", len(missing), "pictures")
     fresh: list[Row] = []
     done = 0
     with one_interrupt() as no_more:

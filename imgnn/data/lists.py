@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from imgnn.data.journal import journal_digest
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.images.files import describe, is_image
 from imgnn.runs import is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn list", 1
 LARGEST = 2**31 - 1  # Caffe keeps a label as a C int
+# Nothing else than digits, and few of them: int() would also take "1_0", "+1" and "٣", and fails at 5,000 digits.
+LABEL = re.compile(r"[0-9]{1,10}")
+READ = {"root": str, "lists": dict, "folders": list | None, "pictures": int, "tree": str}  # of a record
 WORDS_SUFFIX = "_class_def.txt"  # mlimages' name for the class words
 
 
@@ -87,8 +90,7 @@ def read_list(path: str | Path, root: str | Path | None = None) -> ListFile:
     entries: list[Entry] = []
     for number, line in lines_of(path):
         name, label = cut(line)
-        # Nothing else than digits: int() would also take "1_0", "+1" and "٣".
-        if not name or not (label.isascii() and label.isdecimal() and int(label) <= LARGEST):
+        if not name or not (LABEL.fullmatch(label) and int(label) <= LARGEST):
             found = f"the label {label!r}" if name else f"{line.strip()!r}"
             raise InputError(
                 f"{path}, line {number}: a line is `path label`, the label a whole number from 0 on; found {found}"
@@ -151,7 +153,7 @@ def read_words(path: Path) -> dict[int, str]:
     """
     words: dict[int, str] = {}
     lines = [line.strip() for _, line in lines_of(path)]
-    numbered = all(line.split(None, 1)[0].isdecimal() and len(line.split(None, 1)) == 2 for line in lines)
+    numbered = all(LABEL.fullmatch(line.split(None, 1)[0]) and len(line.split(None, 1)) == 2 for line in lines)
     for index, line in enumerate(lines):
         label, name = (int(line.split(None, 1)[0]), line.split(None, 1)[1]) if numbered else (index, line)
         if label in words:
@@ -178,7 +180,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+        raise missing(path) from None
     except UnicodeDecodeError as error:
         with path.open("rb") as raw:
             found = describe(raw.read(512))
@@ -277,16 +279,19 @@ def load_record(path: Path) -> dict[str, Any] | None:
     """The record in a file; None if there is none, or it is something else.
 
     Raises:
-        InputError: it was written by a later version of imgnn.
+        InputError: it was written by a later version of imgnn, or something is missing in it.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         return None
     if found.get("version") != VERSION:
         raise InputError(f"{path} is a record of version {found.get('version')}; this imgnn reads {VERSION}")
+    if wrong := next((name for name, kind in READ.items() if not isinstance(found.get(name), kind)), None):
+        raise InputError(f"{path} is a damaged record of lists: {wrong!r} is {found.get(wrong)!r:.60}",
+                         hint="imgnn label writes it again, once the file is taken away")  # fmt: skip
     return found
 
 

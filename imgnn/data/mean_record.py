@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgnn.data.lists import Entry, ListFile, contents_digest, file_digest
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.runs import is_file
 
 FORMAT, VERSION = "imgnn mean", 1
@@ -21,7 +21,7 @@ def read_mean_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}", hint="imgnn mean LIST makes it") from None
+        raise missing(path, hint="imgnn mean LIST makes it") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from imgnn.data.items import Result, part_name
 from imgnn.data.journal import Journal
 from imgnn.data.outcomes import OK
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.runs import Reporter, is_folder
 
 BATCH = 500
@@ -23,7 +23,7 @@ def journals_of(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if not place.exists():
-            raise InputError(f"no such file or folder: {place}")
+            raise missing(place, "file or folder")
         inside = sorted(place.glob("fetch*.sqlite")) if is_folder(place) else [place]
         if not inside:
             raise InputError(f"{place} holds no journal of imgnn fetch", hint="imgnn fetch LIST -o FOLDER")

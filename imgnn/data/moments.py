@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from imgnn.data.lists import Entry
-from imgnn.errors import InputError, PictureError
+from imgnn.errors import InputError, MissingError, PictureError, missing
 from imgnn.images.files import open_file, read_image
 from imgnn.images.preprocess import fit
 from imgnn.images.structure import block_factor, detail_of, reduce_picture
@@ -218,7 +218,7 @@ def measure(entries: Sequence[Entry], root: str, view: View) -> Measured:
             continue
         except (InputError, OSError) as error:
             words = str(error).replace(str(path), entry.path)
-            found.problems[place] = "missing" if words.startswith("no such file") else "unreadable", words
+            found.problems[place] = "missing" if isinstance(error, MissingError) else "unreadable", words
             continue
         found.hashes[place] = np.frombuffer(hashlib.sha256(data).digest(), "uint8")
         pixels[entry.label] += image
@@ -301,7 +301,7 @@ def load_measured(path: Path) -> tuple[dict[str, Any], Measured]:
             problems = {int(place): (str(kind), str(words)) for place, (kind, words) in head.pop("problems").items()}
             return head, Measured(moments, file["bytes"], file["hashes"], file["thumbs"], problems)
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+        raise missing(path) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:

@@ -17,7 +17,7 @@ from imgnn.data.boke_pages import CAN, read_can, read_page
 from imgnn.data.items import Listed
 from imgnn.data.lists import file_digest
 from imgnn.data.synsets import WNID
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.images.files import describe
 from imgnn.runs import is_folder
 
@@ -49,7 +49,7 @@ class Reading:
         """The class's name."""
         if self.label is not None:
             label = self.label
-        return self.words.get(str(int(label)) if label.isascii() and label.isdecimal() else label, label)
+        return self.words.get((label.lstrip("0") or "0") if label.isascii() and label.isdecimal() else label, label)
 
 
 class Source:
@@ -83,7 +83,7 @@ class Source:
         try:
             contents = file_digest(self.path)
         except FileNotFoundError:
-            raise InputError(f"no such file: {self.path}") from None
+            raise missing(self.path) from None
         except OSError as error:
             raise InputError(f"cannot read {self.path}: {error.strerror or error}") from error
         told = (reading.url_column, reading.label_column, reading.label, sorted(reading.words.items()))
@@ -145,7 +145,7 @@ class Source:
         with self.text() as text:
             rows = csv.DictReader(text, delimiter=delimiter, restval="")
             header = rows.fieldnames
-            if header is None:
+            if not header:
                 raise InputError(f"{self.path} is empty; a table with a header is expected")
             addresses = [index for index, name in enumerate(header) if "://" in name]
             if addresses:
@@ -310,6 +310,8 @@ def json_rows(text: IO[str], path: Path) -> Iterator[Mapping[str, Any] | str]:
             yield value
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is no JSON: {error.msg} in {error.doc[:60]!r}") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, a thousand brackets
+        raise InputError(f"{path} is no JSON: {error}") from error
 
 
 def rejoined(first: str, text: IO[str]) -> Iterator[str]:
@@ -335,5 +337,5 @@ def parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         for batch in parquet.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
-    except arrow.ArrowException as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: a date of no year
+        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error

@@ -30,7 +30,7 @@ def read_words(path: Path) -> dict[str, str]:
         pairs = [[str(number), line] for number, line in enumerate(lines)]
     digits = max(len(pair[0]) for pair in pairs)
     # A list may have 3 where this has 03, and the other way round.
-    return {str(int(number)): f"{number.zfill(digits)} {name}" for number, name in pairs}
+    return {number.lstrip("0") or "0": f"{number.zfill(digits)} {name}" for number, name in pairs}
 
 
 def descendants(wnid: str, path: Path) -> frozenset[str]:

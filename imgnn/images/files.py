@@ -2,7 +2,9 @@
 
 import codecs
 import contextlib
+import glob
 import io
+import itertools
 import json
 import os
 import re
@@ -17,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from imgnn.errors import ImgnnError, InputError, PictureError
+from imgnn.errors import ImgnnError, InputError, OptionError, PictureError, missing
 from imgnn.runs import check_folder, is_file, is_folder, write_aside
 
 # The sensors of telephones have up to 200 megapixels; decoded, that is 600 MB. A file of a few
@@ -213,7 +215,7 @@ def check_writable(path: str | Path) -> None:
         raise InputError(f"{path} is a folder; the name of a picture file is expected")
     if path.suffix.lower() not in WRITES:
         found = f"{path.suffix!r}" if path.suffix else "no suffix"
-        raise InputError(f"pictures are written as {', '.join(WRITES)}; {found} was received: {path}")
+        raise OptionError(f"pictures are written as {', '.join(WRITES)}; {found} was received: {path}")
     check_folder(path)
 
 
@@ -297,14 +299,15 @@ def is_image(path: str | Path) -> bool:
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """The picture files that are meant: a file is itself, a folder the pictures right in it.
 
-    Hidden files are passed over, folders within are not entered; `2.jpg` comes before `10.jpg`. A named file
-    is not looked at: whether it is a picture is told when it is read.
+    A pattern that no shell expanded ("photos/*.jpg") is what it matches. Hidden files are passed over, folders within
+    are not entered; `2.jpg` comes before `10.jpg`. A named file is not looked at: whether it is a picture is told when
+    it is read.
 
     Raises:
-        InputError: a folder holds no picture, or may not be read.
+        InputError: there are none, a folder or a pattern gives none, or a folder may not be read.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in itertools.chain.from_iterable(map(expanded, paths)):
         if not is_folder(path):
             found.append(path)
             continue
@@ -315,7 +318,24 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         if not inside:
             raise InputError(f"no picture in the folder {path} (the folders within it are not entered)")
         found += sorted(inside, key=natural_order)
+    if not found:
+        raise InputError("no picture was named")
     return found
+
+
+def expanded(path: str | Path) -> list[Path]:
+    """What a pattern matches, pictures and folders, folder by folder; any other path is itself.
+
+    Raises:
+        InputError: it matches nothing.
+    """
+    if not glob.has_magic(str(path)) or is_file(Path(path)) or is_folder(Path(path)):
+        return [Path(path)]
+    matches = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  Path.glob takes no absolute pattern
+    found = [each for each in matches if is_folder(each) or is_image(each)]
+    if not found:
+        raise InputError(f"no picture matches {path}")
+    return sorted(found, key=lambda each: (str(each.parent), natural_order(each)))
 
 
 def check_readable(path: str | Path) -> None:
@@ -431,7 +451,7 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+        raise missing(path) from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     with file:
@@ -479,10 +499,11 @@ def tiff_kind(file: BinaryIO) -> str | None:
         tags.load(file)
         width, height, (bits,), compression = tags[256], tags[257], set(tags[258]), tags[259]
         channels, (form,) = tags.get(277, 1), set(tags.get(339, (1,)))
+        least = min(width, height, channels)  # TypeError, where a tag holds bytes
     except Exception:  # as in load_image
         return None
     words = {1: "integers", 2: "signed integers", 3: "floats"}
-    if form not in words or bits not in (8, 16, 24, 32, 64) or min(width, height, channels) < 1:
+    if form not in words or bits not in (8, 16, 24, 32, 64) or least < 1:
         return None
     packed = "" if compression in TiffImagePlugin.COMPRESSION_INFO else f", compression {compression}"
     return f"{bits}-bit {words[form]} in {channels} channel{'s' if channels > 1 else ''}{packed}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.images.files import load_image
 from imgnn.runs import write_aside
 
@@ -32,7 +32,7 @@ def load_mean(path: str | Path) -> np.ndarray:
     try:
         mean = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+        raise missing(path) from None
     except (OSError, ValueError, EOFError) as error:
         # Some tools write a pickle under this name; to load one is to run it.
         raise InputError(

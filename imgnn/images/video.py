@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from imgnn.errors import ImgnnError, InputError
+from imgnn.errors import ImgnnError, InputError, OptionError
 from imgnn.images.files import save_image
 from imgnn.runs import check_folder, is_file, is_folder, write_aside
 
@@ -87,7 +87,7 @@ def check_video(path: str | Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in FILMS:
         known = ", ".join(filter(None, FILMS))
-        raise InputError(
+        raise OptionError(
             f"films are written as {known}, or without suffix as a folder; {suffix!r} was received: {path}"
         )
     if suffix and is_folder(path):

@@ -14,9 +14,10 @@ from keras import ops
 from imgnn import backend
 from imgnn.data.known_pictures import KnownPictures
 from imgnn.errors import InputError
+from imgnn.images.files import find_images
 from imgnn.jobs.boke_donors import Donor, Lenders, directions_of
 from imgnn.jobs.boke_writer import BokeWriter
-from imgnn.jobs.caption import Portion, find_pictures
+from imgnn.jobs.caption import Portion
 from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import extractor_of
@@ -104,7 +105,7 @@ def make_boke(
     """Write boke for pictures, in their order; each result comes as soon as its batch is through.
 
     Args:
-        paths: of `find_pictures`.
+        paths: as `find_images` takes them: files, folders, patterns.
 
     Returns:
         An iterator over one result for each picture. A picture that cannot be read is a result with its
@@ -117,7 +118,7 @@ def make_boke(
         DownloadError: the network cannot be had.
     """
     options.check()
-    files = find_pictures(paths)
+    files = find_images(paths)
     check_any_readable(files)  # a mistyped name should not wait for a network
     return BokeMaker(options, reporter).make(files)
 
@@ -197,9 +198,9 @@ class BokeMaker:
 
     def named(self, donors: tuple[Path, ...]) -> Lenders:
         """The pictures that the user names; those that cannot be read are told."""
-        files = find_pictures(donors)
+        files = find_images(donors)
         self.extractor.reporter = self.reporter
-        seen = self.extractor.extract(files, task="donors")
+        seen = self.extractor.extract(files, task="looking at donors")
         for why in seen.bad.values():
             self.reporter.note(f"No donor: {why}")
         good = [number for number in range(len(files)) if number not in seen.bad]
@@ -273,7 +274,7 @@ class BokeMaker:
         """The stream behind `make`, after everything that can be checked was."""
         self.extractor.reporter = self.portion
         if len(files) > 1:
-            self.reporter.begin("boke", len(files), "pictures")
+            self.reporter.begin("writing boke", len(files), "pictures")
         make = {"model": self.draw, "mismatch": self.mismatch, "retrieve": self.retrieve}[options.mode or "model"]
         for start in range(0, len(files), options.batch):
             group = files[start : start + options.batch]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgnn.data.boke import BokeSet, Odai
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 from imgnn.jobs.boke_run import KIND, TrainedBoke
 from imgnn.jobs.boke_texts import BokeTexts, read_texts
 from imgnn.jobs.sentence_data import stored, whole
@@ -76,7 +76,7 @@ def run_experiment(
     """
     reporter = reporter or Silent()
     if options.pairing != "many":
-        raise InputError("the experiment is about how boke and pictures are paired: --pairing does not go with it")
+        raise OptionError("--experiment does not go with --pairing: it compares how boke and pictures are paired")
     check_folder(folder)
     if is_file(folder):
         raise InputError(f"{folder} is a file; a folder for the experiment is wanted")

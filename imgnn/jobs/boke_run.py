@@ -49,7 +49,7 @@ class TrainedBoke:
         epochs: done in all.
         seconds: from the command's start.
         tokens_per_second: of training.
-        skipped: pictures that could not be read.
+        skipped: picture -> why it could not be read.
         warnings: what is wrong with what it said in the last epoch.
     """
 
@@ -68,7 +68,7 @@ class TrainedBoke:
     epochs: int
     seconds: float
     tokens_per_second: float
-    skipped: int
+    skipped: dict[str, str]
     warnings: tuple[str, ...]
 
 
@@ -170,7 +170,7 @@ class BokeTraining(SentenceTraining):
             epochs=position.epoch,
             seconds=position.seconds + time.monotonic() - self.began,
             tokens_per_second=last["tokens_per_second"],
-            skipped=len(self.material.bad),
+            skipped=dict(self.material.bad),
             warnings=tuple(self.warnings),
         )
 

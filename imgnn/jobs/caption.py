@@ -1,6 +1,5 @@
 """`imgnn caption`: sentences for pictures, by one trained model or the mean of several."""
 
-import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imgnn.errors import InputError
-from imgnn.images.files import find_images, is_image, natural_order, save_image
+from imgnn.images.files import find_images, save_image
 from imgnn.jobs.caption_explain import draw, explain
 from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
@@ -77,7 +76,7 @@ def caption_images(
     """Write captions for pictures, in their order; each result comes as soon as its batch is through.
 
     Args:
-        paths: of `find_pictures`.
+        paths: as `find_images` takes them: files, folders, patterns.
         explain_in: a folder for sheets that show which places speak for which word, `<stem>.png` each; it is made.
 
     Returns:
@@ -92,38 +91,11 @@ def caption_images(
     """
     reporter = reporter or Silent()
     options.check()
-    files = find_pictures(paths)
+    files = find_images(paths)
     check_any_readable(files)  # a mistyped name should not wait for a network
     if explain_in is not None:
         check_explanations(files, explain_in)
     return Captioner(options, reporter).results(files, explain_in)
-
-
-def find_pictures(paths: Iterable[str | Path]) -> list[Path]:
-    """The picture files that are meant: files, folders, and patterns that no shell expanded ("photos/*.jpg").
-
-    Raises:
-        InputError: there are none, or a folder or a pattern gives none.
-    """
-    meant: list[str | Path] = []
-    for path in paths:
-        if not glob.has_magic(str(path)) or is_file(Path(path)) or is_folder(Path(path)):
-            meant.append(path)
-            continue
-        matches = glob.glob(str(path), recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-        found = sorted((each for each in map(Path, matches) if is_folder(each) or is_image(each)), key=in_order)
-        if not found:
-            raise InputError(f"no picture matches {path}")
-        meant += found
-    files = find_images(meant)
-    if not files:
-        raise InputError("no picture was named")
-    return files
-
-
-def in_order(path: Path) -> tuple[str, object]:
-    """A key to sort by: folder by folder, `2.jpg` before `10.jpg`."""
-    return str(path.parent), natural_order(path)
 
 
 def check_explanations(files: Sequence[Path], folder: Path) -> None:
@@ -189,7 +161,7 @@ class Captioner:
         # An explanation is far more work than a caption: the first one should not wait for the captions of others.
         batch = self.options.batch if explain_in is None else 1
         if len(files) > 1:
-            self.reporter.begin("caption", len(files), "pictures")
+            self.reporter.begin("captioning", len(files), "pictures")
         for start in range(0, len(files), batch):
             group = files[start : start + batch]
             features, bad = self.look(group, start)

@@ -62,7 +62,7 @@ class TrainedCaption:
         epochs: done in all.
         seconds: from the command's start.
         tokens_per_second: of training.
-        skipped: pictures that could not be read.
+        skipped: picture -> why it could not be read.
         warnings: what is wrong with what it said in the last epoch.
     """
 
@@ -78,7 +78,7 @@ class TrainedCaption:
     epochs: int
     seconds: float
     tokens_per_second: float
-    skipped: int
+    skipped: dict[str, str]
     warnings: tuple[str, ...]
 
 
@@ -259,7 +259,7 @@ class CaptionTraining(SentenceTraining):
             epochs=position.epoch,
             seconds=position.seconds + time.monotonic() - self.began,
             tokens_per_second=log.epochs[-1]["tokens_per_second"],
-            skipped=len(self.material.bad),
+            skipped=dict(self.material.bad),
             warnings=tuple(self.warnings),
         )
 

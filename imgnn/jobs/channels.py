@@ -187,7 +187,7 @@ def channel_drawings(
     size = (CHANNEL_SIDE, CHANNEL_SIDE)
     tensor = network.tensor(layer)
     draw = fourier_drawer(score_of(network, tensor, size), size, CHANNEL_STEPS)
-    reporter.begin("Drawing channels", len(channels) * CHANNEL_STEPS, "steps")
+    reporter.begin("drawing channels", len(channels) * CHANNEL_STEPS, "steps")
     try:
         for index, each in enumerate(channels):
             drawing = draw(Goal(str(LayerChoice(layer, each.channel)), tensor, each.channel), seed)

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, UnknownNameError
+from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, OptionError, UnknownNameError
 from imgnn.images.files import check_writable, save_or_spare
 from imgnn.images.preprocess import classifier_crops, preprocess
 from imgnn.jobs.drawing import Goal, drawer, score_of
@@ -131,7 +131,7 @@ def draw_class(
     )
     started = time.perf_counter()
     with one_interrupt() as hear_no_more:
-        reporter.begin("Drawing", steps, "steps")
+        reporter.begin("drawing", steps, "steps")
         try:
             run = minimise(Run.start(drawing.start), drawing.evaluate, drawing.optimizer, steps, reporter)
         finally:
@@ -181,14 +181,14 @@ def check(options: ClassPictureOptions) -> None:
     """Refuse what cannot be meant, before anything is loaded.
 
     Raises:
-        InputError: a number is out of its range.
+        OptionError: a number is out of its range.
         UnknownNameError: no preset is called so.
     """
     if options.preset not in (*PRESETS, "fourier"):
         raise UnknownNameError("preset", options.preset, (*PRESETS, "fourier"))
     for name, value in (("iterations", options.iterations), ("size", options.size)):
         if value is not None and value < 1:
-            raise InputError(f"--{name} is at least 1, not {value}")
+            raise OptionError(f"--{name} is at least 1, not {value}")
 
 
 def find_goal(network: Network, target: str) -> Goal:

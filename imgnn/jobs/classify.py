@@ -43,7 +43,7 @@ def classify_images(
     batches are kept: a folder of any size needs the same memory.
 
     Args:
-        paths: picture files, and folders whose pictures are meant.
+        paths: as `find_images` takes them: files, folders, patterns.
         options: which network, how many classes, one crop or ten.
         reporter: hears of the network's download and how many pictures are done.
 
@@ -58,8 +58,6 @@ def classify_images(
     options = options or ClassifyOptions()
     reporter = reporter or Silent()
     files = find_images(paths)
-    if not files:
-        raise InputError("no picture was named")
     check_any_readable(files)  # a mistyped name should not wait for a network
     network = load_network(options.network, reporter=reporter)
     check_classifier(network)
@@ -71,7 +69,7 @@ def results(
 ) -> Iterator[Classified]:
     """The stream behind `classify_images`, after everything that can be checked was."""
     stream = prob_of_files(
-        files, network, preprocessing, task="classify", oversample=options.oversample, batch=options.batch,
+        files, network, preprocessing, task="classifying", oversample=options.oversample, batch=options.batch,
         reporter=reporter,
     )  # fmt: skip
     for path, prob in stream:
@@ -103,7 +101,7 @@ def prob_of_files(
     views = VIEWS if oversample else 1
     at_once = max(1, batch // views)
     if len(files) > at_once:
-        reporter.begin(task, len(files), "images")
+        reporter.begin(task, len(files), "pictures")
     done = 0
     stream = read_crops(files, preprocessing, oversample, ahead=2 * at_once)
     while group := list(itertools.islice(stream, at_once)):

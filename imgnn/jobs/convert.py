@@ -21,7 +21,7 @@ from imgnn.caffe.layout import Loaded, assign_blobs
 from imgnn.caffe.net import Net, read_net
 from imgnn.caffe.verify import Verification, verify
 from imgnn.caffe.wire import read_binaryproto
-from imgnn.errors import ConversionError, ImgnnError, InputError, WeightsError
+from imgnn.errors import ConversionError, ImgnnError, InputError, OptionError, WeightsError, missing
 from imgnn.images.files import load_image
 from imgnn.images.mean import channel_mean, load_mean
 from imgnn.images.preprocess import classifier_crops, preprocess
@@ -112,7 +112,7 @@ def convert_caffemodel(
     if is_folder(caffemodel):
         raise InputError(f"{caffemodel} is a folder, not a .caffemodel file")
     if not is_file(caffemodel):
-        raise InputError(f"there is no file {caffemodel}")
+        raise missing(caffemodel)
     if output is not None:
         output = output_file(output, caffemodel)
     picture = None if options.verify is None else load_image(options.verify)
@@ -131,7 +131,7 @@ def convert_caffemodel(
     )
     if picture is None:
         return conversion
-    held.begin("verify", None)
+    held.begin("verifying", None)
     try:
         return replace(conversion, verification=check(plan, target, caffemodel, picture))
     finally:
@@ -152,7 +152,7 @@ def output_file(output: Path, caffemodel: Path) -> Path:
         output = output / f"{caffemodel.stem}.keras"
     elif output.suffix != ".keras":
         hint = f"-o {shlex.quote(str(output.with_suffix('.keras')))}"
-        raise InputError(f"the converted file is a .keras file; {output} was given", hint=hint)
+        raise OptionError(f"the converted file is a .keras file; {output} was given", hint=hint)
     check_folder(output)
     return output
 
@@ -194,7 +194,7 @@ def write(
         rows.extend(assign_blobs(plan.network.model, plan.network.layers, plan.blobs, assign=put_and_release))
         source["sha256"] = sha256.result()
 
-    reporter.begin(f"convert {caffemodel.name}", None)
+    reporter.begin(f"converting {caffemodel.name}", None)
     try:
         save_network(plan.network, target, fill=fill)
     except WeightsError as error:
@@ -225,7 +225,7 @@ def make_plan(caffemodel: Path, prototxt: Path | None, options: ConvertOptions, 
     net = alone or read_net(prototxt, caffemodel)
     if options.network:
         if options.until:
-            raise InputError("--until cuts a net that a prototxt describes; with --network the net is known")
+            raise OptionError("--until cuts a net that a prototxt describes; with --network the net is known")
         plan = named_plan(registry.find(options.network), net, prototxt, reporter)
         plan.is_authentic = is_authentic(caffemodel, registry.find(options.network))
         if prototxt is not None and (place := difference(plan.network, read_net(prototxt, caffemodel))):
@@ -500,7 +500,7 @@ def with_preprocessing(plan: Plan, options: ConvertOptions, reporter: Reporter) 
             prepared = replace(prepared, channel_order="RGB", mean=prepared.mean[::-1], scale=prepared.scale[::-1])
     if options.scale is not None:
         if not math.isfinite(options.scale) or options.scale == 0:
-            raise InputError(f"--scale is a factor other than 0; {options.scale:g} was given")
+            raise OptionError(f"--scale is a factor other than 0; {options.scale:g} was given")
         prepared = replace(prepared, scale=(options.scale,) * len(prepared.mean))
     if options.mean is not None:
         mean, mean_image = read_mean(options.mean, len(prepared.mean), is_rgb=options.rgb)
@@ -551,6 +551,8 @@ def with_words(network: Network, options: ConvertOptions) -> Network:
         return network
     try:
         lines = Path(options.words).read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except FileNotFoundError:
+        raise missing(options.words) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the class words in {options.words}: {error}") from error
     classes = network.model.outputs[0].shape[-1]

@@ -16,7 +16,7 @@ from keras import ops
 
 from imgnn import __version__, backend
 from imgnn.backend import Evaluate, Parts, Precision, Tensor
-from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
+from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, OptionError
 from imgnn.images.files import check_apart, check_format_takes, check_writable, load_image, save_image, save_or_spare
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.images.video import FrameWriter, check_video
@@ -120,7 +120,7 @@ def dream_picture(
     check_format_takes(output, dreamer.size)
     started = time.perf_counter()
     with one_interrupt() as hear_no_more:
-        reporter.begin("Dreaming", dreamer.steps, "steps")
+        reporter.begin("dreaming", dreamer.steps, "steps")
         try:
             watch = Watch(preview, options.preview, reporter) if options.preview else None
             dreamt = dreamer.dream(pixels, options.seed, reporter, watch)
@@ -189,9 +189,9 @@ def dream_zoom(
     options, reporter, image, output = options or DreamOptions(), reporter or Silent(), Path(image), Path(output)
     check(options)
     if frames < 1:
-        raise InputError(f"--zoom is at least 1 frame, not {frames}")
+        raise OptionError(f"--zoom is at least 1 frame, not {frames}")
     if not 0 < zoom_scale < 1:
-        raise InputError(f"--zoom-scale is a number between 0 and 1; {zoom_scale} was given")
+        raise OptionError(f"--zoom-scale is a number between 0 and 1; {zoom_scale} was given")
     check_video(output)
     check_apart(output, [image, *([options.guide] if options.guide else [])])
     pixels, dreamer = prepare(image, options, reporter)
@@ -199,7 +199,7 @@ def dream_zoom(
     done = 0
     ended: Ending = "done"
     with one_interrupt() as hear_no_more, FrameWriter(output) as film:
-        reporter.begin("Dreaming", frames * dreamer.steps, "steps")
+        reporter.begin("dreaming", frames * dreamer.steps, "steps")
         try:
             while done < frames:
                 dreamt = dreamer.dream(pixels, options.seed + done, Onward(reporter, done * dreamer.steps))
@@ -530,33 +530,33 @@ def check(options: DreamOptions) -> None:
     """Refuse what cannot be meant, before anything is loaded.
 
     Raises:
-        InputError: an option is out of its range, or does not fit the others.
+        OptionError: an option is out of its range, or does not fit the others.
     """
     for name, least in {"size": 1, "octaves": 1, "iterations": 1, "jitter": 0, "laplacian": 0, "preview": 1}.items():
         value = getattr(options, name)
         if value is not None and value < least:
-            raise InputError(f"--{name} is at least {least}, not {value}")
+            raise OptionError(f"--{name} is at least {least}, not {value}")
     for name, above in (("octave_scale", 1.0), ("step_size", 0.0)):
         value = getattr(options, name)
         if value is not None and not above < value < math.inf:
-            raise InputError(f"--{name.replace('_', '-')} is a number above {above:g}; {value} was given")
+            raise OptionError(f"--{name.replace('_', '-')} is a number above {above:g}; {value} was given")
     for name in ("smooth", "tv_weight"):
         if not 0 <= getattr(options, name) < math.inf:
-            raise InputError(f"--{name.replace('_', '-')} is a number, 0 or more; {getattr(options, name)} was given")
+            raise OptionError(f"--{name.replace('_', '-')} is a number, 0 or more; {getattr(options, name)} was given")
     if not math.isfinite(options.gain):
-        raise InputError(f"--gain is a number; {options.gain} was given")
+        raise OptionError(f"--gain is a number; {options.gain} was given")
     choices = options.layers or ()
     names = [label(choice) for choice in choices]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"--layers names {twice} twice", hint=f"{twice}=2 gives it twice the weight")
+        raise OptionError(f"--layers names {twice} twice", hint=f"{twice}=2 gives it twice the weight")
     if choices and not any(choice.weight for choice in choices):
-        raise InputError("the weights of all --layers are 0: nothing would be asked for")
+        raise OptionError("the weights of all --layers are 0: nothing would be asked for")
     if options.guide is not None:
         if options.objective != "norm":
-            raise InputError(f"--guide has an objective of its own; --objective {options.objective} was given beside")
+            raise OptionError(f"--guide has an objective of its own; --objective {options.objective} was given beside")
         if any(choice.channel is not None for choice in choices):
-            raise InputError("--guide compares whole layers: LAYER without :CHANNEL")
+            raise OptionError("--guide compares whole layers: LAYER without :CHANNEL")
 
 
 def diverged(message: str) -> DivergedError:

@@ -105,7 +105,7 @@ def evaluate_classifier(
         files,
         network,
         preprocessing,
-        task="evaluate",
+        task="evaluating",
         oversample=options.oversample,
         batch=options.batch,
         reporter=reporter,

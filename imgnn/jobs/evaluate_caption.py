@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgnn.data.caption_files import find_files, read_captions, read_results, result_keys
 from imgnn.data.captions import Captioned, CaptionSet
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 from imgnn.images.files import check_apart, check_writable
 from imgnn.jobs.evaluate_caption_files import Outputs, write_sentences
 from imgnn.jobs.evaluate_caption_scores import PEOPLE, RESULTS, RETRIEVAL, Judged, Said, judge
@@ -110,18 +110,18 @@ def check_options(options: EvaluateCaptionOptions, caption: CaptionOptions | Non
         InputError: which, or an output that cannot be written.
     """
     if caption and options.results is not None:
-        raise InputError("the sentences to be judged are those of models or those of a result file, not of both")
+        raise OptionError("the sentences to be judged are those of models or those of a result file, not of both")
     if caption:
         caption.check()
         if caption.drawn:
-            raise InputError("sentences are judged as beam search finds them, not as they are drawn at random")
+            raise OptionError("sentences are judged as beam search finds them, not as they are drawn at random")
     elif options.results is None:
         if not options.baselines:
-            raise InputError("nothing would be judged", hint="--model RUN, --results FILE, or people: --baselines")
+            raise OptionError("nothing would be judged", hint="--model RUN, --results FILE, or people: --baselines")
         if outputs.table or outputs.results or outputs.sheet:
-            raise InputError("there are no sentences to be written", hint="--model RUN or --results FILE")
+            raise OptionError("there are no sentences to be written", hint="--model RUN or --results FILE")
     if options.limit is not None and options.limit < 1:
-        raise InputError(f"at least 1 picture is judged, not {options.limit}")
+        raise OptionError(f"at least 1 picture is judged, not {options.limit}")
     for path in outputs.paths:
         check_folder(path)
     if outputs.sheet is not None:

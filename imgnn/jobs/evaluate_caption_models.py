@@ -99,7 +99,7 @@ def said_by_models(
     vocabulary = models[0].vocabulary
     tokens, log_probs = [], []
     batch = min(caption.batch, len(images))
-    reporter.begin("captions", len(images), "pictures")
+    reporter.begin("captioning", len(images), "pictures")
     for start in range(0, len(images), batch):
         # Pictures that are missing in the last batch are of no interest; without them it would be traced anew.
         shown = [padded(each[start : start + batch], batch) for each in features]

@@ -19,7 +19,7 @@ from imgnn.data.merge import journals_of, merge
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES
 from imgnn.data.sources import Reading, Source
 from imgnn.data.synsets import descendants, read_words
-from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, UnknownNameError
+from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, OptionError, UnknownNameError
 from imgnn.images.files import describe
 from imgnn.jobs.fetch_dask import ask_piece, crawl_by_dask
 from imgnn.options import FetchOptions
@@ -126,11 +126,11 @@ def check(options: FetchOptions, again: Sequence[str]) -> None:
         if name not in FAILURES:
             raise UnknownNameError("outcome that can be asked again", name, FAILURES)
     if options.limit is not None and options.shard is not None:
-        raise InputError(
+        raise OptionError(
             "--limit counts the pictures of a class in all parts, and --shard knows but one", hint="either"
         )
     if options.is_a and not options.wnid:
-        raise InputError("--is-a tells what is a kind of --wnid, which is missing", hint="--wnid n02121808")
+        raise OptionError("--is-a tells what is a kind of --wnid, which is missing", hint="--wnid n02121808")
 
 
 def nothing_to_do(folder: Path) -> InputError:
@@ -451,7 +451,7 @@ def crawl(
             await Crawl(downloader, keeping, pace, **ends).run()
 
     if watch is None:
-        reporter.begin("fetch", supply.left, "addresses")
+        reporter.begin("fetching", supply.left, "addresses")
     try:
         if supply.left:
             if journal.needs_network():

@@ -123,13 +123,13 @@ def check_options(options: FinetuneOptions) -> None:
         OptionError: which.
     """
     if options.ungrouped and not options.from_scratch:
-        raise OptionError("published weights are of grouped convolutions: --ungrouped goes with --from-scratch only")
+        raise OptionError("--ungrouped goes with --from-scratch: published weights are of grouped convolutions")
     if options.from_scratch and options.recipe != FinetuneOptions.recipe:
-        raise OptionError(f"--from-scratch trains all layers from the first step on: it is no --recipe {options.recipe}")
+        raise OptionError(f"--from-scratch does not go with --recipe {options.recipe}: all layers are trained at once")
     if options.from_scratch and options.freeze is not None:
-        raise OptionError("--freeze keeps layers as they are; from scratch they are random")
-    if options.recipe == "svm" and options.features == ():
-        raise OptionError("the svm recipe wants features of several layers: --features LAYER,LAYER")
+        raise OptionError("--freeze does not go with --from-scratch: the layers that it keeps are random")
+    if options.recipe == "svm" and options.layers == ():
+        raise OptionError("the svm recipe wants features of several layers: --layers LAYER,LAYER")
     recipe = "scratch" if options.from_scratch else options.recipe
     for recipes, fields, why in IDLE:
         given = [name for name in fields if getattr(options, name) != getattr(FinetuneOptions(), name)]
@@ -176,18 +176,8 @@ def prepare(
         reporter.note("Crops as Caffe cuts them, not random ones: the mean is a picture, and every place has its own")
         stages = [replace(stage, crop="caffe") if stage.crop == "random" else stage for stage in stages]
     setup = Setup(train, val, network, stages, options, backend.precision_of(options.precision), devices, loaded)
-    reporter.note(where(setup))
+    reporter.note(backend.where(setup.precision, len(devices)))
     return setup
-
-
-def where(setup: Setup) -> str:
-    """What computes, and why not a GPU."""
-    count = f"{len(setup.devices)} devices" if len(setup.devices) > 1 else "one device"
-    kind = backend.device()
-    if kind == "gpu":
-        return f"On {count} of the GPU kind, in {setup.precision}"
-    devices = f" as {count}" if len(setup.devices) > 1 else ""
-    return f"On the processor{devices}, in {setup.precision}: {backend.why_no_gpu()}"
 
 
 def build(train: Labelled, options: FinetuneOptions, reporter: Reporter) -> tuple[Network, set[str]]:
@@ -203,11 +193,11 @@ def build(train: Labelled, options: FinetuneOptions, reporter: Reporter) -> tupl
         given = load_network(options.network, reporter=reporter)
     if given.preprocessing is None:
         raise InputError(f"{given.name} does not say how a picture becomes its input")
-    layers = options.features
+    layers = options.layers
     if layers is None:
         layers = head.head_layers(given) if on_descriptors(options) else ()
         if options.recipe == "svm" and not layers:
-            raise InputError(f"{given.name} does not say which layers to look at", hint="--features LAYER,LAYER")
+            raise InputError(f"{given.name} does not say which layers to look at", hint="--layers LAYER,LAYER")
     size = (options.size, options.size) if options.size else None
     if size is None and layers and options.recipe != "caffe":
         size = head.enlarged_size(given, layers)
@@ -307,8 +297,8 @@ def options_from(stored: Mapping[str, Any]) -> FinetuneOptions:
     values = dict(stored)
     for name in ("val", "root", "mean"):
         values[name] = Path(values[name]) if values.get(name) else None
-    if values.get("features") is not None:
-        values["features"] = tuple(values["features"])
+    if values.get("layers") is not None:
+        values["layers"] = tuple(values["layers"])
     values["rates"] = tuple((pattern, factor) for pattern, factor in values.get("rates", ()))
     try:
         return FinetuneOptions(**values)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,7 @@ class Plan:
         parameters: of the network.
         seconds: from the first picture to the report.
         disk: bytes of the run's folder; `disk_features`: and of features.npz, while it runs; `disk_free`: on its disk.
-        skipped, warnings: what was found on the way.
+        skipped: picture -> why it cannot be read; warnings: what else was found on the way.
     """
 
     network: str
@@ -113,7 +113,7 @@ class Plan:
     disk: int
     disk_features: int
     disk_free: int
-    skipped: tuple[str, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -146,7 +146,7 @@ def dry_run(
     preparing = time.monotonic() - began
     if show_layers:
         show_layers(setup)
-    reporter.begin("Probing", None)
+    reporter.begin("probing", None)
     try:
         with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once() as stop:
             write_config(Path(scratch), config_of(setup, ""))
@@ -177,7 +177,7 @@ def dry_run(
         disk=disk,
         disk_features=tally.features,
         disk_free=shutil.disk_usage(folder.resolve().parent).free,
-        skipped=tuple(probe.material.bad.values()),
+        skipped=dict(probe.material.bad),
         warnings=tuple(probe.warnings),
     )
 
@@ -351,7 +351,7 @@ class Probe(Training):
         done = self.finish()
         seconds = time.monotonic() - began - 2 * self.drawing
         if self.whole.val is not None and done.scores is not None:
-            _, each = rhythm(self.watch.times["validation"])
+            _, each = rhythm(self.watch.times["validating"])
             further = len(self.whole.val) - len(done.scores.files)
             seconds += further * (each / self.options.batch + self.tally.reading)
         return max(0.0, seconds)

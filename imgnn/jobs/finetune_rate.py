@@ -101,7 +101,7 @@ class Climb(Training):
             return
         batches = endless(source)
         self.reporter.note(f"Raising the learning rate of the stage {stage.name}")
-        self.reporter.begin("learning rates", STEPS, "steps")
+        self.reporter.begin("trying learning rates", STEPS, "steps")
         steps = itertools.count(1)
 
         def step(rate: float) -> float:

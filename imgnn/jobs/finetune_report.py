@@ -36,7 +36,7 @@ def report(
         skipped: picture -> why it could not be read.
         seconds: that the run took.
     """
-    reporter.begin("report", None)
+    reporter.begin("writing the report", None)
     pictures = top_losses(network, scores) if scores is not None else []
     config = {**read_config(folder), "seconds": seconds}
     write_report(folder / REPORT, config, rows, scores, pictures, skipped=tuple(skipped.items()))

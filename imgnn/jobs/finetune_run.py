@@ -19,7 +19,7 @@ from imgnn.jobs.finetune_report import report
 from imgnn.networks.files import load_network_file, save_network
 from imgnn.networks.network import Network
 from imgnn.networks.predict import compute_prob
-from imgnn.runs import Reporter, Stop, Stopped, is_file
+from imgnn.runs import Reporter, Stop, Stopped, is_file, percent
 from imgnn.training import health
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
 from imgnn.training.recipes import SVM, Stage
@@ -45,7 +45,7 @@ class Finetuned:
         epochs: done in all.
         seconds: from the command's start.
         pictures: trained on, without those that could not be read.
-        skipped: how many could not be read, validation included.
+        skipped: picture -> why it could not be read; validation included.
         warnings: what was said of the training's health.
     """
 
@@ -56,7 +56,7 @@ class Finetuned:
     epochs: int
     seconds: float
     pictures: int
-    skipped: int
+    skipped: dict[str, str]
     warnings: tuple[str, ...]
 
 
@@ -297,7 +297,7 @@ class Training:
             raise InputError("the svm recipe wants features without height and width: descriptors")
         labels = self.material.labels[features.indices]
         classes = len(self.setup.train.classes)
-        self.reporter.begin("svm", None)
+        self.reporter.begin("solving the SVM", None)
         strength, tried = choose_strength(x, labels, features.indices, classes, seed=self.options.seed)
         kernel, bias = fit_svm(x, labels, classes, strength)
         self.reporter.end()
@@ -315,7 +315,7 @@ class Training:
             position.best = facts["val_accuracy"]
         position.epochs, position.best_epoch, position.epoch = position.epochs + 1, position.epochs + 1, 1
         log.add("epoch", epoch=position.epochs, stage=SVM, step=0, **facts, learning_rate=0.0, C=strength)
-        told = ", ".join(f"C {each:g}: {100 * accuracy:.1f} %" for each, accuracy in tried.items())
+        told = ", ".join(f"C {each:g}: {percent(accuracy)}" for each, accuracy in tried.items())
         self.reporter.note(f"Cross-validation: {told}; {strength:g} is taken")
         self.best = self.weights_now()
         self.save()
@@ -447,7 +447,7 @@ class Training:
             epochs=position.epochs,
             seconds=position.seconds + time.monotonic() - self.began,
             pictures=len(setup.train) - len(self.material.bad.keys() & {str(file) for file in setup.train.files}),
-            skipped=len(self.material.bad),
+            skipped=dict(self.material.bad),
             warnings=tuple(self.warnings),
         )
         if self.options.report:
@@ -461,7 +461,7 @@ class Training:
         pictures = self.material.pictures(val, "none")
         plain = replace(best, mean_image=None)
         prob, kept = [], []
-        self.reporter.begin("validation", len(val), "pictures")
+        self.reporter.begin("validating", len(val), "pictures")
         for batch in all_batches(pictures, batch=self.options.batch, workers=self.options.workers):
             there = batch.weights > 0
             if there.any():

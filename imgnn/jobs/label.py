@@ -26,7 +26,7 @@ from imgnn.data.lists import (
     write_words,
 )
 from imgnn.data.split import PARTS, split
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError, missing, offer
 from imgnn.images.inspection import Inspection
 from imgnn.options import LabelOptions
 from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder
@@ -159,22 +159,23 @@ def check_options(sources: Sequence[Path], output: Path | None, options: LabelOp
     """
     for source in sources:
         if not is_folder(source) and not is_file(source):
-            raise InputError(f"no such file or folder: {source}")
+            raise missing(source, "file or folder")
     folders = sum(map(is_folder, sources))
     if folders and len(sources) > 1:
         raise InputError(f"one folder, or one or more lists, are labelled; found {folders} of {len(sources)} folders")
     if not folders and options.label is not None:
-        raise InputError(f"--label is for a folder; {sources[0]} has its labels")
+        raise OptionError(f"--label is for a folder; {sources[0]} has its labels")
     if options.given_split and (not folders or options.add):
-        raise InputError("--split given is for a folder that imgnn fetch filled, and goes without --add")
+        raise OptionError("--split given is for a folder that imgnn fetch filled, and goes without --add")
     if not folders and options.add:
         raise InputError(f"--add adds the pictures of a folder; {sources[0]} is none")
     if not folders and options.split and output is None:
         raise InputError("the parts of a list are written to another name", hint="-o NAME.txt")
     if wrong := set(options.keep) - set(KEEPABLE):
-        raise InputError(f"what can be kept is {', '.join(KEEPABLE)}; found {', '.join(sorted(wrong))}")
+        near = offer(min(wrong), KEEPABLE)
+        raise OptionError(f"what can be kept is {', '.join(KEEPABLE)}; found {', '.join(sorted(wrong))}{near}")
     if output is not None and (is_folder(output) or output.suffix in ("", ".json")):
-        raise InputError(f"the list is a text, as flowers.txt; found {output}")
+        raise OptionError(f"the list is a text, as flowers.txt; found {output}")
 
 
 # What it is called

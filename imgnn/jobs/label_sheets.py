@@ -71,7 +71,7 @@ def draw_sheets(
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     pictures = skipped = 0
-    reporter.begin("draw", len(sheets), "sheets")
+    reporter.begin("drawing", len(sheets), "sheets")
     try:
         for number, (name, exhibits) in enumerate(sheets.items(), 1):
             cells = list(shown(exhibits, options))

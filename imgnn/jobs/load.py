@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from imgnn import backend
-from imgnn.errors import InputError, UnknownNameError, WeightsError
+from imgnn.errors import InputError, UnknownNameError, WeightsError, missing
 from imgnn.home import ASSETS
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.convert import convert_caffemodel
@@ -55,11 +55,21 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
         if is_folder(path):
             raise InputError(f"{name} is a folder, not the file of a network") from None
         if len(path.parts) > 1:
-            raise InputError(f"there is no file {name}", hint="imgnn networks lists the networks by name") from None
-        raise
+            raise missing(name, hint="imgnn networks lists the networks by name") from None
+        raise UnknownNameError(
+            "network", name, [*registry.names(), *runs_beside()], hint="imgnn networks lists them"
+        ) from None
     if spec.packaged:
         return load_packaged(spec)
     return names.network_of(spec) if spec.weights is None else load_published(spec, reporter)
+
+
+def runs_beside() -> list[str]:
+    """The runs in the folder where imgnn is called: one of them may be meant."""
+    try:
+        return [each.name for each in Path().iterdir() if is_run(each)]
+    except OSError:  # a folder that may not be read
+        return []
 
 
 def load_run(folder: Path, reporter: Reporter) -> Network:

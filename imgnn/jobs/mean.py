@@ -29,7 +29,7 @@ from imgnn.data.lists import (
 )
 from imgnn.data.moments import Measured, View, load_measured, measure, save_measured, shrink_for
 from imgnn.data.spread import spread
-from imgnn.errors import InputError, InterruptedRun
+from imgnn.errors import InputError, InterruptedRun, missing
 from imgnn.images.files import load_image, save_image
 from imgnn.images.mean import caffe_order, save_mean
 from imgnn.images.sheet import contact_sheet
@@ -115,10 +115,7 @@ def compute_mean(
     check_prefix(prefix, source)
     pictures = open_folder(source, reporter) if is_folder(source) else open_list(source, options.root)
     if not is_folder(pictures.root):
-        raise InputError(
-            f"the pictures of {source} are not at {pictures.root}: there is no such folder",
-            hint=f"imgnn mean {source} --root FOLDER",
-        )
+        raise missing(pictures.root, "folder", hint=f"imgnn mean {source} --root FOLDER: where its pictures are")
     view = View(options.size, options.crop)
     view = replace(view, shrink=shrink_for(options.size, len({entry.label for entry in pictures.entries})))
     if pictures.stale:
@@ -256,7 +253,7 @@ def read_pictures(pictures: Source, view: View, prefix: Path, options: MeanOptio
         if time.monotonic() - state["saved"] > SAVE_EVERY:
             save()
 
-    reporter.begin("mean", len(entries), "images")
+    reporter.begin("reading pictures", len(entries), "pictures")
     reporter.advance(state["pictures"])
     work = functools.partial(measure, root=str(pictures.root.resolve()), view=view)
     things = (tuple(entries[place] for place in places) for places in chunks[done:])

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, InterruptedRun, UnknownNameError
+from imgnn.errors import InputError, InterruptedRun, OptionError, UnknownNameError
 from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
@@ -165,12 +165,12 @@ def check_form(options: TrainSentenceOptions) -> None:
     """Refuse a training of nothing, and a decoder that cannot be.
 
     Raises:
-        InputError: which.
+        OptionError: which.
     """
     if options.epochs < 1:
-        raise InputError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
+        raise OptionError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
     if options.tied and options.embedding != options.hidden:
-        raise InputError(
+        raise OptionError(
             f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
         )
 

@@ -78,6 +78,7 @@ class SentenceTraining:
         self.reporter, self.stop, self.began = reporter, stop, began
         self.source, self.feature = self.first_source(), material.spec
         self.precision = backend.precision_of(options.precision)
+        reporter.note(backend.where(self.precision))
         self.decoder = Decoder(spec, dropout=options.dropout, precision=self.precision, seed=options.seed)
         self.decoder.begin_with(material.vocabulary.counts)
         self.decoder.standardise(material.train.features)

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
+from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, OptionError, missing
 from imgnn.images import colours
 from imgnn.images.files import (
     check_apart,
@@ -187,7 +187,7 @@ class Work:
 
     def paint(self) -> None:
         """Go through the stages; where it ended, and how, is in `place`."""
-        self.reporter.begin("Optimising", sum(stage.steps for stage in self.stages), "steps")
+        self.reporter.begin("optimising", sum(stage.steps for stage in self.stages), "steps")
         try:
             for index in range(self.state.index, len(self.stages)):
                 self.place = self.enter(index)
@@ -256,7 +256,7 @@ class Work:
         try:
             if self.options.preview and place.steps % self.options.preview == 0:
                 save_image(self.state.preview, self.picture(place))
-            if self.options.save_every and place.steps % self.options.save_every == 0:
+            if self.options.keep_every and place.steps % self.options.keep_every == 0:
                 save_image(self.state.numbered(place.steps), self.picture(place))
         except InputError as error:  # a full disk is no reason to stop
             self.reporter.note(str(error))
@@ -379,7 +379,7 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
     if options.init not in STARTS:
         path = Path(options.init).expanduser()
         if not is_file(path):
-            raise InputError(f"--init is {', '.join(STARTS)} or a picture; there is no file {options.init}")
+            raise missing(options.init, hint=f"--init is {', '.join(STARTS)} or a picture")
         start = load_image(path)
     network = load_network(options.network, reporter=reporter)
     preprocessing_of(network)
@@ -544,47 +544,47 @@ def check(options: StyleOptions, styles: Sequence[Path]) -> None:
     """Refuse what cannot be meant, before anything is loaded.
 
     Raises:
-        InputError: an option is out of its range, or does not fit the others.
+        OptionError: an option is out of its range, or does not fit the others.
     """
     if not styles:
-        raise InputError("at least one style picture is expected")
-    numbers = dict.fromkeys(("size", "iterations", "initial_iterations", "history", "preview", "save_every"), 1)
+        raise OptionError("at least one style picture is expected")
+    numbers = dict.fromkeys(("size", "iterations", "initial_iterations", "history", "preview", "keep_every"), 1)
     numbers |= {"seed": 0, "jitter": 0, "min_size": 16, "tile_size": SMALLEST_TILE}
     for name, least in numbers.items():
         value = getattr(options, name)
         if value is not None and value < least:
-            raise InputError(f"{option_name(name)} is at least {least}, not {value}")
+            raise OptionError(f"{option_name(name)} is at least {least}, not {value}")
     for name in ("content_weight", "style_weight", "tv_weight", "dream_weight"):
         weight = getattr(options, name)
         if weight is not None and not 0 <= weight < math.inf:
-            raise InputError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
+            raise OptionError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
     if not (options.content_weight or options.style_weight):
-        raise InputError("--content-weight and --style-weight are both 0: nothing would be asked for")
+        raise OptionError("--content-weight and --style-weight are both 0: nothing would be asked for")
     if options.dream and not options.style_weight:
-        raise InputError("--dream pulls by a share of the style: it wants a --style-weight above 0")
+        raise OptionError("--dream pulls by a share of the style: it wants a --style-weight above 0")
     for name, allowed in choices():
         value = getattr(options, name)
         if value not in allowed:
             words = ", ".join(str(each) for each in allowed if each is not None)
-            raise InputError(f"{option_name(name)} is one of {words}, not {value!r}")
+            raise OptionError(f"{option_name(name)} is one of {words}, not {value!r}")
     for choice in (*(options.content_layers or ()), *(options.style_layers or ())):
         if choice.weight < 0:
-            raise InputError(f"the weight of a layer is 0 or more; {choice} was given")
+            raise OptionError(f"the weight of a layer is 0 or more; {choice} was given")
         if choice.channel is not None:
-            raise InputError(f"content and style are compared in whole layers, not in a channel: {choice}")
+            raise OptionError(f"content and style are compared in whole layers, not in a channel: {choice}")
     fractions = {"average": options.average, "tolerance": options.tolerance}
     for name, value in fractions.items():
         if not 0 <= value < 1:
-            raise InputError(f"--{name} is a number from 0 to below 1; {value} was given")
+            raise OptionError(f"--{name} is a number from 0 to below 1; {value} was given")
     if not 0 < options.style_scale < math.inf:
-        raise InputError(f"--style-scale is a number above 0; {options.style_scale} was given")
+        raise OptionError(f"--style-scale is a number above 0; {options.style_scale} was given")
     if options.masks and len(options.masks) != len(styles):
         wanted = "1 --mask goes with 1 style" if len(styles) == 1 else f"{len(styles)} styles want {len(styles)} --mask"
-        raise InputError(f"{wanted}; number given: {len(options.masks)}")
+        raise OptionError(f"{wanted}; number given: {len(options.masks)}")
     if options.masks and options.jitter:
-        raise InputError("--jitter shifts the picture under its --mask: one or the other")
+        raise OptionError("--jitter shifts the picture under its --mask: one or the other")
     if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:
-        raise InputError(f"--learning-rate is a number above 0; {options.learning_rate} was given")
+        raise OptionError(f"--learning-rate is a number above 0; {options.learning_rate} was given")
     shares_of(options.style_blend, len(styles))
 
 
@@ -602,15 +602,15 @@ def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     """The share of each of `count` styles; they add up to 1.
 
     Raises:
-        InputError: there are more or fewer numbers than styles, or they cannot be shares.
+        OptionError: there are more or fewer numbers than styles, or they cannot be shares.
     """
     blend = blend or (1.0,) * count
     if len(blend) != count:
         wanted = "1 style picture takes 1 number" if count == 1 else f"{count} style pictures take {count} numbers"
-        raise InputError(f"{wanted} in --style-blend; {len(blend)} were received")
+        raise OptionError(f"{wanted} in --style-blend; {len(blend)} were received")
     if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
         given = ",".join(f"{each:g}" for each in blend)
-        raise InputError(f"the numbers of --style-blend are 0 or more, and not all 0; {given} was received")
+        raise OptionError(f"the numbers of --style-blend are 0 or more, and not all 0; {given} was received")
     return tuple(each / sum(blend) for each in blend)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgnn.errors import ImgnnError, InputError, InterruptedRun
+from imgnn.errors import ImgnnError, InterruptedRun, OptionError
 from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_or_spare
 from imgnn.images.sheet import contact_sheet
 from imgnn.jobs.style import check, stylise
@@ -44,7 +44,7 @@ def draw_grid(
     """
     reporter, output = reporter or Silent(), Path(output)
     if len(axes) > 2:
-        raise InputError(f"a sheet has rows and columns, for two options at most; {len(axes)} were given")
+        raise OptionError(f"a sheet has rows and columns, for two options at most; {len(axes)} were given")
     check_writable(output)
     photo, paintings = Path(content), [Path(each) for each in styles]
     check_apart(output, [photo, *paintings, *options.files])

@@ -15,7 +15,7 @@ from imgnn.optimize.parameters import to_pixels
 from imgnn.optimize.scales import Size
 from imgnn.optimize.tiles import cut_tiles
 from imgnn.options import StyleOptions
-from imgnn.runs import Reporter, Silent, duration
+from imgnn.runs import Reporter, Silent, amount, counted, duration
 
 PROBES = 3  # evaluations at a size
 PROBED = 300  # pixels: sizes above it are reckoned from those below
@@ -45,14 +45,14 @@ class Estimate:
 
     def __str__(self) -> str:
         way = "\n".join(
-            f"  {height} x {width}: {steps} steps"
+            f"  {height} x {width}: {counted(steps, 'step')}"
             for (height, width), steps in zip(self.sizes, self.steps, strict=True)
         )
         tile = f", in tiles of {self.tile} pixels" if self.tile else ""
         return (
             f"{self.network} on the {self.device} in {self.precision}{tile}\n"
             f"{way}  (height x width, pixels)\n"
-            f"about {duration(self.seconds)}, and {self.bytes / 1e9:.1f} GB of memory"
+            f"about {duration(self.seconds)}, and {amount(self.bytes)} of memory"
         )
 
 
@@ -71,7 +71,7 @@ def probe(
     check(options, style_paths)
     subject = prepare(Path(content), style_paths, options, reporter)
     stages = plan(subject)
-    reporter.begin("Probing", None)
+    reporter.begin("probing", None)
     try:
         tried = {side: measure(subject, stage, reporter) for side, stage in sides_to_try(stages).items()}
     finally:

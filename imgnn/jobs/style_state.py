@@ -18,7 +18,7 @@ from imgnn.runs import Reporter, is_file, write_aside
 
 VERSION = 1
 # What may differ between the run that was stopped and the one that goes on.
-FREE = {"preview", "save_every", "max_time", "tile_size"}
+FREE = {"preview", "keep_every", "max_time", "tile_size"}
 
 Arrays = dict[str, dict[str, np.ndarray]]
 
@@ -56,7 +56,7 @@ class State:
         Raises:
             InputError: one has such a name.
         """
-        for path in files if self.options.preview or self.options.save_every else ():
+        for path in files if self.options.preview or self.options.keep_every else ():
             same_folder = path.absolute().parent == self.output.absolute().parent
             kept = (
                 re.fullmatch(re.escape(self.output.stem) + r"_\d{4,}", path.stem) and path.suffix == self.output.suffix

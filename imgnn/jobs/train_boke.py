@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 from imgnn.jobs.boke_data import BokeMaterial, prepare_material
 from imgnn.jobs.boke_run import KIND, BokeTraining, TrainedBoke
 from imgnn.jobs.boke_texts import read_texts, words_of
@@ -99,11 +99,11 @@ def check_options(options: TrainBokeOptions) -> None:
     """Refuse options that do not go together.
 
     Raises:
-        InputError: which.
+        OptionError: which.
     """
     check_form(options)
     if not 1 <= options.shortest <= options.longest:
-        raise InputError(f"--shortest {options.shortest} and --longest {options.longest} leave no boke")
+        raise OptionError(f"--shortest {options.shortest} and --longest {options.longest} leave no boke")
 
 
 def config_of(material: BokeMaterial, spec: DecoderSpec, options: TrainBokeOptions, command: str) -> dict[str, Any]:

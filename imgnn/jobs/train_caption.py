@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, OptionError
 from imgnn.jobs.caption_data import CaptionMaterial, prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
 from imgnn.jobs.sentence_data import (
@@ -99,22 +99,23 @@ def check_options(options: TrainCaptionOptions) -> None:
     """Refuse options that do not go together.
 
     Raises:
-        InputError: which.
+        OptionError: which.
     """
     check_form(options)
     after = options.finetune_after
     if options.features is not None and after is not None:
-        raise InputError("features from a file have no network that could be trained along: --finetune-after")
+        raise OptionError("--features does not go with --finetune-after: a file has no network to be trained along")
     if options.features is not None and (not options.layers or options.network == TrainCaptionOptions.network):
-        raise InputError(
-            "features from a file do not tell what they are", hint="as -n vgg16 --layers fc7: for the photos to come"
+        raise OptionError(
+            "--features goes with --network and --layers: a file does not tell what it is of",
+            hint="as --network vgg16 --layers fc7: for the photos to come",
         )
     if after is not None and after >= options.epochs:
-        raise InputError(f"--finetune-after {after} comes after the last of --epochs {options.epochs}")
+        raise OptionError(f"--finetune-after {after} comes after the last of --epochs {options.epochs}")
     if after is None and options.network_rate != TrainCaptionOptions.network_rate:
-        raise InputError("--network-rate changes nothing: the network is trained along with --finetune-after only")
+        raise OptionError("--network-rate goes with --finetune-after: else the network is not trained")
     if after is not None and options.average:
-        raise InputError("--average is of a decoder alone: it does not go with --finetune-after")
+        raise OptionError("--finetune-after does not go with --average, which is of a decoder alone")
 
 
 def config_of(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.runs import check_version, write_aside
 
 FORMAT, VERSION = "imgnn document frequencies", 1
@@ -199,7 +199,7 @@ class DocumentFrequency:
             data = path.read_bytes()
             record = json.loads(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data)
         except FileNotFoundError:
-            raise InputError(f"no such file: {path}") from None
+            raise missing(path) from None
         except (EOFError, ValueError, zlib.error, gzip.BadGzipFile):
             record = None
         except OSError as error:

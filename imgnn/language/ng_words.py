@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from imgnn.errors import InputError
+from imgnn.errors import InputError, missing
 from imgnn.language.tokenizers import caseless
 
 
@@ -34,7 +34,7 @@ class NgWords:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except FileNotFoundError:
-            raise InputError(f"no such file: {path}") from None
+            raise missing(path) from None
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror or error}") from error
         except UnicodeDecodeError as error:

@@ -26,7 +26,7 @@ import h5py
 import keras
 import numpy as np
 
-from imgnn.errors import InputError, WeightsError
+from imgnn.errors import InputError, WeightsError, missing
 from imgnn.images.preprocess import CHANNELS, constants
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks import layers  # noqa: F401  registers Caffe's layers, without which a file does not open
@@ -214,10 +214,10 @@ def read_mean_image(path: Path) -> np.ndarray | None:
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive of a `.keras` file; whatever is wrong with it is said in words."""
+    if is_folder(path):
+        raise InputError(f"{path} is a folder, not a .keras file")
     if not is_file(path):
-        raise InputError(
-            f"there is no file {path}" if not is_folder(path) else f"{path} is a folder, not a .keras file"
-        )
+        raise missing(path)
     if path.suffix.lower() in OTHER_FORMATS and not zipfile.is_zipfile(path):
         raise InputError(
             f"{path} is {OTHER_FORMATS[path.suffix.lower()]}; imgnn reads .keras and .caffemodel",

@@ -227,7 +227,7 @@ def from_classifier(network: Network) -> list[Node]:
     if not chain or not hasattr(chain[0].layer, "kernel"):
         raise InputError(
             f"{network.name} has no classifier that could be replaced",
-            hint=f"--features LAYER,LAYER: what a new one is to look at; {network.layers_command} lists them",
+            hint=f"--layers LAYER,LAYER: what a new one is to look at; {network.layers_command} lists them",
         )
     return chain
 

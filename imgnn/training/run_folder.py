@@ -33,7 +33,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from imgnn.errors import InputError, UnknownNameError
+from imgnn.errors import InputError, UnknownNameError, missing
 from imgnn.home import ASSETS
 from imgnn.networks import registry
 from imgnn.runs import check_folder, check_version, is_file, is_folder, write_aside
@@ -91,8 +91,10 @@ def read_config(folder: str | Path, *kinds: Kind) -> dict[str, Any]:
     maker = " or ".join(MAKERS[kind] for kind in kinds or MAKERS)
     folder = Path(folder)
     path = folder / CONFIG
+    if is_file(folder):
+        raise InputError(f"{folder} is a file, not a run")
     if not is_folder(folder):
-        raise InputError(f"there is no folder {folder}" if not is_file(folder) else f"{folder} is a file, not a run")
+        raise missing(folder, "folder", hint=f"the folder that {maker} wrote")
     if not is_file(path):
         raise InputError(
             f"{folder} is no run of imgnn: there is no {CONFIG} in it", hint=f"the folder that {maker} wrote"

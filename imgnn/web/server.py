@@ -128,7 +128,7 @@ def serve_page(options: ServeOptions, ready: Callable[[str], None]) -> None:
     folder = options.folder or default_folder()
     with held(folder), bind(options.host, options.port) as bound:
         site = open_site(runs, folder, token=token is not None)
-        server = build_server(site, bound, options.host, token=token, rate=options.rate)
+        server = build_server(site, bound, options.host, token=token, rate=options.requests_per_minute)
         ready(address_of(bound, options.host, token))
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[bound])

@@ -308,12 +308,18 @@ def test_ceil_mode_is_the_older_round_mode(net):
         assert net(text.format(said)).layers[0].params.pooling_param.round_mode == meant
 
 
+def test_a_split_that_reads_nothing_is_none_of_caffes_own(net):
+    found = net("input: 'a' layer { name: 'a_a_0_split' type: 'Split' top: 'a_a_0_split_0' }")
+    assert found.inputs.keys() == {"a", "a_a_0_split_0"}  # as of any layer that brings data in
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("layer { type: 'ReLU' } layers { type: RELU }", "expected `layer` (V2) or `layers` (V1), found both"),
         ("layers { layer { name: 'c' type: 'conv' } }", "expected a net of V1 or V2, found one of V0"),
         ("\nlayer { name: 'c' }", "expected a type for layer 'c', found none"),
+        ("layer { name: 'c' type: 'SoftmaxWithLoss' }", "expected a blob that layer 'c' (SoftmaxWithLoss) judges"),
         (
             "input: 'data'\n\nlayer { name: 'r' type: 'ReLU' bottom: 'dat' top: 'r' }",
             "layer r reads the blob 'dat', which no layer before it writes; is it 'data'?",

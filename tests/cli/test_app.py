@@ -89,6 +89,29 @@ def test_memory_that_does_not_suffice_is_one_line(cli, tiny_image, monkeypatch):
     )
 
 
+def test_ctrl_c_is_one_line(cli, tiny_image, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imgnn.jobs.classify.classify_images", interrupt)
+    result = cli("classify", tiny_image)
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "Interrupted: stopped before it was done\n"
+
+
+def test_ctrl_c_while_modules_are_read_is_one_line():
+    code = (
+        "import sys; from importlib.abc import MetaPathFinder\n"
+        "class Pressed(MetaPathFinder):\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'imgnn.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "from imgnn.__main__ import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (130, "Interrupted: stopped before it began\n")
+
+
 def test_debug_is_understood_before_and_after_the_command(cli, monkeypatch):
     monkeypatch.setenv("IMGNN_DEBUG", "0")
     for words in (["--debug", "style", "no.jpg", "no.jpg"], ["style", "no.jpg", "no.jpg", "--debug"]):

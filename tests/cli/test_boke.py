@@ -65,7 +65,7 @@ def test_on_a_screen_each_boke_has_its_origin_below(monkeypatch, capsys):
         "[b].jpg",
         "   1  吾輩は猫である",
         "   2  a cat!",
-        "      75% “a cat” of cat.jpg ★12",
+        "      75 % “a cat” of cat.jpg ★12",
         "   3  a cat",
         "      meant for dog.jpg, distance 1.25; known from cat.jpg",
         "      ★12",
@@ -76,10 +76,10 @@ def test_on_a_screen_each_boke_has_its_origin_below(monkeypatch, capsys):
 
 def test_json_is_an_object_a_line_with_donor_and_nearest(boke):
     result = boke("photos", "-n", 1, "--mode", "mismatch", "--json")
-    assert result.stdout == boke("photos", "-n", 1, "--mode", "mismatch", "--format", "json").stdout
+    assert result.stdout == boke("photos", "-n", 1, "--mode", "mismatch", "--format", "jsonl").stdout
     first = json.loads(result.stdout.splitlines()[0])
     [found] = first.pop("boke")
-    assert first == {"file": PHOTO, "model": "run"}
+    assert first == {"file": PHOTO, "models": ["run"]}
     assert found.pop("log_prob") == pytest.approx(2 * found.pop("log_prob_per_token"), abs=1e-3)
     assert found.pop("donor").keys() == {"name", "file", "distance"}
     assert found == {
@@ -119,7 +119,9 @@ def test_a_bad_picture_is_told_and_the_others_have_boke(boke):
     assert (result.exit_code, result.stdout) == (1, "x.json\n")
     assert "Skipped: no such file: missing.png\n" in result.stderr
     assert result.stderr.endswith("Error: 1 of 3 pictures could not be read\n")
-    assert len(Path("x.json").read_text(encoding="utf-8").splitlines()) == 2
+    told = json.loads(Path("x.json").read_text(encoding="utf-8"))
+    assert [each["file"] for each in told] == [PHOTO, "missing.png", "photos/grüße.png"]
+    assert told[1]["error"] == "no such file: missing.png"
 
 
 def test_what_was_made_before_an_interrupt_is_kept(boke, monkeypatch):
@@ -130,8 +132,8 @@ def test_what_was_made_before_an_interrupt_is_kept(boke, monkeypatch):
     results = job.BokeMaker.results
     whole = boke(PHOTO, "--json").stdout
     monkeypatch.setattr(job.BokeMaker, "results", interrupted)
-    assert boke("photos", "--json", "-o", "kept.json").exit_code == 130
-    assert Path("kept.json").read_text(encoding="utf-8") == whole
+    assert boke("photos", "--json", "-o", "kept.jsonl").exit_code == 130
+    assert Path("kept.jsonl").read_text(encoding="utf-8") == whole
 
 
 def test_a_run_that_knows_no_pictures_is_one_line(cli, there):

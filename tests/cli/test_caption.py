@@ -64,12 +64,15 @@ def test_pictures_come_from_patterns_lists_and_standard_input(caption, there):
     assert caption("photos/*.png").stdout == LINES
     missing = caption("-l", "nowhere.txt")
     assert (missing.exit_code, missing.stdout) == (1, "")
-    assert missing.stderr == "Error: cannot read the list nowhere.txt: No such file or directory\n"
+    assert missing.stderr == "Error: no such file: nowhere.txt\n"
 
 
 def test_json_is_an_object_a_line_with_all_numbers(caption):
     result = caption("photos", "--json")
-    assert result.stdout == caption("photos", "--format", "json").stdout
+    assert result.stdout == caption("photos", "--format", "jsonl").stdout
+    assert json.loads(caption("photos", "--format", "json").stdout) == [
+        json.loads(line) for line in result.stdout.splitlines()
+    ]
     first = json.loads(result.stdout.splitlines()[0])
     known = log_prob_of(1.0, 0.0, 2.0)
     [found] = first.pop("captions")
@@ -139,10 +142,12 @@ def test_a_bad_picture_is_told_and_the_others_are_captioned(caption):
     assert (result.exit_code, result.stdout) == (1, "x.json\n")
     assert "Skipped: no such file: missing.png\n" in result.stderr
     assert result.stderr.endswith("Error: 1 of 3 pictures could not be read\n")
-    assert len(Path("x.json").read_text(encoding="utf-8").splitlines()) == 2
+    told = json.loads(Path("x.json").read_text(encoding="utf-8"))
+    assert [each["file"] for each in told] == ["photos/[bold]x[1].png", "missing.png", "photos/grüße.png"]
+    assert told[1] == {"file": "missing.png", "error": "no such file: missing.png"}
 
 
-@pytest.mark.parametrize("form", ["csv", "json", "coco"])
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "coco"])
 def test_what_was_captioned_before_an_interrupt_is_kept(caption, monkeypatch, form):
     def interrupted(self, files, explain_in=None):
         yield next(results(self, files, explain_in))
@@ -151,7 +156,8 @@ def test_what_was_captioned_before_an_interrupt_is_kept(caption, monkeypatch, fo
     results = job.Captioner.results
     whole = caption("photos/[bold]x[1].png", "--format", form).stdout
     monkeypatch.setattr(job.Captioner, "results", interrupted)
-    assert caption("photos", "--format", form, "-o", "kept").exit_code == 130
+    result = caption("photos", "--format", form, "-o", "kept")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "Interrupted: 1 of 2 pictures are done")
     assert Path("kept").read_text(encoding="utf-8").replace("\r", "") == whole
 
 
@@ -169,12 +175,16 @@ def test_a_file_is_not_replaced_by_nothing(caption, monkeypatch):
         (["--model", "run"], "which pictures"),
         (["x.png", "-m", "run", "--beam", 3, "--temperature", 1], "--beam"),
         (["x.png", "-m", "run", "--beam", 5, "--groups", 2], "--groups"),
-        (["x.png", "-m", "run", "--beam", 2, "-n", 3], "-n 3"),
+        (["x.png", "-m", "run", "--beam", 2, "-n", 3], "--number 3"),
         (["x.png", "-m", "run", "--weights", "1,2"], "--weights"),
         (["x.png", "-m", "run", "--json", "--format", "csv"], "--json"),
         (["x.png", "-m", "run", "-o", "captions.txt"], "--output"),
         (["x.png", "-m", "run", "--format", "sidecar", "-o", "x.csv"], "--output"),
+        (["x.png", "-m", "run", "--json", "-o", "x.csv"], "--json does not go with --output"),
         (["x.png", "-m", "run", "--format", "coco", "-n", 2], "coco"),
+        (["x.png", "-m", "run", "--overwrite"], "--overwrite goes with --format sidecar"),
+        (["x.png", "-m", "run", "--diversity", 1], "--diversity goes with --groups"),
+        (["x.png", "-m", "run", "--seed", 1], "--seed goes with --temperature"),
     ],
 )
 def test_options_that_do_not_go_together_are_usage_errors(cli, words, told):

@@ -21,15 +21,17 @@ def test_each_layer_has_a_line_and_the_end_says_where_it_is(cli, little):
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines() if line.strip()]
     assert ["conv", "4x3x3x3,", "4", "3x3x3x4,", "4", "loaded"] in lines
-    assert lines[-1] == ["little.caffemodel", "->", "little.keras"]
-    assert "Try: imgnn networks little.keras" in result.stderr
+    assert lines[-1] == ["little.keras"]
+    assert "Next: imgnn networks little.keras" in result.stderr
 
 
 def test_a_published_network_can_be_used_at_once(cli, shared, home):
     result = cli("convert", shared / "weights" / "squeezenet_v1.1.caffemodel")
-    assert f"SqueezeNet v1.1 -> {home / 'networks' / 'squeezenet-v1.1.keras'}" in result.stdout
-    assert "Try: imgnn style content.jpg style.jpg -o out.png --network squeezenet-v1.1\n" in result.stderr
-    assert max(map(len, result.stdout.split(" -> ")[0].splitlines())) <= 80
+    *table, path = result.stdout.splitlines()
+    assert table[-1].endswith("is SqueezeNet v1.1")
+    assert path == str(home / "networks" / "squeezenet-v1.1.keras")
+    assert "Next: imgnn style content.jpg style.jpg -o out.png --network squeezenet-v1.1\n" in result.stderr
+    assert max(map(len, table)) <= 80
 
 
 def test_json_holds_the_whole_table(cli, little, tiny_image):
@@ -99,11 +101,10 @@ def test_an_unknown_layer_is_one_line_and_a_hint(cli, little):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere.caffemodel"], "Error: there is no file nowhere.caffemodel"),
+        (["nowhere.caffemodel"], "Error: no such file: nowhere.caffemodel"),
         (["."], "Error: . is a folder, not a .caffemodel file"),
         (["little.caffemodel", "-o", "nowhere/a.keras"], "Error: cannot write nowhere/a.keras: there is no folder"),
         (["little.caffemodel", "--verify", "nowhere.jpg"], "Error: no such file: nowhere.jpg"),
-        (["little.caffemodel", "-o", "a.h5"], "Error: the converted file is a .keras file; a.h5 was given"),
         (["little.caffemodel", "--network", "vgg91"], "Error: no network is called 'vgg91'; did you mean 'vgg19'"),
         (["little.caffemodel", "--mean", "a,b,c"], "Error: --mean takes numbers, as 104,117,123, or a file; 'a,b,c'"),
     ],
@@ -112,3 +113,13 @@ def test_mistakes_are_one_line(cli, little, words, message):
     result = cli("convert", *words)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-2 if "Try: " in result.stderr else -1].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(["-o", "a.h5"], "the converted file is a .keras file"), (["--scale", 0], "--scale is a factor other than 0")],
+)
+def test_what_is_wrong_in_the_command_line_alone_is_a_usage_error(cli, little, words, told):
+    result = cli("convert", "little.caffemodel", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in " ".join(result.stderr.replace("│", " ").split())

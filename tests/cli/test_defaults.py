@@ -48,7 +48,7 @@ def test_style_and_dream_do_not_mind_which_networks_are_here(cli, furnished, tin
     for words in (("style", tiny_image, tiny_image, *STYLE), ("dream", tiny_image, *DREAM)):
         result = cli(*words, "-o", tmp_path / "out.png")
         assert (result.exit_code, read_settings(tmp_path / "out.png")["network"]) == (0, "mini"), result.stderr
-        finer = "squeezenet" if words[0] == "style" else "googlenet"
+        finer = "vgg19" if words[0] == "style" else "googlenet"
         assert f"{FINER} {finer} (it is on this machine)\n" in result.stderr
 
 
@@ -58,11 +58,19 @@ def test_caption_and_boke_take_the_model_in_the_package(cli, furnished, tiny_ima
     assert (captions.exit_code, boke.exit_code) == (0, 0), captions.stderr + boke.stderr
     said, funny = json.loads(captions.stdout), json.loads(boke.stdout)
     assert (said["models"], len(said["captions"])) == ([str(PACKAGED["mini"])], 1)
-    assert funny["model"] == str(PACKAGED["mini"])
+    assert funny["models"] == [str(PACKAGED["mini"])]
     assert funny["boke"] or "0 of 2 boke" in funny["note"]
     for each in funny["boke"]:
         assert (each["mode"], each["novel"], each["nearest"], each["donor"]["file"]) == ("mismatch", None, None, None)
     assert FINER not in captions.stderr + boke.stderr  # whoever asks for JSON is a program
+
+
+def test_the_model_in_the_package_is_judged_by_the_name_of_its_network(cli, furnished, tiny_image):
+    data = tiny_image.with_name("captions.jsonl")
+    data.write_text(json.dumps({"image": tiny_image.name, "split": "test", "captions": ["a dark square", "a square"]}))
+    result = cli("evaluate", "caption", data, "--network", "mini", "--limit", 1, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["models"] == [str(PACKAGED["mini"])]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_who_names_a_network_or_does_something_again_is_told_nothing(cli, tiny_i
         ("style", tiny_image, tiny_image, *STYLE, "--network", "mini", "-o", "out.png"),
         ("style", tiny_image, tiny_image, *STYLE, "-o", "out.json.png", "--json"),
         ("style", "--rerun", "out.png", "-o", "again.png"),
-        ("dream", tiny_image, *DREAM, "-n", "mini"),
+        ("dream", tiny_image, *DREAM, "--network", "mini"),
         ("dream", tiny_image, *DREAM, "--json"),
         ("caption", tiny_image, "--network", "mini"),
         ("boke", tiny_image, "--model", PACKAGED["mini"]),

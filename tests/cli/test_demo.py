@@ -40,8 +40,8 @@ def test_commands_are_run_and_stand_on_the_page_with_their_pictures(cli, quick, 
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert [each["command"] for each in told["commands"]] == [act.line for act in QUICK]
-    assert told["page"] == "demo_run/index.html"
-    text = (tmp_path / told["page"]).read_text("utf-8")
+    assert (told["path"], told["planned"], told["exit_code"]) == ("demo_run/index.html", 2, 0)
+    text = (tmp_path / told["path"]).read_text("utf-8")
     assert Sources(text).found == ["boat.jpg", "photos_train_mean.png"]
     assert all((tmp_path / "demo_run" / name).is_file() for name in Sources(text).found)
     assert [html.unescape(line) for line in re.findall(r'<pre class="line">(.*?)</pre>', text)] == [
@@ -79,8 +79,9 @@ def test_the_demo_ends_at_a_command_that_fails_and_shows_the_others(cli, tmp_pat
     acts = (QUICK[0], Act("", "imgnn mean nothing.txt"), Act("", "imgnn networks"))
     monkeypatch.setattr(demo, "ACTS", acts)
     result = cli("demo", tmp_path / "try")
-    assert result.exit_code == 1
+    assert (result.exit_code, result.stdout) == (1, "")
     assert "nothing.txt" in result.stderr
+    assert result.stderr.endswith(f"Error: 1 of 3 commands were done; they are on {tmp_path / 'try' / 'index.html'}\n")
     text = (tmp_path / "try" / "index.html").read_text("utf-8")
     assert "imgnn label photos" in text and "imgnn networks" not in text
     assert "2 of 3 commands in" in text
@@ -94,7 +95,9 @@ def test_ctrl_c_ends_the_demo_and_shows_what_was_done(cli, quick, tmp_path, monk
 
     monkeypatch.setattr(mean, "compute_mean", interrupt)
     result = cli("demo", tmp_path / "try")
-    assert (result.exit_code, result.stdout.strip()) == (130, str(tmp_path / "try" / "index.html"))
+    assert (result.exit_code, result.stdout) == (130, "")
+    page = tmp_path / "try" / "index.html"
+    assert result.stderr.endswith(f"Interrupted: 1 of 2 commands were done; they are on {page}\n")
     text = (tmp_path / "try" / "index.html").read_text("utf-8")
     assert all(act.line in text for act in QUICK)
     assert (tmp_path / "try" / "photos_train.txt").is_file()

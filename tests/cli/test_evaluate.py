@@ -67,6 +67,7 @@ def test_json_has_every_number(cli, folder):
         "confusion": [[1, 1, 0], [0, 1, 0], [0, 0, 1]],
         "most_confused": [{"true": 0, "predicted": 1, "count": 1}],
         "skipped": [],
+        "path": None,
     }
 
 
@@ -147,7 +148,8 @@ def test_one_network_is_to_be_named(cli, folder):
 
 
 def test_network_takes_a_run_too(cli, folder):
-    by_run, by_network = (cli("evaluate", "classify", "val.txt", option, "run").stdout for option in ("--run", "-n"))
+    names = ("--run", "--network")
+    by_run, by_network = (cli("evaluate", "classify", "val.txt", name, "run").stdout for name in names)
     assert by_run == by_network
 
 

@@ -107,6 +107,7 @@ def test_json_has_every_number(judge):
         "div_2": 0.0,
         "ends_badly": 0.0,
         "skipped": [],
+        "files": [],
     }
 
 
@@ -180,7 +181,7 @@ def test_meteor_stands_below_the_table(evaluate, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--model", "run", "--results", "r.json"), "--model or --results"),
+        (("--model", "run", "--results", "r.json"), "--results does not go with --model"),
         (("--beam", 5), "--beam goes with --model"),
         (("--results", "r.json", "--length-penalty", 1), "--length-penalty goes with --model"),
         (("--model", "run", "--partial"), "--partial goes with --results"),

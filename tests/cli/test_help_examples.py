@@ -1,18 +1,12 @@
 """The examples in every command's --help are run as they are written, on the files that `imgnn demo` writes."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-import requests
 import typer
 
 from imgnn.cli.app import app
+from tests.command_lines import offline, run, serve
 
 # Those that make what others read come first.
 ORDER = ("label", "mean", "finetune", "train", "train caption", "train boke", "convert")
@@ -71,18 +65,7 @@ def test_no_line_of_an_example_is_folded_on_80_columns(words, command, cli, monk
 def test_examples_run_offline_as_they_are_written(cli, tmp_path):
     folder = tmp_path / "try"
     assert cli("demo", folder, "--only-files").exit_code == 0
-    (tmp_path / "home").mkdir()
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(__file__).parents[2]),  # this imgnn, not one that is installed
-        "IMGNN_HOME": str(tmp_path / "home"),
-        "IMGNN_OFFLINE": "1",
-        "XDG_DATA_HOME": str(tmp_path / "data"),
-        "BROWSER": "true",  # of --open; it does nothing
-        # Whoever goes out all the same is refused.
-        **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
-    }
+    environment = offline(tmp_path)
     failed = []
     for line in examples():
         if line in ELSEWHERE:
@@ -94,24 +77,3 @@ def test_examples_run_offline_as_they_are_written(cli, tmp_path):
             failed.append(f"{line}: exit {code}\n{said[-600:]}")
     assert not failed, "\n\n".join(failed)
     assert not (tmp_path / "home" / "networks").exists(), "a network was converted"
-
-
-def run(line, folder, environment):
-    """The exit code, and what stood on stderr."""
-    done = subprocess.run(["sh", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr
-
-
-def serve(line, folder, environment):
-    """The same, of a server that is ended by Ctrl-C as soon as it answers."""
-    words = ["sh", "-c", f"exec {line} --port 0"]  # 8000 may be taken
-    with subprocess.Popen(
-        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            if found := re.match(r"http://[^/]+:(\d+)/", process.stdout.readline()):
-                requests.get(f"http://127.0.0.1:{found[1]}/", timeout=60)
-                process.send_signal(signal.SIGINT)
-            return process.wait(60), process.stderr.read()
-        finally:
-            process.kill()

@@ -41,7 +41,7 @@ def test_what_was_found_and_written_is_told(cli, pets):
         "pets_notes.txt",
         "pets.json",
     ]
-    assert result.stderr.startswith("inspect:  8 of 8 pictures")
+    assert result.stderr.startswith("Inspecting:  8 of 8 pictures")
 
 
 def test_the_table_has_a_column_for_each_list(cli, pets):
@@ -69,8 +69,8 @@ def test_json_has_every_finding(cli, pets):
     result = json.loads(cli("label", "pets", "--json").stdout)
     assert result["lists"] == {"pets.txt": 7}
     assert result["classes"] == [
-        {"label": 0, "name": "cats", "counts": [3]},
-        {"label": 1, "name": "dogs", "counts": [4]},
+        {"class_index": 0, "words": "cats", "counts": [3]},
+        {"class_index": 1, "words": "dogs", "counts": [4]},
     ]
     assert result["findings"] == [
         {"kind": "duplicate", "path": "cats/3.png", "left_out": True, "other": "cats/1.png", "detail": ""}
@@ -108,6 +108,7 @@ def test_without_checks_it_is_said(cli, pets):
         ("--split", "a/b"),
         ("--split", "nan/1"),
         ("--label", "-1"),
+        ("--seed", "-1"),
         ("--min-side", "0"),
         ("--near", "13"),
         ("--show", "other.txt"),
@@ -128,8 +129,20 @@ def test_a_failure_is_one_line(cli, pets):
     result = cli("label", "missing")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: no such file or folder: missing\n"
-    result = cli("label", "pets", "--dask", "tcp://127.0.0.1:1", "--keep", "nothing")
-    assert result.stderr.startswith("Error: what can be kept is placeholder, tiny,")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("pets", "--dask", "tcp://127.0.0.1:1", "--keep", "duplicat"), "did you mean 'duplicate'?"),
+        (("--show", "pets.txt", "--label", 3), "--show does not go with --label"),
+        (("--show", "pets.txt", "--split", "0.5/0.5"), "--show does not go with --split"),
+    ],
+)
+def test_what_is_wrong_in_the_command_line_alone_is_a_usage_error(cli, pets, words, told):
+    result = cli("label", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_no_network_is_woken(pets):

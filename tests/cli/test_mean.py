@@ -28,13 +28,14 @@ def test_the_numbers_and_the_files_are_shown(cli, listed):
     ]
     assert "2 of 2 pictures, 8 x 8, caffe" in result.stdout
     assert result.stdout.splitlines()[-1] == str(listed.parent / "two_mean.json")
-    assert "images" in result.stderr
+    assert "pictures" in result.stderr
 
 
 def test_json_is_the_record(cli, listed):
     result = cli("mean", listed, "--json", "-o", listed.parent / "other_mean.npy", "--size", "8x4", "--crop", "square")
     record = json.loads(result.stdout)
     assert (record["size"], record["crop"], record["bgr"]["mean"]) == ([8, 4], "square", [50.0, 0.0, 100.0])
+    assert record.pop("path") == str(listed.parent / "other_mean.json")
     assert record == json.loads((listed.parent / "other_mean.json").read_text())
 
 
@@ -72,6 +73,7 @@ def test_a_missing_list_is_one_line(cli, tmp_path):
         ("a.txt", "--shard", "4/3"),
         ("a.npz", "--merge"),
         ("a.npz", "--merge", "-o", "x", "--shard", "1/2"),
+        ("a.npz", "--merge", "-o", "x", "--size", "32"),
         ("a.txt", "--crop", "round"),
         ("a.txt", "--workers", "0"),
     ],

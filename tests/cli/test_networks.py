@@ -108,14 +108,17 @@ def test_a_long_name_loses_its_middle_on_a_narrow_screen_and_nothing_in_a_pipe(i
 def test_json_of_the_list_and_of_a_table(cli):
     listed = json.loads(cli("networks", "--json").stdout)
     assert [each["name"] for each in listed] == [*registry.names(), *applications.names()]
+    assert all(each.keys() == listed[0].keys() for each in listed)
     told = json.loads(cli("networks", "squeezenet", "--size", "300", "--json").stdout)
-    assert (told["network"], told["size"], told["parameters"]) == ("squeezenet-v1.1", [300, 300], 1_235_496)
+    assert (told["name"], told["size"], told["parameters"]) == ("squeezenet-v1.1", [300, 300], 1_235_496)
     assert told["layers"][1]["kernel"] == [3, 3]
 
 
 @pytest.mark.parametrize("words", [["vgg19", "--size", "tall"], ["vgg19", "--size", "0x4"], ["--size", "300"]])
 def test_a_size_that_is_none_is_a_usage_mistake(cli, words):
-    assert cli("networks", *words).exit_code == 2
+    result = cli("networks", *words)
+    assert result.exit_code == 2
+    assert "--size" in result.stderr
 
 
 def test_an_unknown_network_is_one_line(cli):
@@ -125,5 +128,5 @@ def test_an_unknown_network_is_one_line(cli):
 
 
 def test_a_folder_is_no_network(cli, tmp_path, tiny_image):
-    for words in (["networks", tmp_path], ["classify", tiny_image, "-n", tmp_path]):
+    for words in (["networks", tmp_path], ["classify", tiny_image, "--network", tmp_path]):
         assert cli(*words).stderr == f"Error: {tmp_path} is a folder, not the file of a network\n"

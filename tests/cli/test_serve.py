@@ -19,7 +19,7 @@ from tests.web.made_server import make_run, paint
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start it on a free port: `with serve("--rate", 3) as (process, address)`."""
+    """Start it on a free port: `with serve("--requests-per-minute", 3) as (process, address)`."""
     from contextlib import contextmanager
 
     @contextmanager
@@ -132,7 +132,7 @@ def test_a_port_that_is_taken_is_one_line(cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--model", "NONE"], "Error: there is no folder"),
+        (["--model", "NONE"], "Error: no such folder"),
         (["-m", "RUN", "-m", "RUN"], "are both runs of boke; the page has one of each kind"),
         (["--host", "203.0.113.7"], "Error: cannot listen on 203.0.113.7, port 0"),
         (["--folder", "FILE"], "Error: cannot make the folder"),

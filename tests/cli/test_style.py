@@ -40,6 +40,11 @@ def test_several_styles_are_blended(cli, tiny_image, tmp_path):
     assert read_settings(out)["shares"] == [0.75, 0.25]
 
 
+def test_pictures_on_the_way_are_kept(cli, tiny_image, tmp_path):
+    assert cli("style", tiny_image, tiny_image, *QUICK, "--keep-every", 1, "-o", tmp_path / "out.png").exit_code == 0
+    assert sorted(path.name for path in tmp_path.glob("out_*")) == ["out_0001.png", "out_0002.png"]
+
+
 def test_ctrl_c_saves_exits_130_and_resume_goes_on(cli, tiny_image, tmp_path, monkeypatch):
     out, words = tmp_path / "out.png", ("style", tiny_image, tiny_image, *QUICK, "--iterations", 30)
     advance = Onward.advance
@@ -131,10 +136,8 @@ def test_verbose_gives_the_weights_in_gatys_units(cli, tiny_image, tmp_path):
     ("words", "message"),
     [
         (["no.jpg", "no.jpg"], "Error: no such file: no.jpg"),
-        (["TINY", "TINY", "-o", "out.xyz"], "Error: pictures are written as"),
         (["TINY", "TINY", "--network", "vgg99"], "Error: no network is called 'vgg99'"),
         (["TINY", "TINY", *QUICK, "--content-layers", "relu9"], "Error: no layer is called 'relu9'"),
-        (["TINY", "TINY", *QUICK, "--style-blend", "1,2"], "Error: 1 style picture takes 1 number"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -144,6 +147,20 @@ def test_bad_input_is_one_line(cli, tiny_image, words, message):
     errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 1
     assert errors[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "out.xyz"], "pictures are written as"),
+        ([*QUICK, "--style-blend", "1,2"], "1 style picture takes 1 number"),
+        (["--average", 2], "--average is a number from 0 to below 1"),
+    ],
+)
+def test_what_is_wrong_in_the_command_line_alone_is_a_usage_error(cli, tiny_image, words, message):
+    result = cli("style", tiny_image, tiny_image, *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,15 @@ def look(cli, data):
 def test_a_run_is_named_after_its_data_and_summed_up(look, small, cli):
     result = look("--network", small, *QUICK)
     assert result.exit_code == 0, result.stderr
-    for words in ("nats per token; at least", "boke_run/average_loss.log", "imgnn boke photo.jpg --model boke_run"):
+    for words in ("nats per token; at least", "boke_run/average_loss.log"):
         assert words in result.stdout
+    assert result.stdout.endswith("\nboke_run\n")
+    assert "Next: imgnn boke photo.jpg --model boke_run\n" in result.stderr
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
     assert read_config("boke_run", "boke")["data"]["train"] == {"pictures": 12, "boke": 24}
     again = cli("train", "boke", "--resume", "boke_run", "--json")
     told = json.loads(again.stdout)
-    assert (told["folder"], told["epochs"], told["skipped"]) == ("boke_run", 2, 0)
+    assert (told["path"], told["epochs"], told["skipped"]) == ("boke_run", 2, [])
     assert told["floor"] == pytest.approx(np.log(2) / 5)
 
 
@@ -105,7 +107,9 @@ def test_the_experiment_is_a_table_and_a_figure(look, small):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--resume", "run"), "the run knows its data: no DATA goes with it"),
+        (("--resume", "run"), "--resume does not go with DATA"),
+        (("--experiment", "--pairing", "one"), "--experiment does not go with --pairing"),
+        (("--shortest", 9, "--longest", 3), "--shortest 9 and --longest 3 leave no boke"),
         (("--check", "--epochs", 3), "does not go with --epochs"),
         (("--pairing", "two"), "'two' is not one of"),
         (("--form", "xml"), "'xml' is not one of"),
@@ -121,8 +125,6 @@ def test_options_that_do_not_go_together_are_a_usage_error(look, words, told):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--experiment", "--pairing", "one"), "--pairing does not go with it"),
-        (("--shortest", 9, "--longest", 3), "--shortest 9 and --longest 3 leave no boke"),
         (("--ng", "none.txt"), "none.txt"),
         (("--epochs", 1, "-o", "no/folder/run"), "there is no folder no/folder"),
     ],

@@ -166,8 +166,8 @@ def test_tokens_that_are_too_rare_are_unknown():
     assert (report.statistics.vocabulary, report.statistics.words) == (1, 2)
     unknown = [finding.message for finding in report.findings if finding.kind == "unknown"]
     assert unknown == [
-        "33.3% of the tokens of train are not in the vocabulary",
-        "66.7% of the tokens of val are not in the vocabulary",
+        "33.3 % of the tokens of train are not in the vocabulary",
+        "66.7 % of the tokens of val are not in the vocabulary",
     ]
     assert findings(report)["unseen"] == ("note", "tokens of val that never occur in train: 1")
 

@@ -120,7 +120,7 @@ def test_what_is_wrong_with_the_words_is_said_with_the_worst_first():
 
 def test_many_unknown_words_are_told():
     report = check(("a.jpg", "train", "a dog runs"), ("b.jpg", "val", "a dog barks"), minimum=1)
-    assert findings(report)["unknown"] == ("warning", "33.3% of the words of val are not in the vocabulary")
+    assert findings(report)["unknown"] == ("warning", "33.3 % of the words of val are not in the vocabulary")
     assert findings(report)["unseen"] == ("note", "words of val that never occur in train: 1")
 
 
@@ -142,7 +142,7 @@ def test_a_report_is_json():
 def test_progress_is_told():
     listener = Listener()
     check(*((f"{number}.jpg", "train", "a dog runs") for number in range(2500)), reporter=listener)
-    assert listener.said == [("read captions", 2500, "pictures"), (1000,), (2000,)]
+    assert listener.said == [("reading captions", 2500, "pictures"), (1000,), (2000,), (2500,)]
 
 
 # Pictures

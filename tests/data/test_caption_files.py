@@ -391,6 +391,7 @@ def test_pictures_that_are_not_there_are_told_or_left_out(tmp_path):
         ),
         ('[{"image": "a", "caption": "x", "split": "val"}, {"image": "b", "caption": "x"}]', "1 pictures .*: b"),
         ("a.jpg#0\tone\n\nb.jpg two\n", "line 3: `name.jpg#0<TAB>caption` is expected; found 'b.jpg two'"),
+        (f"a.jpg#0\tone\na.jpg#{'9' * 5_000}\ttwo\n", "line 2: `name.jpg#0<TAB>caption` is expected; found 'a.jpg#9"),
         ("image,words\na.jpg,b\n", "columns image and caption are expected, it begins 'image,words'"),
         ("image,caption\na.jpg,one, two\n", "line 2: 3 columns; the header has 2"),
         ("image\tcaption\na.jpg\n", "line 2: 1 columns; the header has 2"),

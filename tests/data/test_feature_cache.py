@@ -156,7 +156,7 @@ def test_only_where_many_files_are_read_the_progress_is_told(files, listener, mo
         assert listener.heard == []
         monkeypatch.setattr(feature_cache, "TOGETHER", 1)
         one.digests(files, reporter=listener)
-    assert listener.heard == [("hash", 2, "pictures"), 1, 2, "end"]
+    assert listener.heard == [("hashing", 2, "pictures"), 1, 2, "end"]
 
 
 def test_after_a_stop_what_was_hashed_is_known(files, hashed):

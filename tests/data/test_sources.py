@@ -1,5 +1,6 @@
 import gzip
 import json
+import time
 
 import pytest
 
@@ -112,6 +113,19 @@ def test_parquet_is_read(tmp_path):
     assert found == [("http://a/1.jpg", "cat"), ("http://a/2.jpg", "")]
 
 
+def test_damaged_parquet_is_one_line(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "x.parquet"
+    parquet.write_table(arrow.table({"url": ["http://a/1.jpg"]}), path)
+    whole = path.read_bytes()
+    path.write_bytes(b"PAR1" + b"\x15" * 16 + (16).to_bytes(4, "little") + whole[-4:])  # a footer of nothing but tags
+    with pytest.raises(InputError, match=r"^cannot read \S*x.parquet: [^\n]+\Z"):
+        list(Source(path).lines(Reading()))
+    parquet.write_table(arrow.table({"url": ["a"], "day": arrow.array([2**30], arrow.date32())}), path)
+    with pytest.raises(InputError, match=r"^cannot read \S*x.parquet: days="):  # no year has it
+        list(Source(path).lines(Reading()))
+
+
 def test_lists_may_be_packed(tmp_path):
     assert lines(tmp_path / "dogs.txt.gz", gzip.compress(b"http://a/1.jpg\n")) == [("http://a/1.jpg", "dogs")]
     assert lines(tmp_path / "x.csv.gz", gzip.compress(b"url,label\nhttp://a/1.jpg,a\n")) == [("http://a/1.jpg", "a")]
@@ -142,6 +156,27 @@ def test_a_packed_list_that_is_damaged_is_told(tmp_path):
 def test_half_a_letter_of_json_is_no_reason_to_stop(tmp_path):
     found = lines(tmp_path / "x.jsonl", r'{"url": "http://a/\ud800.jpg", "label": "\udfff"}')
     assert [label for _, label in found] == ["?"]
+
+
+@pytest.mark.parametrize("text", ["9" * 5_000, "[" * 100_000, '{"url": ' * 100_000])
+def test_numbers_and_brackets_without_end_are_no_json(tmp_path, text):
+    for name in ("x.json", "x.jsonl"):
+        with pytest.raises(InputError, match="is no JSON: "):
+            lines(tmp_path / name, text)
+
+
+def test_a_table_whose_first_line_is_empty_has_no_header(tmp_path):
+    with pytest.raises(InputError, match="is empty; a table with a header is expected"):
+        lines(tmp_path / "x.csv", "\nhttp://a/1.jpg,cat\n")
+
+
+def test_a_class_of_thousands_of_digits_is_a_name(tmp_path):
+    found = lines(
+        tmp_path / "x.csv", f"url,label\nhttp://a/1.jpg,{'1' * 5_000}\nhttp://a/2.jpg,007\n", words={"7": "b"}
+    )
+    assert found == [("http://a/1.jpg", "1" * 5_000), ("http://a/2.jpg", "b")]
+    (tmp_path / "words.txt").write_text(f"{'1' * 5_000} a\n000 b\n", encoding="utf-8")
+    assert read_words(tmp_path / "words.txt").keys() == {"1" * 5_000, "0"}
 
 
 def test_words_name_the_folders(tmp_path):
@@ -206,6 +241,26 @@ def test_a_page_of_boke_is_read_in_the_layout_of_2018(tmp_path):
     assert boke(tmp_path / "page.html") == [("https://h/a.jpg", "ha", None, "7")]
 
 
+def test_elements_in_elements_cost_no_time(tmp_path):
+    entry = '<div class="boke-entry"><div class="photo"><img src="a.jpg"></div><p class="boke_read">{}</p>'
+    nested = "".join(entry.format(number) for number in range(90))
+    found = list(Source(write_page(tmp_path, nested)).lines(Reading()))
+    assert [each.boke.text for each in found] == ["0"]  # one that lies in another is a part of it
+    start = time.process_time()
+    with pytest.raises(InputError, match="is no page that can be read: 8,000 elements lie in one another"):
+        list(Source(write_page(tmp_path, '<div class="boke-entry">' * 8_000)).lines(Reading()))
+    digits = '<input class="boke-id" value="{}x">'.format("1" * 200_000 + "y")
+    found = list(Source(write_page(tmp_path, entry.format("one") + digits)).lines(Reading()))
+    assert found[0].boke.number == "1" * 200_000
+    assert time.process_time() - start < 2
+
+
+def write_page(folder, body):
+    path = folder / "x.html"
+    path.write_text(f"<!DOCTYPE html>{body}", encoding="utf-8")
+    return path
+
+
 def test_a_page_without_boke_is_told(tmp_path):
     (tmp_path / "page.html").write_text("<!DOCTYPE html><html><body>hello</body></html>")
     with pytest.raises(InputError, match="a web page without a boke"):
@@ -232,6 +287,13 @@ def test_a_can_of_boke_brings_its_pictures_along(tmp_path):
     assert good.url == (tmp_path / "can/images/1.jpg").as_uri()
     assert (good.boke.text, good.boke.star, good.boke.number, good.boke.credit) == ("two\nlines", 12, "5", "me")
     assert "names no file of the can" in bad.refusal
+
+
+def test_a_zero_in_the_name_of_a_cans_picture_is_no_reason_to_stop(tmp_path):
+    text = "id,odai_photo_url,text,rate_sum\n1,/images/a\0.jpg,one,3\n2,/images/b.jpg,two,4\n"
+    (tmp_path / "boke.csv").write_text(text, encoding="utf-8")
+    found = list(Source(tmp_path).lines(Reading()))
+    assert [each.boke.text for each in found] == ["one", "two"]
 
 
 # The real lists

@@ -374,6 +374,14 @@ def test_a_tiff_of_a_kind_that_pillow_cannot_read_is_called_what_it_is(tmp_path)
         assert error.value.hint == "save it as grey or RGB of 8 or 16 bits, or as a PNG"
 
 
+def test_a_tiff_whose_number_of_channels_is_none_is_damaged(tmp_path):
+    path = tiff(tmp_path / "odd.tif", np.zeros((4, 5, 3), "float32"), 3)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(struct.pack("<HH", 277, 3), struct.pack("<HH", 277, 7)))  # 7: bytes
+    with pytest.raises(InputError, match=r"odd.tif is damaged: it begins as a TIFF picture"):
+        load_image(path)
+
+
 @pytest.mark.parametrize("size", [200, 270, 290])  # within the pixels, and within the tags
 def test_a_tiff_whose_tags_are_cut_is_damaged(tmp_path, size):
     path = tiff(tmp_path / "cut.tif", np.zeros((4, 5, 3), "float32"), 3, size=size)
@@ -431,6 +439,21 @@ def test_a_folder_is_its_pictures_in_natural_order(tmp_path, corners):
 def test_named_files_keep_their_order_and_are_not_judged(tmp_path):
     paths = [tmp_path / "z.txt", tmp_path / "missing.png"]
     assert find_images(paths) == paths
+
+
+def test_a_pattern_that_no_shell_expanded_is_expanded(tmp_path, corners):
+    (tmp_path / "photos").mkdir()
+    for name in ("10.png", "2.png", "b [1].png"):
+        corners.save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "2.txt").write_text("two\n")
+    bracket = tmp_path / "photos" / "b [1].png"
+    assert [each.name for each in find_images([tmp_path / "photos" / "*"])] == ["2.png", "10.png", "b [1].png"]
+    assert [each.name for each in find_images([f"{tmp_path}/**/1*.png"])] == ["10.png"]
+    assert find_images([bracket]) == [bracket]
+    with pytest.raises(InputError, match=r"no picture matches .*\.jpg"):
+        find_images([tmp_path / "photos" / "*.jpg"])
+    with pytest.raises(InputError, match="no picture was named"):
+        find_images([])
 
 
 def test_a_folder_without_pictures_is_told(tmp_path):

@@ -312,7 +312,7 @@ def test_a_bad_picture_is_a_result_and_alone_an_error(run, photo, tmp_path, mode
     results = boke([bad, photo], run, reporter, mode=mode, n=1)
     assert ["bad.png" in str(each.error) for each in results] == [True, False]
     assert texts(results) == [[], texts(boke(photo, run, mode=mode, n=1))[0]]
-    assert reporter.begun == [("boke", 2, "pictures")]
+    assert reporter.begun == [("writing boke", 2, "pictures")]
     with pytest.raises(InputError, match=r"bad\.png"):
         boke(bad, run, mode=mode)
 

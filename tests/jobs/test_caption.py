@@ -10,7 +10,7 @@ import pytest
 
 from imgnn.errors import InputError, WeightsError
 from imgnn.images.files import load_image
-from imgnn.jobs.caption import caption_images, find_pictures
+from imgnn.jobs.caption import caption_images
 from imgnn.jobs.picture_features import FeatureExtractor
 from imgnn.jobs.sentence_model import Speaker
 from imgnn.networks.files import save_network
@@ -250,24 +250,10 @@ def test_the_beam_is_3_wide_or_20_for_several_captions(options, width):
     assert CaptionOptions(("run",), **options).width == width
 
 
-def test_a_pattern_that_no_shell_expanded_is_expanded(tmp_path):
-    for name in ("10.png", "2.png", "b [1].png"):
-        paint_halves(tmp_path / "photos" / name, 0, 0)
-    (tmp_path / "photos" / "2.txt").write_text("two\n")
-    bracket = tmp_path / "photos" / "b [1].png"
-    assert [each.name for each in find_pictures([tmp_path / "photos" / "*"])] == ["2.png", "10.png", "b [1].png"]
-    assert [each.name for each in find_pictures([f"{tmp_path}/**/1*.png"])] == ["10.png"]
-    assert find_pictures([bracket]) == [bracket]
-    with pytest.raises(InputError, match=r"no picture matches .*\.jpg"):
-        find_pictures([tmp_path / "photos" / "*.jpg"])
-    with pytest.raises(InputError, match="no picture was named"):
-        find_pictures([])
-
-
 def test_progress_goes_on_from_batch_to_batch(run, photos):
     reporter = Recorder()
     caption(photos, run, reporter=reporter, batch=3)
-    assert reporter.begun == [("caption", 7, "pictures")]
+    assert reporter.begun == [("captioning", 7, "pictures")]
     assert reporter.done == sorted(reporter.done)
     assert reporter.done[-1] == 7
 

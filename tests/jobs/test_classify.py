@@ -109,7 +109,7 @@ def test_results_come_before_all_files_were_read(network, photos, monkeypatch):
 def test_progress_counts_pictures(network, photos):
     reporter = Recorder()
     list(classify_images([photos], ClassifyOptions(network, batch=5), reporter))
-    assert reporter.begun[-1] == ("classify", 12, "images")
+    assert reporter.begun[-1] == ("classifying", 12, "pictures")
     assert reporter.done[-12:] == list(range(1, 13))
 
 

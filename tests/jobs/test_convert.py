@@ -497,7 +497,7 @@ def test_crops_of_a_small_network_are_cut_from_a_small_picture(little):
         (ConvertOptions(mean="nan,1,2"), "a mean is made of numbers"),
         (ConvertOptions(scale=0.0), "a factor other than 0"),
         (ConvertOptions(scale=float("inf")), "a factor other than 0"),
-        (ConvertOptions(words=Path("nowhere.txt")), "cannot read the class words in nowhere.txt"),
+        (ConvertOptions(words=Path("nowhere.txt")), "no such file: nowhere.txt"),
     ],
 )
 def test_numbers_and_files_without_sense_are_refused(little, options, message):

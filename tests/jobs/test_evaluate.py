@@ -279,4 +279,4 @@ def test_a_folder_with_the_name_of_two_classes_is_told(tmp_path):
 def test_progress_counts_pictures(run, listed):
     reporter = Recorder()
     evaluate_classifier([listed], EvaluateOptions(run, batch=2), reporter)
-    assert reporter.begun[-1] == ("evaluate", 6, "images")
+    assert reporter.begun[-1] == ("evaluating", 6, "pictures")

@@ -329,7 +329,7 @@ def test_pictures_that_cannot_be_read_are_named_and_left_out(options, pictures, 
     for recipe in ("head", "one-cycle"):
         heard = Heard()
         done = finetune(some, tmp_path / recipe, replace(options, recipe=recipe), heard)
-        assert done.skipped == 2
+        assert len(done.skipped) == 2
         assert len([note for note in heard.notes if note.startswith("Skipped: ")]) == 2
         lines = (tmp_path / recipe / SKIPPED).read_text().splitlines()
         assert {Path(line.split("\t")[0]).name for line in lines} == {"bad.jpg", "0.png"}
@@ -342,7 +342,7 @@ def test_a_mean_of_other_pictures_is_refused_and_the_right_one_travels_along(opt
     write_list(tmp_path / "a.txt", entries)
     write_list(tmp_path / "b.txt", entries[:-1])
     compute_mean(tmp_path / "a.txt", tmp_path / "a_mean", MeanOptions(root=pictures, size=(28, 28), crop="caffe"))
-    options = replace(options, root=pictures, mean=tmp_path / "a_mean.json", features=(), recipe="one-cycle")
+    options = replace(options, root=pictures, mean=tmp_path / "a_mean.json", layers=(), recipe="one-cycle")
     done = finetune(tmp_path / "a.txt", tmp_path / "run", replace(options, val_share=0.25))
     assert done.scores is not None
     assert load_network(tmp_path / "run").mean_image.shape == (3, 28, 28)
@@ -368,8 +368,8 @@ def test_a_batch_larger_than_the_set_holds_all_of_it(options, pictures, tmp_path
             "--learning-rate changes nothing in svm: it is solved in one go",
         ),
         ({"recipe": "one-cycle", "head_epochs": 0, "epochs": 0}, "nothing would be trained"),
-        ({"ungrouped": True}, "--ungrouped goes with --from-scratch only"),
-        ({"from_scratch": True, "head_epochs": 40, "freeze": "pool1"}, "from scratch they are random"),
+        ({"ungrouped": True}, "--ungrouped goes with --from-scratch"),
+        ({"from_scratch": True, "head_epochs": 40, "freeze": "pool1"}, "--freeze does not go with --from-scratch"),
         ({"rates": (("conf*", 2.0),)}, "no layer is called 'conf*'"),
         ({"recipe": "one-cycle", "freeze": "conv9"}, "no layer is called 'conv9'"),
     ],
@@ -412,7 +412,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(options, pictures, tmp_path, mon
 
 
 def test_a_loss_that_runs_away_is_told_with_the_epoch(options, pictures, tmp_path):
-    wild = replace(options, recipe="caffe", head_epochs=40, learning_rate=1e12, features=())
+    wild = replace(options, recipe="caffe", head_epochs=40, learning_rate=1e12, layers=())
     with pytest.raises(DivergedError, match=r"no longer finite, at step \d of epoch 1") as caught:
         finetune(pictures, tmp_path / "run", wild)
     assert "--learning-rate" in caught.value.hint
@@ -423,7 +423,7 @@ def test_a_head_that_cannot_learn_is_told_after_a_few_steps(options, pictures, t
     done = finetune(
         pictures,
         tmp_path / "run",
-        replace(options, recipe="caffe", head_epochs=40, features=(), learning_rate=0.0, epochs=8),
+        replace(options, recipe="caffe", head_epochs=40, layers=(), learning_rate=0.0, epochs=8),
         heard,
     )
     assert any("the loss does not fall" in warning for warning in done.warnings)
@@ -465,7 +465,7 @@ def test_two_devices_give_the_loss_curve_of_one(options, pictures, tmp_path):
 def test_options_come_back_from_the_config(options):
     from dataclasses import asdict
 
-    wanted = replace(options, val=Path("/x/val"), features=("a", "b"), rates=(("conv*", 2.0),), freeze="pool1")
+    wanted = replace(options, val=Path("/x/val"), layers=("a", "b"), rates=(("conv*", 2.0),), freeze="pool1")
     assert options_from(json.loads(json.dumps(asdict(wanted), default=str))) == wanted
 
 

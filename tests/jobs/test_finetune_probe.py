@@ -183,7 +183,7 @@ def test_of_several_stages_the_last_is_tested_after_the_others(painted, options,
     assert found.losses[0] < 0.8 * np.log(3), "the head knows the classes already"
 
 
-@pytest.mark.parametrize("task", ["features", "head", "learning rates"])
+@pytest.mark.parametrize("task", ["features", "head", "trying learning rates"])
 def test_ctrl_c_ends_a_learning_rate_test_and_leaves_nothing(task, painted, options, tmp_path, monkeypatch):
     monkeypatch.setattr(finetune_rate.tempfile, "tempdir", str(tmp_path))
 

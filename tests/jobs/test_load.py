@@ -191,10 +191,10 @@ def test_any_keras_file_may_be_a_network(tmp_path):
     ("name", "error", "message"),
     [
         ("vgg91", UnknownNameError, "no network is called 'vgg91'; did you mean 'vgg19'"),
-        ("nowhere/vgg19", InputError, "there is no file nowhere/vgg19"),
-        ("nowhere.keras", InputError, "there is no file nowhere.keras"),
-        ("nowhere.caffemodel", InputError, "there is no file nowhere.caffemodel"),
-        ("nowhere.h5", InputError, "there is no file nowhere.h5"),
+        ("nowhere/vgg19", InputError, "no such file: nowhere/vgg19"),
+        ("nowhere.keras", InputError, "no such file: nowhere.keras"),
+        ("nowhere.caffemodel", InputError, "no such file: nowhere.caffemodel"),
+        ("nowhere.h5", InputError, "no such file: nowhere.h5"),
         ("keras:inception_v33", UnknownNameError, "did you mean 'keras:inception_v3'"),
     ],
 )

@@ -374,7 +374,7 @@ def test_a_mean_takes_the_place_of_nothing_else(listed):
 
 
 def test_pictures_that_are_not_there_are_told_before_anything_is_read(listed):
-    with pytest.raises(InputError, match=r"the pictures of .*pets.txt are not at .*no such folder"):
+    with pytest.raises(InputError, match=r"no such folder: "):
         compute_mean(listed, options=MeanOptions(root=listed.parent / "gone"))
     with pytest.raises(InputError, match="there is no folder"):
         compute_mean(listed, listed.parent / "gone" / "x", SMALL)

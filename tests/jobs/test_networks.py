@@ -59,5 +59,5 @@ def test_keras_applications_are_described_without_a_download():
 def test_what_is_no_network_is_told():
     with pytest.raises(UnknownNameError, match="did you mean"):
         describe_network("vgg18")
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="no such file"):
         describe_network("nowhere.keras")

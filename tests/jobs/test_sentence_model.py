@@ -61,7 +61,7 @@ def test_a_network_that_was_trained_along_lies_in_the_folder_wherever_that_is(tm
 
 
 def test_another_folder_is_told_in_words(tmp_path, run):
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         load_caption_model(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="is no run of imgnn") as caught:

@@ -150,7 +150,7 @@ def test_a_picture_of_ones_own_is_what_it_begins_with(tiny_image, painting, tmp_
     subject, _, start = begin(tiny_image, painting, init=str(tmp_path / "start.png"))
     np.testing.assert_allclose(start, np.full((32, 48, 3), (10, 200, 30)), atol=1e-3)
     assert subject.options.files == (tmp_path / "start.png",)
-    with pytest.raises(InputError, match=r"--init is content, random, style or a picture; there is no file noise"):
+    with pytest.raises(InputError, match=r"no such file: noise"):
         stylise(tiny_image, [painting], tmp_path / "out.png", changed(init="noise"))
     with pytest.raises(InputError, match="would be replaced by what is made of it"):
         stylise(tiny_image, [painting], tmp_path / "start.png", changed(init=str(tmp_path / "start.png")))
@@ -549,7 +549,7 @@ def test_pictures_kept_on_the_way_do_not_replace_what_is_read(tiny_image, painti
     photo = tmp_path / "out_0002.png"
     save_image(photo, load_image(tiny_image))
     with pytest.raises(InputError, match=r"out_0002\.png would be replaced"):
-        stylise(photo, [painting], tmp_path / "out.png", changed(save_every=2))
+        stylise(photo, [painting], tmp_path / "out.png", changed(keep_every=2))
     stylise(photo, [painting], tmp_path / "out.png", QUICK)
 
 
@@ -691,7 +691,7 @@ def test_previews_are_shown_and_numbered_pictures_kept(tiny_image, painting, out
             super().advance(done, **facts)
             self.seen = (tmp_path / "out.preview.png").exists()
 
-    stylise(tiny_image, [painting], out, changed(iterations=4, preview=1, save_every=2), watcher := Watcher())
+    stylise(tiny_image, [painting], out, changed(iterations=4, preview=1, keep_every=2), watcher := Watcher())
     assert watcher.seen
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.png", "out_0002.png", "out_0004.png"]
 

@@ -120,7 +120,7 @@ def test_it_learns_what_is_said_of_which_picture(learnt):
     assert done.image_gain > 0.3
     assert done.perplexity == pytest.approx(math.exp(done.val_loss))
     assert (done.loss, done.average_loss, done.epochs) == (rows[-1]["loss"], rows[-1]["average_loss"], 14)
-    assert (done.pictures, done.skipped, done.warnings) == (6, 0, ())
+    assert (done.pictures, done.skipped, done.warnings) == (6, {}, ())
 
 
 def test_the_last_epoch_is_kept_if_one_wants_it(train, tmp_path, monkeypatch):

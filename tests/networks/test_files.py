@@ -184,7 +184,7 @@ def test_another_kind_of_file_is_told(name, message, tmp_path):
 
 
 def test_missing_files_folders_and_other_archives_are_told(tmp_path):
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="no such file"):
         load_network_file(tmp_path / "x.keras")
     with pytest.raises(InputError, match="is a folder"):
         load_network_file(tmp_path)

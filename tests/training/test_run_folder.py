@@ -46,7 +46,7 @@ def test_a_folder_a_file_and_nothing_are_told_apart(tmp_path):
     for path, message in (
         (tmp_path, rf"{tmp_path} is no run of imgnn: there is no config\.json in it"),
         (tmp_path / "best.keras", r"best\.keras is a file, not a run"),
-        (tmp_path / "nowhere", r"there is no folder .*nowhere"),
+        (tmp_path / "nowhere", r"no such folder: .*nowhere"),
     ):
         assert not is_run(path)
         with pytest.raises(InputError, match=message):

@@ -141,7 +141,7 @@ def test_two_runs_of_a_kind_are_refused(tmp_path):
 
 
 def test_what_is_no_run_is_refused_before_the_server_starts(tmp_path):
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         open_runs([tmp_path / "none"])
     make_run(tmp_path / "run", "classifier")
     with pytest.raises(InputError, match="is a run of imgnn finetune"):
