@@ -152,7 +152,7 @@ def groups_by_layer(file: h5py.File) -> dict[str, h5py.Group]:
         if isinstance(item, h5py.Group) and "name" in item.attrs:
             groups[str(item.attrs["name"])] = item
 
-    file.visititems(visit)
+    file["layers"].visititems(visit)  # beside it, the model's own group has its name, which may be a layer's, too
     return groups
 
 

@@ -56,6 +56,16 @@ def saved(tmp_path, random):
     return tmp_path / "tiny.keras", own
 
 
+def test_a_layer_may_be_called_as_its_network_is(tmp_path, random):
+    own = build_model()
+    clash = keras.Model(own.inputs, own.outputs, name="fc")
+    clash.set_weights([random.random(w.shape, "float32") for w in clash.weights])
+    save_network(network(clash), tmp_path / "fc.keras")
+    for model in (load_network_file(tmp_path / "fc.keras").model, keras.saving.load_model(tmp_path / "fc.keras")):
+        for kept, weights in zip(clash.weights, model.weights, strict=True):
+            np.testing.assert_array_equal(kept, weights)
+
+
 class Listener(Silent):
     def __init__(self) -> None:
         self.notes: list[str] = []
