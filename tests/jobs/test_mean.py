@@ -362,7 +362,16 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bytes(listed, monkeyp
 
 
 def test_a_mean_takes_the_place_of_nothing_else(listed):
-    (listed.parent / "pets.json").write_text('{"format": "imgnn list", "version": 1, "lists": {}}')
+    of_lists = {
+        "format": "imgnn list",
+        "version": 1,
+        "root": ".",
+        "lists": {},
+        "folders": None,
+        "pictures": 0,
+        "tree": "",
+    }
+    (listed.parent / "pets.json").write_text(json.dumps(of_lists))
     with pytest.raises(InputError, match=r"pets.json would be replaced, and is no record of a mean"):
         compute_mean(listed, listed.parent / "pets", SMALL)
     with pytest.raises(InputError, match="would lie among the pictures"):
