@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import requests
@@ -26,6 +27,18 @@ def offline(folder):
         # Whoever goes out all the same is refused.
         **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
     }
+
+
+def failures(lines, folder, environment):
+    """What those of the lines said that failed, each with its exit code; how long each one took is printed."""
+    failed = []
+    for line in lines:
+        began = time.perf_counter()
+        code, said = (serve if line.startswith("imgnn serve") else run)(line, folder, environment)
+        print(f"{time.perf_counter() - began:6.1f} s  {line}", flush=True)
+        if code:
+            failed.append(f"{line}: exit {code}\n{said[-600:]}")
+    return failed
 
 
 def run(line, folder, environment):

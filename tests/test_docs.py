@@ -1,13 +1,12 @@
 import importlib.util
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
 from imgnn.cli.app import app
-from tests.command_lines import offline, run, serve
+from tests.command_lines import failures, offline, run
 from tests.docs_commands import GENERATED, PAGES, REASONS, Line, blocks, commands, mentions, mistakes, programs
 
 ROOT = Path(__file__).parents[1]
@@ -166,13 +165,7 @@ def test_commands_of_a_page_run_offline_as_they_are_written(page, made, tmp_path
     assert run("imgnn demo demo_run --only-files", tmp_path, environment)[0] == 0
     for name in BEFORE.get(page.name, ()):
         shutil.copytree(made(name), folder / name)
-    failed = []
     lines = [line.text for line in commands(page) if not line.lacks and line.text not in DEMO]
-    for line in [*lines, *(f"python - <<'END'\n{program}\nEND" for program in programs(page))]:
-        began = time.perf_counter()
-        code, said = (serve if line.startswith("imgnn serve") else run)(line, folder, environment)
-        print(f"{time.perf_counter() - began:6.1f} s  {line}", flush=True)
-        if code:
-            failed.append(f"{line}: exit {code}\n{said[-600:]}")
-    assert not failed, "\n\n".join(failed)
+    lines += [f"python - <<'END'\n{program}\nEND" for program in programs(page)]
+    assert (failed := failures(lines, folder, environment)) == [], "\n\n".join(failed)
     assert not (tmp_path / "home" / "networks").exists(), "a network was converted"

@@ -31,8 +31,8 @@ class Trial:
 
     Attributes:
         words: OUT in them is the folder that everything goes into.
-        again: those with which a command that was killed goes on, if its last words; None: the same.
-        result: the file or folder that is there when it is done.
+        result: the file or folder in OUT that is there when it is done.
+        again: the words with which it goes on after it was killed; None: the same ones.
     """
 
     words: str

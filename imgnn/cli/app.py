@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgnn import __version__, backend
+from imgnn import __version__
 from imgnn.cli import (
     boke,
     caption,
@@ -60,6 +60,8 @@ def as_ours(error: BaseException) -> ImgnnError | None:
         return error
     if isinstance(error, KeyboardInterrupt):  # of a command that had nothing to save yet, or was not let save it
         return InterruptedRun("stopped before it was done")
+    from imgnn import backend  # not for --help to wait for
+
     if backend.is_out_of_memory(error):
         return InputError("the memory does not suffice", hint="a smaller --batch or --size, or a smaller network")
     if isinstance(error, OSError) and error.errno not in (None, errno.EPIPE):

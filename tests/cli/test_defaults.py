@@ -112,30 +112,27 @@ def test_who_names_a_network_or_does_something_again_is_told_nothing(cli, tiny_i
 
 
 @pytest.mark.parametrize("command", ["caption", "boke"])
-def test_a_network_without_a_model_in_the_package_is_one_line(cli, tiny_image, command):
-    result = cli(command, tiny_image, "--network", "vgg19")
+@pytest.mark.parametrize(
+    ("network", "error", "hint"),
+    [
+        (
+            "vgg19",
+            "no model of captions on vgg19 came with imgnn; there are some on mini and googlenet",
+            "--model RUN; imgnn train caption DATA --network vgg19 makes one",
+        ),
+        (
+            "./googlenet.keras",
+            "which model looks through ./googlenet.keras? Without --model, --network is mini or googlenet",
+            "--model RUN; imgnn convert takes a .caffemodel in, and then --network finds it by its name",
+        ),
+        ("googlnet", "no network is called 'googlnet'; did you mean 'googlenet'?", "imgnn networks lists them"),
+    ],
+    ids=["another", "file", "mistyped"],
+)
+def test_a_network_without_a_model_in_the_package_is_one_line(cli, tiny_image, command, network, error, hint):
+    result = cli(command, tiny_image, "--network", network)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == (
-        "Error: no model of captions on vgg19 came with imgnn; there are some on mini and googlenet\n"
-        "Try: --model RUN; imgnn train caption DATA --network vgg19 makes one\n"
-    )
-
-
-@pytest.mark.parametrize("command", ["caption", "boke"])
-def test_a_network_file_without_a_model_is_one_line(cli, tiny_image, command):
-    result = cli(command, tiny_image, "--network", "./googlenet.keras")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == (
-        "Error: which model looks through ./googlenet.keras? Without --model, --network is mini or googlenet\n"
-        "Try: --model RUN; imgnn convert takes a .caffemodel in, and then --network finds it by its name\n"
-    )
-
-
-@pytest.mark.parametrize("command", ["caption", "boke"])
-def test_a_mistyped_network_without_a_model_is_one_line(cli, tiny_image, command):
-    result = cli(command, tiny_image, "--network", "googlnet")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "googlenet" in result.stderr.splitlines()[0] + result.stderr.splitlines()[1]
+    assert result.stderr == f"Error: {error}\nTry: {hint}\n"
 
 
 def test_what_people_said_cannot_be_retrieved_from_the_model_in_the_package(cli, tiny_image):

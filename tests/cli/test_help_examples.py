@@ -1,12 +1,10 @@
 """The examples in every command's --help are run as they are written, on the files that `imgnn demo` writes."""
 
-import time
-
 import pytest
 import typer
 
 from imgnn.cli.app import app
-from tests.command_lines import offline, run, serve
+from tests.command_lines import failures, offline
 
 # Those that make what others read come first.
 ORDER = ("label", "mean", "finetune", "train", "train caption", "train boke", "convert")
@@ -66,14 +64,6 @@ def test_examples_run_offline_as_they_are_written(cli, tmp_path):
     folder = tmp_path / "try"
     assert cli("demo", folder, "--only-files").exit_code == 0
     environment = offline(tmp_path)
-    failed = []
-    for line in examples():
-        if line in ELSEWHERE:
-            continue
-        began = time.perf_counter()
-        code, said = (serve if line.startswith("imgnn serve") else run)(line, folder, environment)
-        print(f"{time.perf_counter() - began:6.1f} s  {line}", flush=True)
-        if code:
-            failed.append(f"{line}: exit {code}\n{said[-600:]}")
-    assert not failed, "\n\n".join(failed)
+    failed = failures([line for line in examples() if line not in ELSEWHERE], folder, environment)
+    assert failed == [], "\n\n".join(failed)
     assert not (tmp_path / "home" / "networks").exists(), "a network was converted"
