@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import importlib.abc
 import importlib.util
 import logging
@@ -450,17 +451,39 @@ def quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for logger in ("tensorflow", "absl", "jax"):
         logging.getLogger(logger).setLevel(logging.ERROR)
-    if "tensorflow" not in sys.modules and not any(isinstance(finder, _Hushed) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Hushed())
+    _import_within("tensorflow", _hushed_stderr)
 
 
-class _Hushed(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as always, and lets nothing be seen of what its import writes."""
+def start_lean() -> None:
+    """Let Keras start without what a command line never asks of it; call it before Keras is imported.
+
+    Where they are installed, Keras imports `NEVER_USED` for functions of its own that draw plots or take tables, and
+    Python's garbage collector goes through the million objects of TensorFlow's start again and again: together more
+    than a third of the start (benchmarks/start.py).
+    """
+    _import_within("keras", _lean)
+
+
+NEVER_USED = ("IPython", "cv2", "huggingface_hub", "matplotlib", "pandas", "sklearn")
+
+
+def _import_within(module: str, context: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
+    """Have a module, once it is imported, run within a context; one that is there already is left as it is."""
+    known = (finder.module for finder in sys.meta_path if isinstance(finder, _Within))
+    if module not in sys.modules and module not in known:
+        sys.meta_path.insert(0, _Within(module, context))
+
+
+class _Within(importlib.abc.MetaPathFinder):
+    """Finds a module as always, and lets it run within a context."""
+
+    def __init__(self, module: str, context: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
+        self.module, self.context = module, context
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != "tensorflow":
+        if fullname != self.module:
             return None
         # Whoever asks may only want to know whether it is there (Torch does), so this stays until it is imported.
         place = sys.meta_path.index(self)
@@ -470,13 +493,28 @@ class _Hushed(importlib.abc.MetaPathFinder):
         finally:
             sys.meta_path.insert(place, self)
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = functools.partial(_run_hushed, spec.loader.exec_module)  # type: ignore[method-assign]
+            run = functools.partial(self.run, spec.loader.exec_module)
+            spec.loader.exec_module = run  # type: ignore[method-assign]
         return spec
 
+    def run(self, exec_module: Callable[[ModuleType], None], module: ModuleType) -> None:
+        with self.context():
+            exec_module(module)
 
-def _run_hushed(exec_module: Callable[[ModuleType], None], module: ModuleType) -> None:
-    with _hushed_stderr():
-        exec_module(module)
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """No garbage is collected, and `NEVER_USED` cannot be imported; what is alive at the end is no garbage later."""
+    absent: dict[str, Any] = {name: None for name in NEVER_USED if name not in sys.modules}
+    sys.modules.update(absent)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

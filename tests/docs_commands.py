@@ -19,6 +19,7 @@ from pathlib import Path
 import typer
 
 from imgnn.cli.app import app
+from imgnn.errors import MissingError, UnknownNameError
 
 ROOT = Path(__file__).parents[1]
 # tools/write_cli_docs.py makes cli.md of what --help says.
@@ -164,5 +165,7 @@ def misread(command, words, mention, before="imgnn"):
                     said = error.format_message()
                     if "does not exist" not in said and not (mention and said.startswith(MISSING)):
                         yield said
+                except (MissingError, UnknownNameError):
+                    pass  # a file, or a run, that an earlier line makes
         if rest:
             yield f"{before} takes no further words: {rest}"

@@ -85,3 +85,16 @@ def test_quiet_imports_nothing():
         "('tensorflow', 'keras', 'numpy', 'jax', 'torch')])"
     )
     assert result.stdout == "[]\n"
+
+
+def test_a_lean_start_leaves_out_what_no_command_uses_and_gives_it_back(tmp_path):
+    for name in ("matplotlib", "pandas"):
+        (tmp_path / f"{name}.py").write_text("print('imported', __name__)")
+    result = run(
+        "from imgnn import backend; backend.start_lean(); backend.start_lean()\n"
+        "import gc, sys, keras\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000, set(backend.NEVER_USED) & set(sys.modules))\n"
+        "import matplotlib",
+        PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])]),
+    )
+    assert result.stdout.splitlines() == ["True True set()", "imported matplotlib"], result.stderr

@@ -126,6 +126,9 @@ def root(
     """
     if debug:
         os.environ["IMGNN_DEBUG"] = "1"
+    from imgnn import backend  # not for --help to wait for
+
+    backend.start_lean()
 
 
 def main() -> None:

@@ -17,13 +17,15 @@ from imgnn.cli.parsing import (
     UNSAID,
     JsonLines,
     Precision,
+    option,
+    options_of,
     refuse_without,
     was_given,
 )
 from imgnn.cli.rows import Form, Lists, Output, Pictures, Rows, chosen_format, find, row_of
-from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile, option
+from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile
 from imgnn.options import BokeMode, BokeOptions, option_name
-from imgnn.training.run_folder import packaged_model
+from imgnn.training.run_folder import packaged_model, read_config
 
 if TYPE_CHECKING:
     from imgnn.jobs.boke import BokeImage, Joke
@@ -142,18 +144,13 @@ def boke(
         given = [name for name in names if was_given(context, name)]
         if given and mode not in (None, own):
             refuse_without(option_name(given[0]), f"--mode {own}")
-    options = BokeOptions(
-        network=network, mode=mode,
-        n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, ng=ng,
-        candidates=candidates, temperature=temperature, top_k=top_k, top_p=top_p, copies=copies,
-        distance=distance, donors=tuple(donors or ()), blend=blend, contrast=contrast, seed=seed,
-        precision=precision, batch=batch,
-    )  # fmt: skip
+    options = options_of(BokeOptions, context)
     options.check()
     form = chosen_format(form, json, output)
     files = find(images, lists)
     model = models[0] if models else str(packaged_model(network))
     options = replace(options, model=model)
+    read_config(model, "boke", "caption")
 
     from imgnn.jobs.boke import make_boke  # Keras wakes here, not at --help
 

@@ -18,6 +18,8 @@ from imgnn.cli.parsing import (
     UNSAID,
     JsonLines,
     Precision,
+    option,
+    options_of,
     refuse_together,
     refuse_without,
     was_given,
@@ -37,12 +39,11 @@ from imgnn.cli.sentences import (
     NoRepeatNgram,
     Unk,
     Weights,
-    option,
 )
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions
 from imgnn.runs import check_folder, is_file, write_aside
-from imgnn.training.run_folder import packaged_model
+from imgnn.training.run_folder import packaged_model, read_config
 
 if TYPE_CHECKING:
     from imgnn.jobs.caption import Caption, CaptionedImage
@@ -94,8 +95,7 @@ def caption(
         int, option(DRAWING, "Only so many of the most probable words; 0: all.", metavar="N", min=0)
     ] = CaptionOptions.top_k,
     top_p: Annotated[
-        float,
-        option(DRAWING, "Only the most probable words that reach this probability together.", **SHARE),
+        float, option(DRAWING, "Only the most probable words that reach this probability together.", **SHARE)
     ] = CaptionOptions.top_p,
     seed: Annotated[
         int, option(DRAWING, "The same one draws the same captions.", metavar="N", min=0)
@@ -113,16 +113,11 @@ def caption(
     ] = None,
     json: JsonLines = False,
     output: Output = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Let sidecars replace files that are there.", rich_help_panel=RESULT)
-    ] = False,
+    overwrite: Annotated[bool, option(RESULT, "Let sidecars replace files that are there.", "--overwrite")] = False,
     explain: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Draw which places of a picture speak for which word, a sheet each.",
-            rich_help_panel=RESULT,
-            show_default=False,
+        option(
+            RESULT, "Draw which places of a picture speak for which word, a sheet each.", metavar="FOLDER", **UNSAID
         ),
     ] = None,
     precision: Precision = CaptionOptions.precision,
@@ -144,13 +139,7 @@ def caption(
     """
     if temperature is None and (was_given(context, "top_k") or was_given(context, "top_p")):
         temperature = 1.0
-    options = CaptionOptions(
-        models=tuple(models or ()), weights=weights, network=network,
-        n=n, max_length=max_length, min_length=min_length, no_repeat_ngram=no_repeat_ngram, unk=unk,
-        beam=beam, length_penalty=length_penalty, groups=groups, diversity=diversity,
-        temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-        precision=precision, batch=batch,
-    )  # fmt: skip
+    options = options_of(CaptionOptions, context, temperature=temperature)
     options.check()
     form = chosen_format(form, json, output, (*FORMS, "coco", "sidecar"))
     check_useless(context, options, form)
@@ -158,6 +147,8 @@ def caption(
 
     if not models:
         options = replace(options, models=(str(packaged_model(network)),))
+    for folder in options.models:
+        read_config(folder, "caption")
 
     from imgnn.jobs.caption import caption_images  # Keras wakes here, not at --help
 

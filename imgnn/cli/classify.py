@@ -16,6 +16,7 @@ from imgnn.cli.parsing import (
     Oversample,
     Run,
     chosen_network,
+    option,
     was_given,
 )
 from imgnn.cli.rows import Form, Lists, Output, Pictures, Rows, chosen_format, find, row_of
@@ -34,9 +35,7 @@ def classify(
     lists: Lists = None,
     network: Network = ClassifyOptions.network,
     run: Run = None,
-    top: Annotated[
-        int, typer.Option(help="Classes shown, most probable first.", rich_help_panel=RESULT, **COUNT)
-    ] = ClassifyOptions.top,
+    top: Annotated[int, option(RESULT, "Classes shown, most probable first.", **COUNT)] = ClassifyOptions.top,
     oversample: Oversample = ClassifyOptions.oversample,
     batch: Crops = ClassifyOptions.batch,
     form: Form = None,

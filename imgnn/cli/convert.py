@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import NETWORK, RESULT, UNSAID, Json
+from imgnn.cli.early import check_pictures, check_there
+from imgnn.cli.parsing import NETWORK, RESULT, UNSAID, Json, option
 from imgnn.errors import ConversionError
 from imgnn.options import ConvertOptions
 
@@ -34,66 +35,51 @@ def convert(
     ] = None,
     network: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The name of imgnn networks that it is. \\[default: recognised]",
-            rich_help_panel=NETWORK,
-            **UNSAID,
-        ),
+        option(NETWORK, "The name of imgnn networks that it is. \\[default: recognised]", metavar="NAME", **UNSAID),
     ] = ConvertOptions.network,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            RESULT,
+            "The .keras file to write. \\[default: in IMGNN_HOME, one that is not recognised in this folder]",
             "--output",
             "-o",
             metavar="FILE",
-            help="The .keras file to write. \\[default: in IMGNN_HOME, one that is not recognised in this folder]",
-            rich_help_panel=RESULT,
             **UNSAID,
         ),
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE|NUMBERS",
-            help="Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123 or 127.5. "
+        option(
+            NETWORK,
+            "Mean image (.binaryproto, .npy, picture), or numbers: 104,117,123 or 127.5. "
             "\\[default: the network's own]",
-            rich_help_panel=NETWORK,
+            metavar="FILE|NUMBERS",
             **UNSAID,
         ),
     ] = ConvertOptions.mean,
     scale: Annotated[
         float | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="Factor after the mean is taken away. \\[default: the network's own]",
-            rich_help_panel=NETWORK,
-            **UNSAID,
+        option(
+            NETWORK, "Factor after the mean is taken away. \\[default: the network's own]", metavar="NUMBER", **UNSAID
         ),
     ] = ConvertOptions.scale,
-    rgb: Annotated[
-        bool, typer.Option("--rgb", help="It was trained on RGB, not on Caffe's BGR.", rich_help_panel=NETWORK)
-    ] = ConvertOptions.rgb,
+    rgb: Annotated[bool, option(NETWORK, "It was trained on RGB, not on Caffe's BGR.", "--rgb")] = ConvertOptions.rgb,
     words: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            NETWORK,
+            "A line for each class: 'n02123045 tabby' or 'tabby'. \\[default: the network's own]",
             metavar="FILE",
-            help="A line for each class: 'n02123045 tabby' or 'tabby'. \\[default: the network's own]",
-            rich_help_panel=NETWORK,
             **UNSAID,
         ),
     ] = ConvertOptions.words,
     until: Annotated[
-        str | None,
-        typer.Option(metavar="LAYER", help="Import only what comes before this layer.", rich_help_panel=NETWORK),
+        str | None, option(NETWORK, "Import only what comes before this layer.", metavar="LAYER")
     ] = ConvertOptions.until,
     verify: Annotated[
         Path | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="Compare every blob with OpenCV (or our reference) on this picture.",
-            rich_help_panel=RESULT,
-        ),
+        option(RESULT, "Compare every blob with OpenCV (or our reference) on this picture.", metavar="IMAGE"),
     ] = ConvertOptions.verify,
     json: Json = False,
 ) -> None:
@@ -110,6 +96,9 @@ def convert(
       imgnn convert squeezenet_v1.1.caffemodel
       imgnn convert mine.caffemodel mine.prototxt --mean mine_mean.binaryproto
     """
+    check_there((each for each in (caffemodel, prototxt) if each is not None), "file")
+    check_pictures([] if verify is None else [verify])
+
     from imgnn.jobs.convert import convert_caffemodel  # Keras wakes here, not at --help
 
     options = ConvertOptions(network=network, until=until, mean=mean, scale=scale, rgb=rgb, words=words, verify=verify)

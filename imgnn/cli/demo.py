@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import RESULT, Json, free_run
+from imgnn.cli.parsing import RESULT, Json, free_run, option
 from imgnn.errors import ImgnnError, InterruptedRun
 from imgnn.jobs.demo import CONTENTS
 
@@ -66,16 +66,14 @@ def demo(
     ] = None,
     only_files: Annotated[
         bool,
-        typer.Option(
-            "--only-files",
-            help="Only write the files that the examples in every --help are run on; "
+        option(
+            RESULT,
+            "Only write the files that the examples in every --help are run on; "
             "those of label, finetune and train come first.",
-            rich_help_panel=RESULT,
+            "--only-files",
         ),
     ] = False,
-    open_page: Annotated[
-        bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel=RESULT)
-    ] = False,
+    open_page: Annotated[bool, option(RESULT, "Open the page in the browser.", "--open")] = False,
     json: Json = False,
 ) -> None:
     """Show what imgnn does, on pictures that come with it: in a minute, and offline.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
+from imgnn.cli.early import check_output, check_pictures
 from imgnn.cli.parsing import (
     CHOSEN,
     COUNT,
@@ -15,10 +16,13 @@ from imgnn.cli.parsing import (
     NUMBER,
     POSITIVE,
     RESULT,
+    UNSAID,
     Json,
     Network,
     Precision,
     TileSize,
+    option,
+    options_of,
     refuse_together,
     refuse_without,
     was_given,
@@ -48,206 +52,142 @@ def dream(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            RESULT,
+            "The picture made: .png, .jpg, .webp, .tif; of a film .mp4, .gif, .webp, or a folder of frames. "
+            "\\[default: IMAGE-dream.png or CLASS-dream.png, film .webp, channels IMAGE-channels.png; in this folder]",
             "--output",
             "-o",
             metavar="IMAGE",
-            help="The picture made: .png, .jpg, .webp, .tif; of a film .mp4, .gif, .webp, or a folder of frames. "
-            "\\[default: IMAGE-dream.png or CLASS-dream.png, film .webp, channels IMAGE-channels.png; in this folder]",
-            rich_help_panel=RESULT,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(
+        option(
+            PICTURE,
+            "The long side; of a class both. \\[default: the picture's own; the network's]",
             metavar="PIXELS",
-            help="The long side; of a class both. \\[default: the picture's own; the network's]",
             min=1,
-            rich_help_panel=PICTURE,
-            show_default=False,
+            **UNSAID,
         ),
     ] = DreamOptions.size,
     seed: Annotated[
         int,
-        typer.Option(
+        option(
+            PICTURE,
+            "The same one draws the same shifts, and the same noise that --class starts from.",
             metavar="N",
-            help="The same one draws the same shifts, and the same noise that --class starts from.",
             min=0,
-            rich_help_panel=PICTURE,
         ),
     ] = DreamOptions.seed,
     network: Network = DreamOptions.network,
     layers: Annotated[
         Any,
-        typer.Option(
-            help="What is amplified: LAYER, LAYER:CHANNEL; =2 doubles a weight. \\[default: the network's own]",
-            rich_help_panel=NETWORK,
+        option(
+            NETWORK,
+            "What is amplified: LAYER, LAYER:CHANNEL; =2 doubles a weight. \\[default: the network's own]",
             **{**CHOSEN, "metavar": "A,B:3=2,..."},
         ),
     ] = None,
     objective: Annotated[
         Literal["norm", "mean", "enhance"],
-        typer.Option(
-            help="The norm of all activations, their mean, or --gain times those of the picture.",
-            rich_help_panel=RAISED,
-        ),
+        option(RAISED, "The norm of all activations, their mean, or --gain times those of the picture."),
     ] = DreamOptions.objective,
-    guide: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="Dream of what is in this one.",
-            rich_help_panel=RAISED,
-            show_default=False,
-        ),
-    ] = None,
+    guide: Annotated[Path | None, option(RAISED, "Dream of what is in this one.", metavar="IMAGE", **UNSAID)] = None,
     gain: Annotated[
         float,
-        typer.Option(
-            metavar="NUMBER",
-            help="With --objective enhance: how many times as strong activations become.",
-            rich_help_panel=RAISED,
-        ),
+        option(RAISED, "With --objective enhance: how many times as strong activations become.", metavar="NUMBER"),
     ] = DreamOptions.gain,
     tv_weight: Annotated[
-        float,
-        typer.Option(
-            help="With --objective enhance: more makes it smoother (total variation).",
-            rich_help_panel=RAISED,
-            **NUMBER,
-        ),
+        float, option(RAISED, "With --objective enhance: more makes it smoother (total variation).", **NUMBER)
     ] = DreamOptions.tv_weight,
-    octaves: Annotated[
-        int, typer.Option(help="Sizes, smallest first.", rich_help_panel=STEPS, **COUNT)
-    ] = DreamOptions.octaves,
+    octaves: Annotated[int, option(STEPS, "Sizes, smallest first.", **COUNT)] = DreamOptions.octaves,
     octave_scale: Annotated[
-        float,
-        typer.Option(metavar="NUMBER", help="From one octave's size to the next, above 1.", rich_help_panel=STEPS),
+        float, option(STEPS, "From one octave's size to the next, above 1.", metavar="NUMBER")
     ] = DreamOptions.octave_scale,
     iterations: Annotated[
-        int,
-        typer.Option(
-            help="Steps at each size; with --class all of them, by default the preset's.",
-            rich_help_panel=STEPS,
-            **COUNT,
-        ),
+        int, option(STEPS, "Steps at each size; with --class all of them, by default the preset's.", **COUNT)
     ] = DreamOptions.iterations,
     optimizer: Annotated[
-        Literal["ascent", "adam", "lbfgs"], typer.Option(help="What moves the picture.", rich_help_panel=STEPS)
+        Literal["ascent", "adam", "lbfgs"], option(STEPS, "What moves the picture.")
     ] = DreamOptions.optimizer,
     step_size: Annotated[
         Any,
-        typer.Option(
-            help="How far a step goes: grey levels, with lbfgs a factor. \\[default: 1.5; lbfgs 1]",
-            rich_help_panel=STEPS,
-            show_default=False,
+        option(
+            STEPS,
+            "How far a step goes: grey levels, with lbfgs a factor. \\[default: 1.5; lbfgs 1]",
             **POSITIVE,
+            **UNSAID,
         ),
     ] = DreamOptions.step_size,
     jitter: Annotated[
         int | None,
-        typer.Option(
-            metavar="PIXELS",
-            help="Shift before each look, at most. \\[default: 32; 0 with lbfgs]",
-            min=0,
-            rich_help_panel=STEPS,
-            show_default=False,
+        option(
+            STEPS, "Shift before each look, at most. \\[default: 32; 0 with lbfgs]", metavar="PIXELS", min=0, **UNSAID
         ),
     ] = DreamOptions.jitter,
     laplacian: Annotated[
         int,
-        typer.Option(
+        option(
+            STEPS,
+            "Laplacian pyramid in which all scales of the gradient are made equally strong: 4.",
             metavar="LEVELS",
-            help="Laplacian pyramid in which all scales of the gradient are made equally strong: 4.",
             min=0,
-            rich_help_panel=STEPS,
         ),
     ] = DreamOptions.laplacian,
     smooth: Annotated[
-        float,
-        typer.Option(help="Smooth the gradient by a Gaussian of this many pixels.", rich_help_panel=STEPS, **NUMBER),
+        float, option(STEPS, "Smooth the gradient by a Gaussian of this many pixels.", **NUMBER)
     ] = DreamOptions.smooth,
     precision: Precision = DreamOptions.precision,
     tile_size: TileSize = DreamOptions.tile_size,
     zoom: Annotated[
-        int | None,
-        typer.Option(
-            metavar="FRAMES",
-            help="A film: dream, come nearer, dream again.",
-            min=1,
-            rich_help_panel=FILM,
-            show_default=False,
-        ),
+        int | None, option(FILM, "A film: dream, come nearer, dream again.", metavar="FRAMES", min=1, **UNSAID)
     ] = None,
     zoom_scale: Annotated[
-        float,
-        typer.Option(
-            metavar="0..1", help="With --zoom: how much nearer each frame is, of the sides.", rich_help_panel=FILM
-        ),
+        float, option(FILM, "With --zoom: how much nearer each frame is, of the sides.", metavar="0..1")
     ] = 0.05,
     target: Annotated[
         str | None,
-        typer.Option(
+        option(
+            KNOWS,
+            "Draw what a class looks like: goldfish, n01443537, 1. No IMAGE.",
             "--class",
             metavar="NAME|INDEX",
-            help="Draw what a class looks like: goldfish, n01443537, 1. No IMAGE.",
-            rich_help_panel=KNOWS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     neuron: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LAYER:CHANNEL",
-            help="Draw what a channel fires on. No IMAGE.",
-            rich_help_panel=KNOWS,
-            show_default=False,
-        ),
+        str | None, option(KNOWS, "Draw what a channel fires on. No IMAGE.", metavar="LAYER:CHANNEL", **UNSAID)
     ] = None,
     preset: Annotated[
         Literal["A", "B", "C", "D", "fourier"],
-        typer.Option(
-            help="What keeps --class and --neuron to a picture: the papers' A to D, or fourier.", rich_help_panel=KNOWS
-        ),
+        option(KNOWS, "What keeps --class and --neuron to a picture: the papers' A to D, or fourier."),
     ] = ClassPictureOptions.preset,
     judge: Annotated[
         str | None,
-        typer.Option(
+        option(
+            KNOWS,
+            "Which other network tells whether it sees the class. \\[default: one on this machine]",
             metavar="NETWORK",
-            help="Which other network tells whether it sees the class. \\[default: one on this machine]",
-            rich_help_panel=KNOWS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = ClassPictureOptions.judge,
     top_channels: Annotated[
         int | None,
-        typer.Option(
+        option(
+            KNOWS,
+            "A sheet of the channels of a layer that fire most on IMAGE, and what each looks for.",
             metavar="N",
-            help="A sheet of the channels of a layer that fire most on IMAGE, and what each looks for.",
             min=1,
-            rich_help_panel=KNOWS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     preview: Annotated[
-        int | None,
-        typer.Option(
-            metavar="STEPS",
-            help="Show the picture so far in OUTPUT.preview.png.",
-            min=1,
-            rich_help_panel=WORK,
-            show_default=False,
-        ),
+        int | None, option(WORK, "Show the picture so far in OUTPUT.preview.png.", metavar="STEPS", min=1, **UNSAID)
     ] = DreamOptions.preview,
     log: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the objective of every step, a JSON object a line.",
-            rich_help_panel=WORK,
-            show_default=False,
-        ),
+        Path | None, option(WORK, "Write the objective of every step, a JSON object a line.", metavar="FILE", **UNSAID)
     ] = None,
     json: Json = False,
 ) -> None:
@@ -268,6 +208,9 @@ def dream(
     only = next((name for name in ("gain", "tv_weight") if name in given), None)
     if only and objective != "enhance":
         refuse_without(option_name(only), "--objective enhance")
+    check_pictures(each for each in (image, guide) if each is not None)
+    if zoom is None:
+        check_output(output)
     reporter = console.reporter(log)
     result: Any
     if kind in ("target", "neuron"):
@@ -302,7 +245,7 @@ def dream(
             for each in result.channels
         ]
     else:
-        options = DreamOptions(**{field.name: context.params[field.name] for field in fields(DreamOptions)})
+        options = options_of(DreamOptions, context)
         if zoom is not None:
             from imgnn.jobs.dream import dream_zoom
 

@@ -11,18 +11,20 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from imgnn.cli import console, evaluate_caption
+from imgnn.cli import console, evaluate_boke, evaluate_caption
+from imgnn.cli.early import check_there
 from imgnn.cli.parsing import (
     COUNT,
-    NETWORK,
-    NETWORK_HELP,
+    NAMED,
     RESULT,
+    UNSAID,
     Crops,
     Json,
     Oversample,
     Root,
     Run,
     chosen_network,
+    option,
     refuse_without,
 )
 from imgnn.errors import InputError
@@ -50,6 +52,7 @@ def evaluate() -> None:
     Example:
       imgnn evaluate classify photos_val.txt --run photos_run
       imgnn evaluate caption captions.jsonl --model captions_run
+      imgnn evaluate boke boke.jsonl --model boke_run
     """
 
 
@@ -59,29 +62,16 @@ def classify(
         list[Path], typer.Argument(metavar="LIST", help="List files, or folders of class folders.", show_default=False)
     ],
     run: Run = None,
-    network: Annotated[
-        str | None,
-        typer.Option("--network", metavar="NETWORK", help=NETWORK_HELP, rich_help_panel=NETWORK, show_default=False),
-    ] = None,
+    network: Annotated[str | None, typer.Option("--network", show_default=False, **NAMED)] = None,
     root: Root = EvaluateOptions.root,
     top: Annotated[
-        int,
-        typer.Option(
-            help="Right also if the class is among so many most probable ones: top-5.", rich_help_panel=RESULT, **COUNT
-        ),
+        int, option(RESULT, "Right also if the class is among so many most probable ones: top-5.", **COUNT)
     ] = EvaluateOptions.top,
     oversample: Oversample = EvaluateOptions.oversample,
     batch: Crops = EvaluateOptions.batch,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A table with a row for each picture: .csv.",
-            rich_help_panel=RESULT,
-            show_default=False,
-        ),
+        option(RESULT, "A table with a row for each picture: .csv.", "--output", "-o", metavar="FILE", **UNSAID),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -101,6 +91,7 @@ def classify(
         raise typer.BadParameter("which network: --run RUN or --network NAME is expected")
     if root is not None and all(each.is_dir() for each in sources):
         refuse_without("--root", "a list: a folder has its own pictures")
+    check_there(sources)
     options = EvaluateOptions(network=chosen, root=root, top=top, oversample=oversample, batch=batch)
 
     from imgnn.jobs.evaluate import evaluate_classifier  # Keras wakes here, not at --help
@@ -263,3 +254,4 @@ def pairs_table(pairs: Sequence[tuple[int, int, int]], pictures: "np.ndarray", n
 
 
 app.command()(evaluate_caption.caption)
+app.command()(evaluate_boke.boke)

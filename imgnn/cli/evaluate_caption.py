@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.early import check_there
 from imgnn.cli.parsing import (
     COUNT,
     NETWORK,
@@ -16,6 +17,8 @@ from imgnn.cli.parsing import (
     UNSAID,
     Json,
     Precision,
+    option,
+    options_of,
     refuse_together,
     refuse_without,
     was_given,
@@ -35,12 +38,11 @@ from imgnn.cli.sentences import (
     SkipMissing,
     Unk,
     Weights,
-    option,
 )
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
 from imgnn.runs import percent
-from imgnn.training.run_folder import packaged_model
+from imgnn.training.run_folder import packaged_model, read_config
 
 if TYPE_CHECKING:
     from imgnn.jobs.evaluate_caption import EvaluatedCaptions
@@ -88,8 +90,7 @@ def caption(
     no_repeat_ngram: NoRepeatNgram = CaptionOptions.no_repeat_ngram,
     unk: Unk = CaptionOptions.unk,
     results: Annotated[
-        Path | None,
-        option(MODELS, "Instead of a model: COCO's result file of any program.", metavar="FILE", **UNSAID),
+        Path | None, option(MODELS, "Instead of a model: COCO's result file of any program.", metavar="FILE", **UNSAID)
     ] = EvaluateCaptionOptions.results,
     partial: Annotated[
         bool, option(MODELS, "Of --results that lack pictures, judge those that are there.", "--partial")
@@ -141,8 +142,7 @@ def caption(
         ),
     ] = None,
     sheet: Annotated[
-        Path | None,
-        option(RESULT, "The first 20 pictures with their captions: .png, .jpg.", metavar="IMAGE", **UNSAID),
+        Path | None, option(RESULT, "The first 20 pictures with their captions: .png, .jpg.", metavar="IMAGE", **UNSAID)
     ] = None,
     precision: Precision = CaptionOptions.precision,
     batch: Batch = CaptionOptions.batch,
@@ -168,35 +168,14 @@ def caption(
         refuse_without(option_name(given[0]), "--model or --network")
     if partial and results is None:
         refuse_without("--partial", "--results")
-    options = EvaluateCaptionOptions(
-        split=split,
-        form=form,
-        images=images,
-        skip_missing=skip_missing,
-        limit=limit,
-        features=features,
-        results=results,
-        partial=partial,
-        baselines=baselines,
-        document_frequency=cider_df,
-        meteor=meteor,
-    )
+    options = options_of(EvaluateCaptionOptions, context, document_frequency=cider_df)
     writing = None
     if models or network:
-        writing = CaptionOptions(
-            models=tuple(models or [str(packaged_model(network))]),
-            weights=weights,
-            network=network,
-            beam=beam,
-            length_penalty=length_penalty,
-            min_length=min_length,
-            max_length=max_length,
-            no_repeat_ngram=no_repeat_ngram,
-            unk=unk,
-            precision=precision,
-            batch=batch,
-        )
+        writing = options_of(CaptionOptions, context, models=tuple(models or [str(packaged_model(network))]))
         writing.check()
+    check_there([source])
+    for folder in writing.models if writing else ():
+        read_config(folder, "caption")
 
     from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions  # NumPy wakes here, not at --help
 

@@ -27,6 +27,8 @@ from imgnn.cli.parsing import (
     UNSAID,
     Dask,
     Json,
+    option,
+    options_of,
     parse_positive,
     parse_shard,
     refuse_together,
@@ -34,7 +36,7 @@ from imgnn.cli.parsing import (
     was_given,
 )
 from imgnn.data.outcomes import FAILURES, OK, OUTCOMES, PASSING
-from imgnn.errors import DownloadError, InputError, offer
+from imgnn.errors import InputError, offer
 from imgnn.options import FetchOptions, FileFormat, ResizeMode, option_name
 from imgnn.runs import amount, duration, percent
 
@@ -76,207 +78,146 @@ def fetch(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option(
+        option(
+            RESULT,
+            "The folder of the pictures and of the journal.",
             "--output",
             "-o",
             metavar="FOLDER",
-            help="The folder of the pictures and of the journal.",
             file_okay=False,
-            rich_help_panel=RESULT,
         ),
     ] = Path("images"),
     json: Json = False,
     min_success: Annotated[
-        Any,
-        typer.Option(help="Fail (exit 1) below this share of pictures.", rich_help_panel=RESULT, **SHARE),
+        Any, option(RESULT, "Fail (exit 1) below this share of pictures.", **SHARE)
     ] = f"{FetchOptions.min_success:g}",
     url_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of tables: the column of addresses.", rich_help_panel=LIST)
+        str | None, option(LIST, "Of tables: the column of addresses.", metavar="NAME")
     ] = FetchOptions.url_column,
     label_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of tables: the column of classes.", rich_help_panel=LIST)
+        str | None, option(LIST, "Of tables: the column of classes.", metavar="NAME")
     ] = FetchOptions.label_column,
-    label: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The class of every picture.", rich_help_panel=LIST)
-    ] = FetchOptions.label,
+    label: Annotated[str | None, option(LIST, "The class of every picture.", metavar="NAME")] = FetchOptions.label,
     words: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The names of classes: words.txt, synset_words.txt.",
-            dir_okay=False,
-            rich_help_panel=LIST,
-        ),
+        Path | None, option(LIST, "The names of classes: words.txt, synset_words.txt.", metavar="FILE", dir_okay=False)
     ] = FetchOptions.words,
     wnid: Annotated[
-        str | None,
-        typer.Option(metavar="WNID", help="Of ImageNet's lists: this synset alone.", rich_help_panel=LIST),
+        str | None, option(LIST, "Of ImageNet's lists: this synset alone.", metavar="WNID")
     ] = FetchOptions.wnid,
     is_a: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="wordnet.is_a.txt: --wnid and all that is a kind of it.",
-            dir_okay=False,
-            rich_help_panel=LIST,
-        ),
+        option(LIST, "wordnet.is_a.txt: --wnid and all that is a kind of it.", metavar="FILE", dir_okay=False),
     ] = FetchOptions.is_a,
     limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Pictures kept of each class: the first that can be had.", min=1, rich_help_panel=LIST
-        ),
+        int | None, option(LIST, "Pictures kept of each class: the first that can be had.", metavar="N", min=1)
     ] = FetchOptions.limit,
-    concurrency: Annotated[
-        int, typer.Option(metavar="N", help="Requests at once.", min=1, max=1000, rich_help_panel=MANNERS)
-    ] = (FetchOptions.concurrency),
+    concurrency: Annotated[int, option(MANNERS, "Requests at once.", metavar="N", min=1, max=1000)] = (
+        FetchOptions.concurrency
+    ),
     per_host: Annotated[
-        int, typer.Option(metavar="N", help="Requests at once to one host.", min=1, max=1000, rich_help_panel=MANNERS)
+        int, option(MANNERS, "Requests at once to one host.", metavar="N", min=1, max=1000)
     ] = FetchOptions.per_host,
     retries: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="Further tries of what may pass, as a timeout.", min=0, max=20, rich_help_panel=MANNERS
-        ),
+        int, option(MANNERS, "Further tries of what may pass, as a timeout.", metavar="N", min=0, max=20)
     ] = FetchOptions.retries,
     timeout: Annotated[
-        Any, typer.Option(**SECONDS, help="Longest time to connect, and without a byte.", rich_help_panel=MANNERS)
+        Any, option(MANNERS, "Longest time to connect, and without a byte.", **SECONDS)
     ] = f"{FetchOptions.timeout:g}s",
     deadline: Annotated[
-        Any, typer.Option(**SECONDS, help="Longest time for one try, all in all.", rich_help_panel=MANNERS)
+        Any, option(MANNERS, "Longest time for one try, all in all.", **SECONDS)
     ] = f"{FetchOptions.deadline:g}s",
     longest_wait: Annotated[
-        Any,
-        typer.Option(**SECONDS, help="A host that asks to wait longer is left alone.", rich_help_panel=MANNERS),
+        Any, option(MANNERS, "A host that asks to wait longer is left alone.", **SECONDS)
     ] = f"{FetchOptions.longest_wait:g}s",
-    max_time: Annotated[
-        Any,
-        typer.Option(**SECONDS, help="Begin nothing after this.", show_default=False, rich_help_panel=MANNERS),
-    ] = FetchOptions.max_time,
-    robots: Annotated[
-        bool, typer.Option(help="Honour robots.txt and X-Robots-Tag.", rich_help_panel=MANNERS)
-    ] = FetchOptions.robots,
+    max_time: Annotated[Any, option(MANNERS, "Begin nothing after this.", **SECONDS, **UNSAID)] = FetchOptions.max_time,
+    robots: Annotated[bool, option(MANNERS, "Honour robots.txt and X-Robots-Tag.")] = FetchOptions.robots,
     allow_private: Annotated[
-        bool,
-        typer.Option("--allow-private", help="Ask addresses of private networks too.", rich_help_panel=MANNERS),
+        bool, option(MANNERS, "Ask addresses of private networks too.", "--allow-private")
     ] = FetchOptions.allow_private,
     contact: Annotated[
-        str,
-        typer.Option(metavar="WHO", help="A mail or web address, for the servers' logs.", rich_help_panel=MANNERS),
+        str, option(MANNERS, "A mail or web address, for the servers' logs.", metavar="WHO")
     ] = FetchOptions.contact,
     max_bytes: Annotated[
-        Any,
-        typer.Option(parser=parse_bytes, metavar="BYTES", help="The largest answer: 500k, 20M.", rich_help_panel=KEPT),
+        Any, option(KEPT, "The largest answer: 500k, 20M.", parser=parse_bytes, metavar="BYTES")
     ] = f"{FetchOptions.max_bytes // 10**6}M",
     max_pixels: Annotated[
-        Any,
-        typer.Option(parser=parse_bytes, metavar="PIXELS", help="The largest picture: 20M.", rich_help_panel=KEPT),
+        Any, option(KEPT, "The largest picture: 20M.", parser=parse_bytes, metavar="PIXELS")
     ] = f"{FetchOptions.max_pixels // 10**6}M",
     min_side: Annotated[
-        int, typer.Option(metavar="PIXELS", help="The shorter side, at least.", min=1, rich_help_panel=KEPT)
+        int, option(KEPT, "The shorter side, at least.", metavar="PIXELS", min=1)
     ] = FetchOptions.min_side,
     max_aspect: Annotated[
-        Any, typer.Option(**NUMBER, help="Long side by short side; 0: any.", rich_help_panel=KEPT)
+        Any, option(KEPT, "Long side by short side; 0: any.", **NUMBER)
     ] = f"{FetchOptions.max_aspect:g}",
     placeholder_after: Annotated[
         int,
-        typer.Option(
+        option(
+            KEPT,
+            "The same bytes from so many addresses stand for a picture that is gone; 0: never.",
             metavar="N",
-            help="The same bytes from so many addresses stand for a picture that is gone; 0: never.",
             min=0,
-            rich_help_panel=KEPT,
         ),
     ] = FetchOptions.placeholder_after,
     placeholder: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="A picture that stands for one that is gone.",
-            show_default=False,
-            rich_help_panel=KEPT,
-        ),
+        list[Path] | None, option(KEPT, "A picture that stands for one that is gone.", metavar="IMAGE", **UNSAID)
     ] = None,
     allow_renames: Annotated[
-        bool,
-        typer.Option(
-            "--allow-renames", help="A redirect to another file name may bring the picture.", rich_help_panel=KEPT
-        ),
+        bool, option(KEPT, "A redirect to another file name may bring the picture.", "--allow-renames")
     ] = FetchOptions.allow_renames,
     resize: Annotated[
         int | None,
-        typer.Option(
+        option(
+            KEPT,
+            "Write pictures of this side. \\[default: the bytes as they came]",
             metavar="PIXELS",
-            help="Write pictures of this side. \\[default: the bytes as they came]",
             min=1,
             max=16000,
-            rich_help_panel=KEPT,
-            show_default=False,
+            **UNSAID,
         ),
     ] = FetchOptions.resize,
     resize_mode: Annotated[
         ResizeMode,
-        typer.Option(
-            metavar="MODE",
-            help="border (whole, on white), keep_ratio, keep_ratio_largest, center_crop.",
-            rich_help_panel=KEPT,
-        ),
+        option(KEPT, "border (whole, on white), keep_ratio, keep_ratio_largest, center_crop.", metavar="MODE"),
     ] = FetchOptions.resize_mode,
     only_if_bigger: Annotated[
-        bool, typer.Option("--only-if-bigger", help="Do not enlarge small ones.", rich_help_panel=KEPT)
+        bool, option(KEPT, "Do not enlarge small ones.", "--only-if-bigger")
     ] = FetchOptions.only_if_bigger,
     format: Annotated[
         FileFormat | None,
-        typer.Option(
-            help="What pictures are written as. \\[default: as they came; resized, jpg]",
-            rich_help_panel=KEPT,
-            **UNSAID,
-        ),
+        option(KEPT, "What pictures are written as. \\[default: as they came; resized, jpg]", **UNSAID),
     ] = FetchOptions.format,
     quality: Annotated[
-        int, typer.Option(metavar="N", help="The quality of JPEG and WebP.", min=1, max=100, rich_help_panel=KEPT)
+        int, option(KEPT, "The quality of JPEG and WebP.", metavar="N", min=1, max=100)
     ] = FetchOptions.quality,
-    retry_failed: Annotated[
-        bool,
-        typer.Option("--retry-failed", help="Ask again what failed and may pass.", rich_help_panel=JOURNAL),
-    ] = False,
+    retry_failed: Annotated[bool, option(JOURNAL, "Ask again what failed and may pass.", "--retry-failed")] = False,
     only: Annotated[
         Any,
-        typer.Option(
+        option(
+            JOURNAL,
+            f"With --retry-failed: these outcomes, whatever they are. \\[default: {', '.join(PASSING)}]",
             parser=parse_outcomes,
             metavar="A,B",
-            help=f"With --retry-failed: these outcomes, whatever they are. \\[default: {', '.join(PASSING)}]",
-            rich_help_panel=JOURNAL,
             **UNSAID,
         ),
     ] = None,
-    status: Annotated[
-        bool, typer.Option("--status", help="Show what became of all addresses.", rich_help_panel=JOURNAL)
-    ] = False,
-    why: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|URL", help="Show what became of one.", rich_help_panel=JOURNAL),
-    ] = None,
+    status: Annotated[bool, option(JOURNAL, "Show what became of all addresses.", "--status")] = False,
+    why: Annotated[str | None, option(JOURNAL, "Show what became of one.", metavar="FILE|URL")] = None,
     export: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            JOURNAL,
+            "Write the journal as .csv, .json, .jsonl, .parquet; or the pictures as .tar (webdataset).",
             metavar="FILE",
-            help="Write the journal as .csv, .json, .jsonl, .parquet; or the pictures as .tar (webdataset).",
-            rich_help_panel=JOURNAL,
         ),
     ] = None,
     shard: Annotated[
         Any,
-        typer.Option(
-            parser=parse_shard,
-            metavar="I/N",
-            help="Ask part I of N alone, with a journal of its own.",
-            show_default=False,
-            rich_help_panel=MACHINES,
+        option(
+            MACHINES, "Ask part I of N alone, with a journal of its own.", parser=parse_shard, metavar="I/N", **UNSAID
         ),
     ] = None,
     merge: Annotated[
-        bool,
-        typer.Option("--merge", help="Put the parts of --shard, or other folders, together.", rich_help_panel=MACHINES),
+        bool, option(MACHINES, "Put the parts of --shard, or other folders, together.", "--merge")
     ] = False,
     dask: Dask = FetchOptions.dask,
 ) -> None:
@@ -320,40 +261,7 @@ def fetch(
     elif export:
         write_export(output, export, json)
     else:
-        options = FetchOptions(
-            url_column=url_column,
-            label_column=label_column,
-            label=label,
-            words=words,
-            wnid=wnid,
-            is_a=is_a,
-            limit=limit,
-            shard=shard,
-            dask=dask,
-            concurrency=concurrency,
-            per_host=per_host,
-            retries=retries,
-            timeout=timeout,
-            deadline=deadline,
-            longest_wait=longest_wait,
-            max_time=max_time,
-            robots=robots,
-            allow_private=allow_private,
-            contact=contact,
-            max_bytes=max_bytes,
-            max_pixels=max_pixels,
-            min_side=min_side,
-            max_aspect=max_aspect,
-            placeholder_after=placeholder_after,
-            placeholders=tuple(placeholder or ()),
-            allow_renames=allow_renames,
-            resize=resize,
-            resize_mode=resize_mode,
-            only_if_bigger=only_if_bigger,
-            format=format,
-            quality=quality,
-            min_success=min_success,
-        )
+        options = options_of(FetchOptions, context, placeholders=tuple(placeholder or ()))
         # What was refused by an option that is given otherwise now is asked again with the rest.
         allowed = (*(["blocked_address"] if allow_private else []), *([] if robots else ["opted_out"]))
         again = (only or (*PASSING, *allowed)) if retry_failed else ()
@@ -381,10 +289,8 @@ def run(words: list[str], output: Path, options: FetchOptions, again: tuple[str,
         console.print_json(as_json(ended))
     else:
         show(ended)
-    if ended.stopped:
-        raise ended.stopped
-    if not merge:
-        check_success(ended, options)
+    if failure := ended.stopped or ended.failed:
+        raise failure
 
 
 @contextmanager
@@ -403,24 +309,6 @@ def named(words: list[str], kind: type["Source"]) -> Iterator[list[Any]]:
             else:
                 lists.append(kind(Path(word)))
         yield lists
-
-
-def check_success(ended: "Fetched", options: FetchOptions) -> None:
-    """See to it that enough came.
-
-    Raises:
-        DownloadError: nothing did, or less than --min-success.
-    """
-    hint = f"imgnn fetch -o {ended.folder} --status; --retry-failed asks again"
-    if "blocked_address" in ended.counts:
-        hint = f"imgnn fetch -o {ended.folder} --retry-failed --allow-private, if these addresses are yours"
-    asked = sum(ended.counts.values()) - ended.counts.get("waiting", 0)
-    if asked and not ended.counts.get(OK):
-        raise DownloadError(f"not one picture of {asked:,} addresses could be had", hint=hint)
-    if ended.success < options.min_success:
-        raise DownloadError(
-            f"{percent(ended.success)} are pictures, less than {percent(options.min_success)}", hint=hint
-        )
 
 
 class Screen:

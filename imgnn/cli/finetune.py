@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
+from imgnn.cli.early import check_there
 from imgnn.cli.finetune_show import plan_json, show_layers, show_plan, tell, tell_rate
 from imgnn.cli.parsing import (
     COUNT,
@@ -28,11 +29,11 @@ from imgnn.cli.parsing import (
     Root,
     Workers,
     free_run,
+    option,
     parse_weight,
     refuse_together,
     was_given,
 )
-from imgnn.errors import missing
 from imgnn.options import FinetuneOptions, Recipe, option_name
 
 RUN, HEAD = "The run", "The head"
@@ -74,272 +75,203 @@ def finetune(
     json: Json = False,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            RESULT,
+            "The run's folder. \\[default: LIST_run, in this folder; of --lr-find lr_find.png]",
             "--output",
             "-o",
             metavar="RUN",
-            help="The run's folder. \\[default: LIST_run, in this folder; of --lr-find lr_find.png]",
-            rich_help_panel=RESULT,
             **UNSAID,
         ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(
-            metavar="RUN",
-            help="Go on with a run that was stopped; it knows its pictures and options.",
-            rich_help_panel=RUN,
-            **UNSAID,
-        ),
+        option(RUN, "Go on with a run that was stopped; it knows its pictures and options.", metavar="RUN", **UNSAID),
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Only say what it would take: time, memory, disk.", rich_help_panel=RUN),
-    ] = False,
-    lr_find: Annotated[
-        bool, typer.Option("--lr-find", help="Only look for a good learning rate, and draw it.", rich_help_panel=RUN)
-    ] = False,
+    dry_run: Annotated[bool, option(RUN, "Only say what it would take: time, memory, disk.", "--dry-run")] = False,
+    lr_find: Annotated[bool, option(RUN, "Only look for a good learning rate, and draw it.", "--lr-find")] = False,
     seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="The same one draws the same: weights, orders, crops.", min=0, rich_help_panel=RUN
-        ),
+        int, option(RUN, "The same one draws the same: weights, orders, crops.", metavar="N", min=0)
     ] = FinetuneOptions.seed,
     patience: Annotated[
         int | None,
-        typer.Option(
+        option(
+            RUN,
+            "End a stage after so many epochs without a better validation; 0: never. \\[default: never]",
             metavar="EPOCHS",
-            help="End a stage after so many epochs without a better validation; 0: never. \\[default: never]",
             min=0,
-            rich_help_panel=RUN,
             **UNSAID,
         ),
     ] = FinetuneOptions.patience,
     save_every: Annotated[
-        Any,
-        typer.Option(
-            help="Time between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]",
-            rich_help_panel=RUN,
-            **SECONDS,
-            **UNSAID,
-        ),
+        Any, option(RUN, "Time between two checkpoints within an epoch: 90s, 5m. \\[default: 60s]", **SECONDS, **UNSAID)
     ] = None,
     report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Write report.html at the end.", rich_help_panel=RUN)
+        bool, option(RUN, "Write report.html at the end.", "--report/--no-report")
     ] = FinetuneOptions.report,
     val: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            PICTURES,
+            "Validation pictures, to judge by. \\[default: those beside LIST, else a part of it]",
             metavar="LIST",
-            help="Validation pictures, to judge by. \\[default: those beside LIST, else a part of it]",
-            rich_help_panel=PICTURES,
             **UNSAID,
         ),
     ] = FinetuneOptions.val,
     val_share: Annotated[
-        float,
-        typer.Option(
-            help="The part of LIST that is kept for validation, where nothing else is; 0: none.",
-            rich_help_panel=PICTURES,
-            **PART,
-        ),
+        float, option(PICTURES, "The part of LIST that is kept for validation, where nothing else is; 0: none.", **PART)
     ] = FinetuneOptions.val_share,
     root: Root = FinetuneOptions.root,
     size: Annotated[
         int | None,
-        typer.Option(
+        option(
+            PICTURES,
+            "Both sides of the pictures. \\[default: the network's; on descriptors 10/7 of it]",
             metavar="PIXELS",
-            help="Both sides of the pictures. \\[default: the network's; on descriptors 10/7 of it]",
             min=16,
-            rich_help_panel=PICTURES,
             **UNSAID,
         ),
     ] = FinetuneOptions.size,
     mean: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            PICTURES,
+            "PREFIX.json that imgnn mean wrote of this list. \\[default: the network's own mean]",
             metavar="FILE",
-            help="PREFIX.json that imgnn mean wrote of this list. \\[default: the network's own mean]",
-            rich_help_panel=PICTURES,
             **UNSAID,
         ),
     ] = FinetuneOptions.mean,
     network: Network = FinetuneOptions.network,
     recipe: Annotated[
         Recipe,
-        typer.Option(
-            metavar="RECIPE",
-            help="head: a new classifier alone; svm: the same, a linear support vector machine; one-cycle: head, then "
+        option(
+            HEAD,
+            "head: a new classifier alone; svm: the same, a linear support vector machine; one-cycle: head, then "
             "all layers; gradual: head, then layers from the top down; caffe: all layers, as Caffe's example.",
-            rich_help_panel=HEAD,
+            metavar="RECIPE",
         ),
     ] = FinetuneOptions.recipe,
     layers: Annotated[
         Any,
-        typer.Option(
+        option(
+            HEAD,
+            "Layers whose descriptors the new classifier looks at; own: what the old one looked at. "
+            "\\[default: those that suit the network; with caffe and from scratch own]",
             parser=parse_names,
             metavar=f"A,B,...|{OWN}",
-            help="Layers whose descriptors the new classifier looks at; own: what the old one looked at. "
-            "\\[default: those that suit the network; with caffe and from scratch own]",
-            rich_help_panel=HEAD,
             **UNSAID,
         ),
     ] = None,
     dropout: Annotated[
         Any,
-        typer.Option(
-            help="Share of values that are dropped. \\[default: the network's; on descriptors 0]",
-            rich_help_panel=HEAD,
-            **PART,
-            **UNSAID,
+        option(
+            HEAD, "Share of values that are dropped. \\[default: the network's; on descriptors 0]", **PART, **UNSAID
         ),
     ] = None,
     freeze: Annotated[
         str | None,
-        typer.Option(
-            metavar="LAYER",
-            help="The last layer that stays as it is. \\[default: as the recipe says]",
-            rich_help_panel=HEAD,
-            **UNSAID,
-        ),
+        option(HEAD, "The last layer that stays as it is. \\[default: as the recipe says]", metavar="LAYER", **UNSAID),
     ] = FinetuneOptions.freeze,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Random weights instead of trained ones.", rich_help_panel=HEAD)
+        bool, option(HEAD, "Random weights instead of trained ones.", "--from-scratch")
     ] = FinetuneOptions.from_scratch,
     ungrouped: Annotated[
-        bool,
-        typer.Option(
-            "--ungrouped", help="With --from-scratch: AlexNet without groups in its convolutions.", rich_help_panel=HEAD
-        ),
+        bool, option(HEAD, "With --from-scratch: AlexNet without groups in its convolutions.", "--ungrouped")
     ] = FinetuneOptions.ungrouped,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            help="Epochs of the last stage. "
-            "\\[default: head 40, one-cycle 8, gradual 4 a part, caffe 20, from scratch 30]",
-            rich_help_panel=TRAINING,
+        option(
+            TRAINING,
+            "Epochs of the last stage. \\[default: head 40, one-cycle 8, gradual 4 a part, caffe 20, from scratch 30]",
             **COUNT,
             **UNSAID,
         ),
     ] = FinetuneOptions.epochs,
     head_epochs: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Epochs of the head alone, where that is the first stage.",
-            min=0,
-            rich_help_panel=TRAINING,
-        ),
+        int, option(TRAINING, "Epochs of the head alone, where that is the first stage.", metavar="N", min=0)
     ] = FinetuneOptions.head_epochs,
-    batch: Annotated[
-        int, typer.Option(help="Pictures in one step.", rich_help_panel=TRAINING, **COUNT)
-    ] = FinetuneOptions.batch,
+    batch: Annotated[int, option(TRAINING, "Pictures in one step.", **COUNT)] = FinetuneOptions.batch,
     optimizer: Annotated[
         Literal["sgd", "adam"] | None,
-        typer.Option(
-            help="What moves the weights. \\[default: adam of the head alone, else sgd]",
-            rich_help_panel=TRAINING,
-            **UNSAID,
-        ),
+        option(TRAINING, "What moves the weights. \\[default: adam of the head alone, else sgd]", **UNSAID),
     ] = FinetuneOptions.optimizer,
     learning_rate: Annotated[
         Any,
-        typer.Option(
-            help="The largest learning rate. \\[default: head 0.03, without descriptors 0.001; one-cycle, gradual "
+        option(
+            TRAINING,
+            "The largest learning rate. \\[default: head 0.03, without descriptors 0.001; one-cycle, gradual "
             "0.02; caffe 0.001; from scratch 0.01]",
-            rich_help_panel=TRAINING,
             **POSITIVE,
             **UNSAID,
         ),
     ] = None,
     schedule: Annotated[
         Literal["constant", "step", "cosine", "one-cycle"] | None,
-        typer.Option(
-            metavar="SCHEDULE",
-            help="Learning-rate schedule: constant, step, cosine, one-cycle. "
+        option(
+            TRAINING,
+            "Learning-rate schedule: constant, step, cosine, one-cycle. "
             "\\[default: head cosine; one-cycle, gradual one-cycle; caffe, from scratch step]",
-            rich_help_panel=TRAINING,
+            metavar="SCHEDULE",
             **UNSAID,
         ),
     ] = FinetuneOptions.schedule,
     layer_rate: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            TRAINING,
+            "Factor of the learning rate of layers, as 'inception_5*=2'; several times.",
             metavar="PATTERN=FACTOR",
-            help="Factor of the learning rate of layers, as 'inception_5*=2'; several times.",
-            rich_help_panel=TRAINING,
             **UNSAID,
         ),
     ] = None,
     weight_decay: Annotated[
         Any,
-        typer.Option(
-            help="Weight decay: how much weights shrink. \\[default: 1e-4; caffe, from scratch 5e-4]",
-            rich_help_panel=TRAINING,
+        option(
+            TRAINING,
+            "Weight decay: how much weights shrink. \\[default: 1e-4; caffe, from scratch 5e-4]",
             **NUMBER,
             **UNSAID,
         ),
     ] = None,
     smoothing: Annotated[
-        float,
-        typer.Option(
-            help="Label smoothing: share of the target that goes to all classes alike.",
-            rich_help_panel=TRAINING,
-            **PART,
-        ),
+        float, option(TRAINING, "Label smoothing: share of the target that goes to all classes alike.", **PART)
     ] = FinetuneOptions.smoothing,
     balance: Annotated[
-        bool,
-        typer.Option("--balance", help="Classes weigh the same, however many pictures.", rich_help_panel=TRAINING),
+        bool, option(TRAINING, "Classes weigh the same, however many pictures.", "--balance")
     ] = FinetuneOptions.balance,
     crop: Annotated[
         Literal["none", "caffe", "random"] | None,
-        typer.Option(
-            help="How training pictures are cut. \\[default: of features none, caffe caffe, else random]",
-            rich_help_panel=AUGMENTATION,
+        option(
+            AUGMENTATION,
+            "How training pictures are cut. \\[default: of features none, caffe caffe, else random]",
             **UNSAID,
         ),
     ] = FinetuneOptions.crop,
     mirror: Annotated[
-        bool,
-        typer.Option("--mirror/--no-mirror", help="Train on mirrored pictures, too.", rich_help_panel=AUGMENTATION),
+        bool, option(AUGMENTATION, "Train on mirrored pictures, too.", "--mirror/--no-mirror")
     ] = FinetuneOptions.mirror,
     colour: Annotated[
-        float,
-        typer.Option(help="How far brightness, contrast, saturation change.", rich_help_panel=AUGMENTATION, **SHARE),
+        float, option(AUGMENTATION, "How far brightness, contrast, saturation change.", **SHARE)
     ] = FinetuneOptions.colour,
     mixup: Annotated[
-        float,
-        typer.Option(
-            help="Mixup, two pictures in one: alpha of its Beta distribution; 0: none.",
-            rich_help_panel=AUGMENTATION,
-            **NUMBER,
-        ),
+        float, option(AUGMENTATION, "Mixup, two pictures in one: alpha of its Beta distribution; 0: none.", **NUMBER)
     ] = FinetuneOptions.mixup,
     cutmix: Annotated[
         float,
-        typer.Option(
-            help="CutMix, a rectangle of another picture: alpha of its Beta distribution; 0: none.",
-            rich_help_panel=AUGMENTATION,
-            **NUMBER,
+        option(
+            AUGMENTATION, "CutMix, a rectangle of another picture: alpha of its Beta distribution; 0: none.", **NUMBER
         ),
     ] = FinetuneOptions.cutmix,
     precision: Precision = FinetuneOptions.precision,
     devices: Annotated[
-        str,
-        typer.Option(
-            parser=parse_devices, metavar="one|all|N", help="GPUs that share each batch.", rich_help_panel=MACHINE
-        ),
+        str, option(MACHINE, "GPUs that share each batch.", parser=parse_devices, metavar="one|all|N")
     ] = FinetuneOptions.devices,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="The same numbers each time, on a GPU too.", rich_help_panel=MACHINE)
+        bool, option(MACHINE, "The same numbers each time, on a GPU too.", "--deterministic")
     ] = FinetuneOptions.deterministic,
     workers: Workers = FinetuneOptions.workers,
     memory: Annotated[
-        float,
-        typer.Option(
-            help="Share of the memory for pictures and features that are kept.", rich_help_panel=MACHINE, **SHARE
-        ),
+        float, option(MACHINE, "Share of the memory for pictures and features that are kept.", **SHARE)
     ] = FinetuneOptions.memory,
 ) -> None:
     """Train a network on your own classes: few pictures, and what it knows already.
@@ -369,10 +301,9 @@ def finetune(
             reporter.end()
         tell(done, json=json)
         return
-    if source is not None and not source.exists():
-        raise missing(source, "file or folder")  # before Keras wakes
     if source is None:
         raise typer.BadParameter("LIST is expected: a list file, or a folder of class folders; or --resume RUN")
+    check_there([source])
     names = {field.name for field in fields(FinetuneOptions)}
     said = {name: context.params[name] for name in given if name in names}
     if said.get("patience") == 0:

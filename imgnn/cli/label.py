@@ -10,15 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import (
-    RESULT,
-    UNSAID,
-    Dask,
-    Json,
-    Workers,
-    refuse_together,
-    was_given,
-)
+from imgnn.cli.parsing import RESULT, UNSAID, Dask, Json, Workers, option, options_of, refuse_together, was_given
 from imgnn.options import LabelOptions, option_name
 from imgnn.runs import counted
 
@@ -61,94 +53,76 @@ def label(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            RESULT,
+            "The list to write; of --show, the folder for the sheets. "
+            "\\[default: FOLDER.txt, beside FOLDER; LIST_sheets, beside LIST]",
             "--output",
             "-o",
             metavar="FILE",
-            help="The list to write; of --show, the folder for the sheets. "
-            "\\[default: FOLDER.txt, beside FOLDER; LIST_sheets, beside LIST]",
-            rich_help_panel=RESULT,
             **UNSAID,
         ),
     ] = None,
     show: Annotated[
-        bool,
-        typer.Option(
-            "--show",
-            help="Only draw a contact sheet of each class of a list, or of a quarantine list.",
-            rich_help_panel=RESULT,
-        ),
+        bool, option(RESULT, "Only draw a contact sheet of each class of a list, or of a quarantine list.", "--show")
     ] = False,
     json: Json = False,
     number: Annotated[
-        int | None,
-        typer.Option(
-            "--label", metavar="N", help="The label of all pictures.", min=0, rich_help_panel=LABELS, **UNSAID
-        ),
+        int | None, option(LABELS, "The label of all pictures.", "--label", metavar="N", min=0, **UNSAID)
     ] = LabelOptions.label,
     add: Annotated[
-        bool, typer.Option("--add", help="Add to the list that is there; what is in it stays.", rich_help_panel=LABELS)
+        bool, option(LABELS, "Add to the list that is there; what is in it stays.", "--add")
     ] = LabelOptions.add,
     root: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            LABELS,
+            "The folder that paths in the list start from. \\[default: the one labelled]",
             metavar="FOLDER",
-            help="The folder that paths in the list start from. \\[default: the one labelled]",
-            rich_help_panel=LABELS,
             **UNSAID,
         ),
     ] = LabelOptions.root,
     split: Annotated[
         Any,
-        typer.Option(
+        option(
+            SPLIT,
+            "Shares of train, val and test, as 0.8/0.1/0.1, or of train and val; copies stay together. "
+            "given: the parts of the list that was fetched.",
             parser=parse_shares,
             metavar="A/B/C",
-            help="Shares of train, val and test, as 0.8/0.1/0.1, or of train and val; copies stay together. "
-            "given: the parts of the list that was fetched.",
-            rich_help_panel=SPLIT,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            metavar="N",
-            help="The same one draws the same split, and the same pictures for a contact sheet.",
-            min=0,
-            rich_help_panel=SPLIT,
+        option(
+            SPLIT, "The same one draws the same split, and the same pictures for a contact sheet.", metavar="N", min=0
         ),
     ] = LabelOptions.seed,
     check: Annotated[
-        bool,
-        typer.Option(help="Decode every picture; what is known from the last time is kept.", rich_help_panel=CHECKS),
+        bool, option(CHECKS, "Decode every picture; what is known from the last time is kept.")
     ] = LabelOptions.check,
     keep: Annotated[
         Any,
-        typer.Option(
+        option(
+            CHECKS,
+            "Findings that leave no picture out: placeholder, tiny, blank, conflict, leak, duplicate, repeated.",
             parser=parse_kinds,
             metavar="KIND,...",
-            help="Findings that leave no picture out: placeholder, tiny, blank, conflict, leak, duplicate, repeated.",
-            rich_help_panel=CHECKS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     min_side: Annotated[
-        int,
-        typer.Option(
-            metavar="PIXELS",
-            help="A picture is tiny whose shorter side has less.",
-            min=1,
-            rich_help_panel=CHECKS,
-        ),
+        int, option(CHECKS, "A picture is tiny whose shorter side has less.", metavar="PIXELS", min=1)
     ] = LabelOptions.min_side,
     near: Annotated[
         int,
-        typer.Option(
+        option(
+            CHECKS,
+            "How far two pictures' looks, 64 bits each, may differ if they are nearly the same.",
             metavar="BITS",
-            help="How far two pictures' looks, 64 bits each, may differ if they are nearly the same.",
             min=0,
             max=12,
-            rich_help_panel=CHECKS,
         ),
     ] = LabelOptions.near,
     workers: Workers = LabelOptions.workers,
@@ -167,19 +141,8 @@ def label(
       imgnn label photos_train.txt photos_val.txt
       imgnn label --show photos_train.txt
     """
-    options = LabelOptions(
-        root=root,
-        label=number,
-        add=add,
-        split=split if split and split != GIVEN else (),
-        given_split=split == GIVEN,
-        seed=seed,
-        check=check,
-        keep=keep or (),
-        min_side=min_side,
-        near=near,
-        workers=workers,
-        dask=dask,
+    options = options_of(
+        LabelOptions, context, label=number, split=split if split and split != GIVEN else (), given_split=split == GIVEN
     )
     if show:
         if len(source) > 1:

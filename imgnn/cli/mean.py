@@ -12,10 +12,12 @@ from imgnn.cli.parsing import (
     MACHINES,
     PICTURES,
     RESULT,
+    UNSAID,
     Dask,
     Json,
     Root,
     Workers,
+    option,
     parse_shard,
     parse_size,
     refuse_together,
@@ -36,46 +38,35 @@ def mean(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            RESULT,
+            "What the files' names begin with. \\[default: LIST_mean, beside LIST]",
             "--output",
             "-o",
             metavar="PREFIX",
-            help="What the files' names begin with. \\[default: LIST_mean, beside LIST]",
-            rich_help_panel=RESULT,
         ),
     ] = None,
     root: Root = MeanOptions.root,
     json: Json = False,
     size: Annotated[
         Any,
-        typer.Option(
+        option(
+            PICTURES,
+            "Pixels that every picture is brought to. \\[default: 256]",
             parser=parse_size,
             metavar="SIDE|HxW",
-            help="Pixels that every picture is brought to. \\[default: 256]",
-            show_default=False,
-            rich_help_panel=PICTURES,
+            **UNSAID,
         ),
     ] = None,
     crop: Annotated[
         Literal["caffe", "square"],
-        typer.Option(
-            help="caffe: the whole picture, squeezed; square: its largest centred square.", rich_help_panel=PICTURES
-        ),
+        option(PICTURES, "caffe: the whole picture, squeezed; square: its largest centred square."),
     ] = MeanOptions.crop,
     workers: Workers = MeanOptions.workers,
     shard: Annotated[
-        Any,
-        typer.Option(
-            parser=parse_shard,
-            metavar="I/N",
-            help="Read part I of N alone, into PREFIX.npz.",
-            show_default=False,
-            rich_help_panel=MACHINES,
-        ),
+        Any, option(MACHINES, "Read part I of N alone, into PREFIX.npz.", parser=parse_shard, metavar="I/N", **UNSAID)
     ] = None,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Put the parts of --shard together.", rich_help_panel=MACHINES)
-    ] = False,
+    merge: Annotated[bool, option(MACHINES, "Put the parts of --shard together.", "--merge")] = False,
     dask: Dask = MeanOptions.dask,
 ) -> None:
     """Compute the mean picture of a data set, and list the pictures it is made of.

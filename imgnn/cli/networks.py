@@ -13,12 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.parsing import (
-    NETWORK,
-    Json,
-    parse_size,
-    refuse_without,
-)
+from imgnn.cli.early import known_network
+from imgnn.cli.parsing import NETWORK, UNSAID, Json, option, parse_size, refuse_without
 
 if TYPE_CHECKING:
     from imgnn.jobs.networks import Listed
@@ -38,12 +34,12 @@ def networks(
     ] = None,
     size: Annotated[
         Any,
-        typer.Option(
+        option(
+            NETWORK,
+            "Pixels of the pictures that are looked at. \\[default: the network's own]",
             parser=parse_size,
             metavar="SIDE|HxW",
-            help="Pixels of the pictures that are looked at. \\[default: the network's own]",
-            rich_help_panel=NETWORK,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     json: Json = False,
@@ -67,6 +63,8 @@ def networks(
             show_list(listed)
             show_applications(of_keras)
         return
+
+    known_network(name)
 
     from imgnn.jobs.networks import describe_network, origin  # Keras wakes here, not at --help
 

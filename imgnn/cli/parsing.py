@@ -4,14 +4,19 @@ import contextlib
 import itertools
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 
+from imgnn.cli.early import known_network
 from imgnn.errors import InputError
 from imgnn.options import LayerChoice
 from imgnn.training.run_folder import as_network
+
+Options = TypeVar("Options")
 
 UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -90,6 +95,11 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def option(panel: str, help: str, *names: str, **more: Any) -> Any:
+    """A `typer.Option` in a panel."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
+
+
 # Options that several commands have. A value is shown as N (whole), NUMBER, 0..1, PIXELS, TIME, IMAGE, FILE, FOLDER;
 # a default that is no plain value stands in the help, as [default: the network's own].
 SHARE: dict[str, Any] = {"parser": parse_share, "metavar": "0..1"}
@@ -101,75 +111,52 @@ COUNT: dict[str, Any] = {"metavar": "N", "min": 1}
 UNSAID: dict[str, Any] = {"show_default": False}
 # Panels of the help that several commands have
 RESULT, NETWORK, PICTURES, MACHINE = "The result", "The network", "The pictures", "The machine"
-NETWORK_HELP = "A name of imgnn networks, a run of imgnn finetune, or a .keras or .caffemodel file."
-Network = Annotated[str, typer.Option("--network", metavar="NETWORK", help=NETWORK_HELP, rich_help_panel=NETWORK)]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON.", rich_help_panel=RESULT)]
-JsonLines = Annotated[
-    bool, typer.Option("--json", help="A JSON object for each picture, a line.", rich_help_panel=RESULT)
-]
+NAMED: dict[str, Any] = {
+    "metavar": "NETWORK",
+    "help": "A name of imgnn networks, a run of imgnn finetune, or a .keras or .caffemodel file.",
+    "callback": known_network,
+    "rich_help_panel": NETWORK,
+}
+Network = Annotated[str, typer.Option("--network", **NAMED)]
+Json = Annotated[bool, option(RESULT, "The result as JSON.", "--json")]
+JsonLines = Annotated[bool, option(RESULT, "A JSON object for each picture, a line.", "--json")]
 Precision = Annotated[
-    Literal["auto", "float32", "bfloat16"],
-    typer.Option(help="What the network computes in; auto: what is faster here.", rich_help_panel=MACHINE),
+    Literal["auto", "float32", "bfloat16"], option(MACHINE, "What the network computes in; auto: what is faster here.")
 ]
 TileSize = Annotated[
     int | None,
-    typer.Option(
-        metavar="PIXELS",
-        help="Look at tiles of this side. \\[default: when memory asks for it]",
-        min=128,
-        rich_help_panel=MACHINE,
-        show_default=False,
+    option(
+        MACHINE, "Look at tiles of this side. \\[default: when memory asks for it]", metavar="PIXELS", min=128, **UNSAID
     ),
 ]
 Run = Annotated[
-    Path | None,
-    typer.Option(
-        "--run",
-        metavar="RUN",
-        help="A run of imgnn finetune: its best network.",
-        rich_help_panel=NETWORK,
-        show_default=False,
-    ),
+    Path | None, option(NETWORK, "A run of imgnn finetune: its best network.", "--run", metavar="RUN", **UNSAID)
 ]
 Oversample = Annotated[
-    bool,
-    typer.Option(
-        "--oversample",
-        help="Average over ten crops: four corners, centre, and mirrored.",
-        rich_help_panel=NETWORK,
-    ),
+    bool, option(NETWORK, "Average over ten crops: four corners, centre, and mirrored.", "--oversample")
 ]
-Crops = Annotated[
-    int, typer.Option("--batch", help="Crops that go through the network at once.", rich_help_panel=MACHINE, **COUNT)
-]
+Crops = Annotated[int, option(MACHINE, "Crops that go through the network at once.", "--batch", **COUNT)]
 Root = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        PICTURES,
+        "The folder that paths in lists start from. \\[default: the lists' own]",
         metavar="FOLDER",
-        help="The folder that paths in lists start from. \\[default: the lists' own]",
         file_okay=False,
-        rich_help_panel=PICTURES,
-        show_default=False,
+        **UNSAID,
     ),
 ]
 Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Pictures read at once. \\[default: one for each core]",
-        min=1,
-        rich_help_panel=MACHINE,
-        show_default=False,
-    ),
+    int | None, option(MACHINE, "Pictures read at once. \\[default: one for each core]", metavar="N", min=1, **UNSAID)
 ]
 MACHINES = "Many machines"
 Dask = Annotated[
     str | None,
-    typer.Option(
+    option(
+        MACHINES,
+        "A Dask scheduler, as tcp://10.0.0.5:8786, whose workers do it; they see the folder.",
         metavar="ADDRESS",
-        help="A Dask scheduler, as tcp://10.0.0.5:8786, whose workers do it; they see the folder.",
-        rich_help_panel=MACHINES,
-        show_default=False,
+        **UNSAID,
     ),
 ]
 CHOSEN: dict[str, Any] = {"parser": parse_layers, "metavar": "A,B=2,...", "show_default": False}
@@ -194,6 +181,21 @@ def chosen_network(network: str | None, run: Path | None) -> str | None:
     if network is not None and run is not None:
         refuse_together("--run", "--network")
     return as_network(run) if run is not None else network
+
+
+def settings_of(kind: type[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a command's parameters is a field of a job's options; several that were not given are none: ()."""
+    named = [field for field in fields(kind) if field.name in params]
+    return {each.name: tuple(params[each.name] or ()) if each.default == () else params[each.name] for each in named}
+
+
+def options_of(kind: type[Options], context: typer.Context, **otherwise: Any) -> Options:
+    """A job's options, as the command line has them.
+
+    Args:
+        otherwise: fields that no parameter is called like, or that are not as they were typed.
+    """
+    return kind(**{**settings_of(kind, context.params), **otherwise})
 
 
 def free_run(stem: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import PICTURES, RESULT, refuse_together
+from imgnn.cli.parsing import PICTURES, RESULT, UNSAID, option, refuse_together
 from imgnn.errors import InputError, InterruptedRun, missing
 from imgnn.runs import Reporter, check_folder, write_aside
 
@@ -26,35 +26,28 @@ Pictures = Annotated[
 ]
 Lists = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--list",
-        "-l",
-        metavar="FILE",
-        help="A file with the path of a picture on each line.",
-        rich_help_panel=PICTURES,
-        show_default=False,
-    ),
+    option(PICTURES, "A file with the path of a picture on each line.", "--list", "-l", metavar="FILE", **UNSAID),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        RESULT,
+        "Write the result here: .csv, .json, .jsonl. \\[default: on standard output]",
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the result here: .csv, .json, .jsonl. \\[default: on standard output]",
-        rich_help_panel=RESULT,
-        show_default=False,
+        **UNSAID,
     ),
 ]
 Form = Annotated[
     str | None,
-    typer.Option(
+    option(
+        RESULT,
+        "table, csv, jsonl (an object for each picture, a line) or json (one list of them). "
+        "\\[default: by the suffix of --output, else table]",
         "--format",
         metavar="FORM",
-        help="table, csv, jsonl (an object for each picture, a line) or json (one list of them). "
-        "\\[default: by the suffix of --output, else table]",
-        rich_help_panel=RESULT,
-        show_default=False,
+        **UNSAID,
     ),
 ]
 FORMS = ("table", "csv", "jsonl", "json")
@@ -68,13 +61,15 @@ def find(images: Sequence[str] | None, lists: Sequence[Path] | None) -> list[Pat
     """The picture files that IMAGE... and --list mean. None of both is a usage error.
 
     Raises:
-        InputError: there are none, or a list, a folder or a pattern gives none.
+        InputError: there are none, none can be opened, or a list, a folder or a pattern gives none.
     """
     if not images and not lists:
         raise typer.BadParameter("which pictures: IMAGE... or --list FILE is expected")
-    from imgnn.images.files import find_images  # Pillow wakes here, not at --help
+    from imgnn.images.files import check_any_readable, find_images  # Pillow wakes here, not at --help
 
-    return find_images([*named(images or ()), *(path for file in lists or () for path in listed(read_bytes(file)))])
+    files = find_images([*named(images or ()), *(path for file in lists or () for path in listed(read_bytes(file)))])
+    check_any_readable(files)
+    return files
 
 
 def named(words: Iterable[str]) -> Iterator[str]:

@@ -3,16 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
-
-from imgnn.cli.parsing import COUNT, MACHINE, NETWORK, NUMBER, UNSAID, parse_numbers
+from imgnn.cli.parsing import COUNT, MACHINE, NETWORK, NUMBER, UNSAID, option, parse_numbers
 from imgnn.errors import missing
 from imgnn.runs import is_folder
-
-
-def option(panel: str, help: str, *names: str, **more: Any) -> Any:
-    """A `typer.Option` in a panel."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
 
 def existing_folder(path: Path | None) -> Path | None:

@@ -4,9 +4,8 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from imgnn.cli import console
+from imgnn.cli.parsing import UNSAID, option
 from imgnn.errors import InputError
 from imgnn.options import ServeOptions
 
@@ -16,48 +15,41 @@ MODELS, SERVER = "What it shows", "The server"
 def serve(
     models: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
+            MODELS,
+            "A run of imgnn train boke, or of imgnn train caption; one of each may be given. "
+            "\\[default: the one of captions in the package]",
             "--model",
             "-m",
             metavar="RUN",
-            help="A run of imgnn train boke, or of imgnn train caption; one of each may be given. "
-            "\\[default: the one of captions in the package]",
-            rich_help_panel=MODELS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            MODELS,
+            "Where pictures of the studio and ratings are kept. \\[default: the platform's folder for data]",
             metavar="FOLDER",
-            help="Where pictures of the studio and ratings are kept. \\[default: the platform's folder for data]",
-            rich_help_panel=MODELS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="The address to listen on; 0.0.0.0: on all, with a token.",
-            rich_help_panel=SERVER,
-        ),
+        str, option(SERVER, "The address to listen on; 0.0.0.0: on all, with a token.", metavar="ADDRESS")
     ] = ServeOptions.host,
     port: Annotated[
-        int, typer.Option(metavar="N", help="The port; 0: any that is free.", min=0, max=65535, rich_help_panel=SERVER)
+        int, option(SERVER, "The port; 0: any that is free.", metavar="N", min=0, max=65535)
     ] = ServeOptions.port,
     requests_per_minute: Annotated[
         int,
-        typer.Option(
+        option(
+            SERVER,
+            "Requests a minute that one client may send of those that cost something; 0: any.",
             metavar="N",
-            help="Requests a minute that one client may send of those that cost something; 0: any.",
             min=0,
-            rich_help_panel=SERVER,
         ),
     ] = ServeOptions.requests_per_minute,
-    open_page: Annotated[
-        bool, typer.Option("--open", help="Open the page in the browser.", rich_help_panel=SERVER)
-    ] = False,
+    open_page: Annotated[bool, option(SERVER, "Open the page in the browser.", "--open")] = False,
 ) -> None:
     """A web page: look at what a model learned, try your own photos, paint and dream.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
+from imgnn.cli.early import check_output, check_pictures
 from imgnn.cli.parsing import (
     CHOSEN,
     COUNT,
@@ -16,14 +17,18 @@ from imgnn.cli.parsing import (
     POSITIVE,
     RESULT,
     SECONDS,
+    UNSAID,
     Json,
     Network,
     Precision,
     TileSize,
+    option,
+    options_of,
     parse_numbers,
     parse_seconds,
     refuse_together,
     refuse_without,
+    settings_of,
     was_given,
 )
 from imgnn.options import StyleOptions, option_name
@@ -66,56 +71,48 @@ def style(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            RESULT,
+            "The picture made: .png, .jpg, .webp, .tif. \\[default: CONTENT-STYLE.png, in this folder]",
             "--output",
             "-o",
             metavar="IMAGE",
-            help="The picture made: .png, .jpg, .webp, .tif. \\[default: CONTENT-STYLE.png, in this folder]",
-            rich_help_panel=RESULT,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     size: Annotated[
-        int,
-        typer.Option(
-            metavar="PIXELS", help="The long side; the shape is the content's.", min=1, rich_help_panel=PICTURE
-        ),
+        int, option(PICTURE, "The long side; the shape is the content's.", metavar="PIXELS", min=1)
     ] = StyleOptions.size,
     init: Annotated[
         str,
-        typer.Option(
+        option(
+            PICTURE,
+            "What to start from: the photo, noise, the style, or a picture of its own.",
             metavar="content|random|style|IMAGE",
-            help="What to start from: the photo, noise, the style, or a picture of its own.",
-            rich_help_panel=PICTURE,
         ),
     ] = StyleOptions.init,
     colours: Annotated[
         Literal["style", "original", "luminance", "match", "histogram"],
-        typer.Option(
-            metavar="WAY",
-            help="Whose colours: the style's (style); the photo's, put back (original) or never touched (luminance); "
+        option(
+            PICTURE,
+            "Whose colours: the style's (style); the photo's, put back (original) or never touched (luminance); "
             "the style's brought near the photo's first (match, histogram).",
-            rich_help_panel=PICTURE,
+            metavar="WAY",
         ),
     ] = StyleOptions.colours,
     masks: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
+            PICTURE,
+            "Where a style is painted: white. One for each style, in their order.",
             "--mask",
             metavar="IMAGE",
-            help="Where a style is painted: white. One for each style, in their order.",
-            rich_help_panel=PICTURE,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            metavar="N",
-            help="The same one draws the same noise and shifts: --init random, --jitter.",
-            min=0,
-            rich_help_panel=PICTURE,
-        ),
+        option(PICTURE, "The same one draws the same noise and shifts: --init random, --jitter.", metavar="N", min=0),
     ] = StyleOptions.seed,
     content_weight: Annotated[
         float, typer.Option(help="More keeps more of the photo.", **WEIGHT)
@@ -133,23 +130,22 @@ def style(
     ] = StyleOptions.tv_weight,
     style_blend: Annotated[
         Any,
-        typer.Option(
+        option(
+            WEIGHTS,
+            "How much of each style, as 3,1. \\[default: the same of all]",
             parser=parse_numbers,
             metavar="A,B,...",
-            help="How much of each style, as 3,1. \\[default: the same of all]",
-            rich_help_panel=WEIGHTS,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     style_scale: Annotated[
-        float,
-        typer.Option(help="Size of the style against the picture: larger strokes.", **{**WEIGHT, **POSITIVE}),
+        float, typer.Option(help="Size of the style against the picture: larger strokes.", **{**WEIGHT, **POSITIVE})
     ] = StyleOptions.style_scale,
     dream: Annotated[
         Any,
-        typer.Option(
-            help="Layers, or LAYER:CHANNEL, that are amplified beside: DeepDream.",
-            rich_help_panel=WEIGHTS,
+        option(
+            WEIGHTS,
+            "Layers, or LAYER:CHANNEL, that are amplified beside: DeepDream.",
             **{**CHOSEN, "metavar": "LAYER[:CHANNEL],..."},
         ),
     ] = None,
@@ -158,167 +154,92 @@ def style(
     ] = StyleOptions.dream_weight,
     network: Network = StyleOptions.network,
     content_layers: Annotated[
-        Any,
-        typer.Option(
-            help="Where the content is compared. \\[default: the network's own]", rich_help_panel=NETWORK, **CHOSEN
-        ),
+        Any, option(NETWORK, "Where the content is compared. \\[default: the network's own]", **CHOSEN)
     ] = None,
     style_layers: Annotated[
         Any,
-        typer.Option(
-            help="Where the style is compared; =2 doubles a layer's weight. \\[default: the network's own]",
-            rich_help_panel=NETWORK,
+        option(
+            NETWORK,
+            "Where the style is compared; =2 doubles a layer's weight. \\[default: the network's own]",
             **CHOSEN,
         ),
     ] = None,
-    pooling: Annotated[
-        Literal["max", "average"], typer.Option(help="What pooling layers take.", rich_help_panel=NETWORK)
-    ] = StyleOptions.pooling,
+    pooling: Annotated[Literal["max", "average"], option(NETWORK, "What pooling layers take.")] = StyleOptions.pooling,
     normalise_gradients: Annotated[
         bool,
-        typer.Option(
-            "--normalise-gradients",
-            help="Divide each layer's gradient by its L1 norm; with --tv-weight 1e-5.",
-            rich_help_panel=NETWORK,
-        ),
+        option(NETWORK, "Divide each layer's gradient by its L1 norm; with --tv-weight 1e-5.", "--normalise-gradients"),
     ] = StyleOptions.normalise_gradients,
     min_size: Annotated[
-        int,
-        typer.Option(
-            metavar="PIXELS",
-            help="The long side it begins with; √2 larger each time.",
-            min=16,
-            rich_help_panel=STEPS,
-        ),
+        int, option(STEPS, "The long side it begins with; √2 larger each time.", metavar="PIXELS", min=16)
     ] = StyleOptions.min_size,
     initial_iterations: Annotated[
-        int, typer.Option(help="Evaluations of the loss at the first of several sizes.", rich_help_panel=STEPS, **COUNT)
+        int, option(STEPS, "Evaluations of the loss at the first of several sizes.", **COUNT)
     ] = StyleOptions.initial_iterations,
     iterations: Annotated[
-        int,
-        typer.Option(
-            help="Evaluations of the loss at each further size, or the only one.", rich_help_panel=STEPS, **COUNT
-        ),
+        int, option(STEPS, "Evaluations of the loss at each further size, or the only one.", **COUNT)
     ] = StyleOptions.iterations,
     optimizer: Annotated[
         Literal["lbfgs", "adam"] | None,
-        typer.Option(
-            help="What moves the picture. \\[default: lbfgs; adam with fourier or jitter]",
-            rich_help_panel=STEPS,
-            show_default=False,
-        ),
+        option(STEPS, "What moves the picture. \\[default: lbfgs; adam with fourier or jitter]", **UNSAID),
     ] = StyleOptions.optimizer,
     learning_rate: Annotated[
         Any,
-        typer.Option(
-            help="How far a step goes: a factor with lbfgs, grey levels with adam. "
+        option(
+            STEPS,
+            "How far a step goes: a factor with lbfgs, grey levels with adam. "
             "\\[default: 1; adam 5, 0.05 with fourier]",
-            rich_help_panel=STEPS,
-            show_default=False,
             **POSITIVE,
+            **UNSAID,
         ),
     ] = StyleOptions.learning_rate,
-    history: Annotated[
-        int, typer.Option(help="Steps that lbfgs remembers.", rich_help_panel=STEPS, **COUNT)
-    ] = StyleOptions.history,
+    history: Annotated[int, option(STEPS, "Steps that lbfgs remembers.", **COUNT)] = StyleOptions.history,
     average: Annotated[
-        float,
-        typer.Option(
-            metavar="0..1",
-            help="Take the mean of the iterates: 0.99 keeps that much a step.",
-            rich_help_panel=STEPS,
-        ),
+        float, option(STEPS, "Take the mean of the iterates: 0.99 keeps that much a step.", metavar="0..1")
     ] = StyleOptions.average,
     parameter: Annotated[
-        Literal["pixels", "fourier"],
-        typer.Option("--param", help="What is optimised; fourier cures grids.", rich_help_panel=STEPS),
+        Literal["pixels", "fourier"], option(STEPS, "What is optimised; fourier cures grids.", "--param")
     ] = StyleOptions.parameter,
     jitter: Annotated[
-        int,
-        typer.Option(metavar="PIXELS", help="Shift before each look, at most.", min=0, rich_help_panel=STEPS),
+        int, option(STEPS, "Shift before each look, at most.", metavar="PIXELS", min=0)
     ] = StyleOptions.jitter,
     tolerance: Annotated[
         float,
-        typer.Option(
-            help="A size ends when 30 evaluations lower the loss by less than this share; 0: never.",
-            rich_help_panel=STEPS,
-            **NUMBER,
-        ),
+        option(STEPS, "A size ends when 30 evaluations lower the loss by less than this share; 0: never.", **NUMBER),
     ] = StyleOptions.tolerance,
     max_time: Annotated[
-        Any,
-        typer.Option(
-            help="For the optimisation: 90s, 5m, 1h. Every size gets its share.",
-            rich_help_panel=STEPS,
-            show_default=False,
-            **SECONDS,
-        ),
+        Any, option(STEPS, "For the optimisation: 90s, 5m, 1h. Every size gets its share.", **SECONDS, **UNSAID)
     ] = None,
     precision: Precision = StyleOptions.precision,
     tile_size: TileSize = StyleOptions.tile_size,
     preview: Annotated[
-        int | None,
-        typer.Option(
-            metavar="STEPS",
-            help="Show the picture so far in OUTPUT.preview.png.",
-            min=1,
-            rich_help_panel=WORK,
-            show_default=False,
-        ),
+        int | None, option(WORK, "Show the picture so far in OUTPUT.preview.png.", metavar="STEPS", min=1, **UNSAID)
     ] = StyleOptions.preview,
     keep_every: Annotated[
-        int | None,
-        typer.Option(
-            metavar="STEPS",
-            help="Keep the picture so far: OUTPUT_0100.png, ...",
-            min=1,
-            rich_help_panel=WORK,
-            show_default=False,
-        ),
+        int | None, option(WORK, "Keep the picture so far: OUTPUT_0100.png, ...", metavar="STEPS", min=1, **UNSAID)
     ] = StyleOptions.keep_every,
     log: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write every step's loss and its parts, a JSON object a line.",
-            rich_help_panel=WORK,
-            show_default=False,
-        ),
+        option(WORK, "Write every step's loss and its parts, a JSON object a line.", metavar="FILE", **UNSAID),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say sizes, steps, time and memory.", rich_help_panel=WORK)
-    ] = False,
+    dry_run: Annotated[bool, option(WORK, "Only say sizes, steps, time and memory.", "--dry-run")] = False,
     resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on where this command was stopped: with the same options again.",
-            rich_help_panel=WORK,
-        ),
+        bool, option(WORK, "Go on where this command was stopped: with the same options again.", "--resume")
     ] = False,
     rerun: Annotated[
         Path | None,
-        typer.Option(
-            metavar="IMAGE",
-            help="Do again what made this picture; other options change it.",
-            rich_help_panel=WORK,
-            show_default=False,
-        ),
+        option(WORK, "Do again what made this picture; other options change it.", metavar="IMAGE", **UNSAID),
     ] = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A sheet over values of an option: style-weight=10,100,1000. Twice: rows and columns.",
+        option(
+            WORK,
+            "A sheet over values of an option: style-weight=10,100,1000. Twice: rows and columns.",
             metavar="OPTION=A,B,...",
-            rich_help_panel=WORK,
-            show_default=False,
+            **UNSAID,
         ),
     ] = None,
     verbose: Annotated[
-        bool,
-        typer.Option(
-            "--verbose", "-v", help="Also show the weights of the layers, as Gatys writes them.", rich_help_panel=WORK
-        ),
+        bool, option(WORK, "Also show the weights of the layers, as Gatys writes them.", "--verbose", "-v")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -334,16 +255,18 @@ def style(
       imgnn style photo.jpg painting.jpg --size 1024 --dry-run
     """
     given = {name: value for name, value in context.params.items() if was_given(context, name)}
+    check_pictures(each for each in (content, *(styles or ()), *(masks or ())) if each is not None)
+    check_output(output)
     reporter = console.reporter(log, append=resume)
     if rerun is None:
         if content is None or not styles:
             raise typer.BadParameter("CONTENT and at least one STYLE are expected")
-        options = StyleOptions(**settings_of(context.params))
+        options = options_of(StyleOptions, context)
     else:
         from imgnn.jobs.style_state import read_run
 
         content, styles, options = read_run(rerun, content, styles, reporter)
-        options = replace(options, **settings_of(given))
+        options = replace(options, **settings_of(StyleOptions, given))
         output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
     output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
     axes = dict(parsed := [parse_axis(each) for each in grid or ()])
@@ -384,14 +307,3 @@ def style(
 
 
 ENDED = {"done": "", "plateau": "; it fell no more", "time": "; the time was up"}
-
-
-def settings_of(params: dict[str, Any]) -> dict[str, Any]:
-    """What of the command's parameters is a field of `StyleOptions`."""
-    names = {field.name for field in fields(StyleOptions)}
-    settings = {name: value for name, value in params.items() if name in names}
-    if "masks" in settings:
-        settings["masks"] = tuple(settings["masks"] or ())
-    if "dream" in settings:
-        settings["dream"] = settings["dream"] or ()
-    return settings

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.parsing import COUNT, UNSAID, Json, Network, Precision, Workers
-from imgnn.cli.sentences import DATA, Images, SkipMissing, option
+from imgnn.cli.early import check_there
+from imgnn.cli.parsing import COUNT, UNSAID, Json, Network, Precision, Workers, option
+from imgnn.cli.sentences import DATA, Images, SkipMissing
 from imgnn.cli.train_boke_show import show_experiment, show_report, tell
 from imgnn.cli.train_options import (
     RUN,
@@ -34,8 +35,6 @@ from imgnn.cli.train_options import (
     Tied,
     ValShare,
     WeightDecay,
-    check_run,
-    check_sources,
     check_together,
     ending,
     given_in,
@@ -46,6 +45,7 @@ from imgnn.cli.train_options import (
 from imgnn.errors import InputError
 from imgnn.options import Pairing, TrainBokeOptions
 from imgnn.runs import Reporter
+from imgnn.training.run_folder import read_config
 
 FORMS = Literal[
     "butsugiri", "can", "hairhair", "yryo1005", "boketedb", "teratsyk", "nishika", "page", "jsonl", "csv",
@@ -69,8 +69,7 @@ def boke(
     resume: Resume = None,
     check: Check = False,
     experiment: Annotated[
-        bool,
-        option(RUN, "30,000 boke of few pictures against 300 of 300, as one table and figure.", "--experiment"),
+        bool, option(RUN, "30,000 boke of few pictures against 300 of 300, as one table and figure.", "--experiment")
     ] = False,
     seed: Seed = TrainBokeOptions.seed,
     patience: Annotated[
@@ -99,8 +98,7 @@ def boke(
         option(DATA, "What tokens are. \\[default: those of DATA, or what suits its texts]", **UNSAID),
     ] = None,
     ng: Annotated[
-        Path | None,
-        option(DATA, "Words, one a line: boke with one of them are left out.", metavar="FILE", **UNSAID),
+        Path | None, option(DATA, "Words, one a line: boke with one of them are left out.", metavar="FILE", **UNSAID)
     ] = None,
     minimum: Annotated[
         int, option(DATA, "Times that a token is seen in training boke, else it is UNK.", **COUNT)
@@ -157,14 +155,14 @@ def boke(
     reporter = console.reporter()
     if resume is not None:
         folder = resume
-        check_run(folder, "boke")  # a mistyped name should not wait for Keras
+        read_config(folder, "boke")  # a mistyped name should not wait for Keras
         from imgnn.jobs.train_boke import resume_boke
 
         tell(ending(reporter, lambda: resume_boke(folder, reporter)), json=json)
         return
     if not sources:
         raise typer.BadParameter("DATA is expected: boke in a file or folder; or --resume RUN")
-    check_sources(sources)
+    check_there(sources)
     if check:
         check_data(sources, options_in(context, TrainBokeOptions), reporter, json=json)
         return

@@ -65,9 +65,7 @@ def show(done: "TrainedBoke") -> None:
     folder = console.shown(done.folder)
     epochs = [row for row in read_log(done.folder / LOG) if row["kind"] == "epoch"]
     least = f"; at least {done.floor:.3f}: pictures have several boke" if done.floor else ""
-    rows = [
-        ("loss", f"{done.loss:.3f}", f"  nats per token{least}"),
-    ]
+    rows = [("loss", f"{done.loss:.3f}", f"  nats per token{least}")]
     if len(epochs) > 1:
         curve = [row["loss"] for row in epochs]
         rows.append(("by epoch", sparkline(curve, CURVE), f"  first {curve[0]:.3f}, last {curve[-1]:.3f}"))

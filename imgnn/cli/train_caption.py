@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imgnn.cli import console
+from imgnn.cli.early import check_there
 from imgnn.cli.parsing import (
     COUNT,
     NETWORK,
@@ -17,9 +18,10 @@ from imgnn.cli.parsing import (
     Network,
     Precision,
     Workers,
+    option,
     refuse_without,
 )
-from imgnn.cli.sentences import DATA, Form, Images, SkipMissing, option
+from imgnn.cli.sentences import DATA, Form, Images, SkipMissing
 from imgnn.cli.train_options import (
     RUN,
     TRAINING,
@@ -45,8 +47,6 @@ from imgnn.cli.train_options import (
     Tied,
     ValShare,
     WeightDecay,
-    check_run,
-    check_sources,
     check_together,
     ending,
     given_in,
@@ -58,6 +58,7 @@ from imgnn.cli.train_show import show_report, tell
 from imgnn.errors import InputError
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter
+from imgnn.training.run_folder import read_config
 
 if TYPE_CHECKING:
     from imgnn.data.captions import CaptionSet
@@ -102,8 +103,7 @@ def caption(
     ] = None,
     seed: Seed = TrainCaptionOptions.seed,
     patience: Annotated[
-        int | None,
-        option(RUN, "End after so many epochs without a better CIDEr-D; 0: never.", metavar="EPOCHS", min=0),
+        int | None, option(RUN, "End after so many epochs without a better CIDEr-D; 0: never.", metavar="EPOCHS", min=0)
     ] = TrainCaptionOptions.patience,
     save_every: SaveEvery = None,
     form: Form = None,
@@ -177,14 +177,14 @@ def caption(
     reporter = console.reporter()
     if resume is not None:
         folder = resume
-        check_run(folder, "caption")  # a mistyped name should not wait for Keras
+        read_config(folder, "caption")  # a mistyped name should not wait for Keras
         from imgnn.jobs.train_caption import resume_caption
 
         tell(ending(reporter, lambda: resume_caption(folder, reporter)), json=json)
         return
     if source is None:
         raise typer.BadParameter("DATA is expected: captions in a file or folder; or --resume RUN")
-    check_sources([source])
+    check_there([source])
     options = options_in(context, TrainCaptionOptions)
     if check:
         check_data(source, options, reporter, json=json)

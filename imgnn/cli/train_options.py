@@ -19,14 +19,13 @@ from imgnn.cli.parsing import (
     SECONDS,
     UNSAID,
     free_run,
+    option,
     refuse_together,
     was_given,
 )
-from imgnn.cli.sentences import DATA, option
-from imgnn.errors import missing
+from imgnn.cli.sentences import DATA
 from imgnn.options import TrainSentenceOptions, option_name
 from imgnn.runs import Reporter
-from imgnn.training.run_folder import Kind, read_config
 
 RUN, DECODER, TRAINING = "The run", "The decoder", "Training"
 Options = TypeVar("Options", bound=TrainSentenceOptions)
@@ -130,22 +129,6 @@ def check_together(given: Sequence[str], alone: Mapping[str, Sequence[str]], sou
             refuse_together("--resume", "DATA")
         other = next(name for name in others if name != sources)
         refuse_together(option_name(first), option_name(other))
-
-
-def check_sources(sources: Sequence[Path]) -> None:
-    """Refuse data that are not there, before Keras wakes.
-
-    Raises:
-        InputError: which.
-    """
-    for source in sources:
-        if not source.exists():
-            raise missing(source, "file or folder")
-
-
-def check_run(folder: Path, kind: Kind) -> None:
-    """Refuse a folder that is no run of this kind, before Keras wakes."""
-    read_config(folder, kind)
 
 
 def run_name(source: Path) -> Path:

@@ -129,7 +129,7 @@ def show(done: "TrainedCaption") -> None:
     epochs = [row for row in read_log(done.folder / LOG) if row["kind"] == "epoch"]
     of = f"the mean of {done.averaged} epochs" if done.averaged else f"epoch {done.epoch} of {done.epochs}"
     rows = [
-        ("CIDEr-D", f"{done.cider_d:.3f}", f"  BLEU-4 {done.bleu_4:.3f}  ({of}, {done.pictures:,} pictures of val)"),
+        ("CIDEr-D", f"{done.cider_d:.3f}", f"  BLEU-4 {done.bleu_4:.3f}  ({of}, {done.pictures:,} pictures of val)")
     ]
     if len(epochs) > 1:
         curve = [row["cider_d"] for row in epochs]

@@ -316,7 +316,10 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         except OSError as error:
             raise InputError(f"cannot read the folder {path}: {error.strerror or error}") from error
         if not inside:
-            raise InputError(f"no picture in the folder {path} (the folders within it are not entered)")
+            raise InputError(
+                f"no picture in the folder {path} (the folders within it are not entered)",
+                hint=f"a pattern enters them: '{path}/*/*.jpg'",
+            )
         found += sorted(inside, key=natural_order)
     if not found:
         raise InputError("no picture was named")
@@ -346,6 +349,23 @@ def check_readable(path: str | Path) -> None:
     """
     with open_file(Path(path)):
         pass
+
+
+def check_any_readable(paths: Sequence[str | Path]) -> None:
+    """See to it that at least one file can be opened.
+
+    Raises:
+        InputError: none can; the error of the first.
+    """
+    first = None
+    for path in paths:
+        try:
+            check_readable(path)
+            return
+        except InputError as error:
+            first = first or error
+    if first:
+        raise first
 
 
 def natural_order(path: Path) -> list[tuple[int, int | str]]:

@@ -14,11 +14,10 @@ from keras import ops
 from imgnn import backend
 from imgnn.data.known_pictures import KnownPictures
 from imgnn.errors import InputError
-from imgnn.images.files import find_images
+from imgnn.images.files import check_any_readable, find_images
 from imgnn.jobs.boke_donors import Donor, Lenders, directions_of
 from imgnn.jobs.boke_writer import BokeWriter
 from imgnn.jobs.caption import Portion
-from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import extractor_of
 from imgnn.jobs.sentence_model import load_sentence_model

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from imgnn.errors import InputError
-from imgnn.images.files import find_images, save_image
+from imgnn.images.files import check_any_readable, find_images, save_image
 from imgnn.jobs.caption_explain import draw, explain
-from imgnn.jobs.classify import check_any_readable
 from imgnn.jobs.features import padded
 from imgnn.jobs.picture_features import Extracted
 from imgnn.jobs.sentence_model import Speaker, extractors_of, load_caption_models

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgnn.data.spread import cores, spread
 from imgnn.errors import InputError
-from imgnn.images.files import check_readable, find_images, load_image
+from imgnn.images.files import check_any_readable, find_images, load_image
 from imgnn.images.preprocess import VIEWS, classifier_crops
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.load import load_network, preprocessing_of
@@ -127,20 +127,3 @@ def read_crops(
 
     # Each thread may hold one whole decoded picture: few of them.
     yield from spread(crops, files, workers=min(4, cores()), ahead=ahead)
-
-
-def check_any_readable(files: Sequence[Path]) -> None:
-    """See to it that at least one file can be opened.
-
-    Raises:
-        InputError: none can; the error of the first.
-    """
-    first = None
-    for path in files:
-        try:
-            check_readable(path)
-            return
-        except InputError as error:
-            first = first or error
-    if first:
-        raise first

@@ -10,8 +10,8 @@ from imgnn.data.gather import ROOT
 from imgnn.data.labelled import read_classes
 from imgnn.data.lists import WORDS_SUFFIX, family_file, read_list, staleness
 from imgnn.errors import InputError, UnknownNameError
-from imgnn.images.files import check_apart
-from imgnn.jobs.classify import check_any_readable, prob_of_files
+from imgnn.images.files import check_any_readable, check_apart
+from imgnn.jobs.classify import prob_of_files
 from imgnn.jobs.load import load_network, preprocessing_of
 from imgnn.networks.network import Network
 from imgnn.networks.predict import ClassNames, check_classifier, class_name, classes, words_of

@@ -23,7 +23,7 @@ from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, 
 from imgnn.images.files import describe
 from imgnn.jobs.fetch_dask import ask_piece, crawl_by_dask
 from imgnn.options import FetchOptions
-from imgnn.runs import Reporter, Silent, is_file, is_set, write_aside
+from imgnn.runs import Reporter, Silent, is_file, is_set, percent, write_aside
 
 BOKE = "boke.jsonl"
 WHOLE = (1, 1)  # the only part of one
@@ -43,6 +43,7 @@ class Fetched:
         seconds: that the run took.
         boke: the JSON Lines of pictures and lines, if the source was one of boke.
         stopped: why it ended before its end; None if it did not.
+        failed: why it is a failure although it came to its end: not one picture, or fewer than `min_success`.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Fetched:
     seconds: float = 0.0
     boke: Path | None = None
     stopped: ImgnnError | None = None
+    failed: ImgnnError | None = None
 
     @property
     def success(self) -> float:
@@ -82,7 +84,8 @@ def fetch_pictures(
         again: outcomes whose addresses are asked again.
 
     Returns:
-        Also when it was stopped (an interrupt, no network, no time): the reason is in `stopped`.
+        Also when it was stopped (an interrupt, no network, no time): the reason is in `stopped`; or when too few
+        pictures came: it is in `failed`.
 
     Raises:
         InputError: a list cannot be read, the folder cannot be written, or holds pictures of another size; there is
@@ -469,7 +472,25 @@ def crawl(
         stopped = error
     finally:
         reporter.end()
-    return replace(ended(journal), run=run, seconds=seconds, boke=write_boke(journal), stopped=stopped)
+    found = replace(ended(journal), run=run, seconds=seconds, boke=write_boke(journal), stopped=stopped)
+    return replace(found, failed=failure_of(found, options.min_success))
+
+
+def failure_of(found: Fetched, least: float) -> DownloadError | None:
+    """What there is to say when too few pictures came.
+
+    Args:
+        least: share of the addresses that are to be pictures, 0..1.
+    """
+    hint = f"imgnn fetch -o {found.folder} --status; --retry-failed asks again"
+    if "blocked_address" in found.counts:
+        hint = f"imgnn fetch -o {found.folder} --retry-failed --allow-private, if these addresses are yours"
+    asked = sum(found.counts.values()) - found.counts.get("waiting", 0)
+    if asked and not found.counts.get(OK):
+        return DownloadError(f"not one picture of {asked:,} addresses could be had", hint=hint)
+    if found.success < least:
+        return DownloadError(f"{percent(found.success)} are pictures, less than {percent(least)}", hint=hint)
+    return None
 
 
 def ended(journal: Journal) -> Fetched:

@@ -12,18 +12,19 @@ from typing import Literal
 import numpy as np
 
 from imgnn import backend
-from imgnn.errors import InputError, UnknownNameError, WeightsError, missing
+from imgnn.errors import InputError, WeightsError
 from imgnn.home import ASSETS
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.convert import convert_caffemodel
-from imgnn.networks import applications, names, registry, weights
+from imgnn.jobs.named import find_network
+from imgnn.networks import applications, names, weights
 from imgnn.networks.features import cut
-from imgnn.networks.files import OTHER_FORMATS, load_network_file
+from imgnn.networks.files import load_network_file
 from imgnn.networks.network import Network
 from imgnn.networks.registry import NetworkSpec
 from imgnn.options import ConvertOptions, LayerChoice
-from imgnn.runs import Reporter, Silent, is_file, is_folder
-from imgnn.training.run_folder import BEST, is_run, read_config
+from imgnn.runs import Reporter, Silent, is_file
+from imgnn.training.run_folder import BEST, read_config
 
 
 def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) -> Network:
@@ -31,45 +32,32 @@ def load_network(name_or_path: str | Path, *, reporter: Reporter | None = None) 
 
     A network of the registry is taken from IMGNN_HOME; the first time, its published weights are
     downloaded, checked and converted. A `.caffemodel` is converted and not kept. Of a run its best network is
-    taken; a folder with the name of a network of the registry has to be written with a "/": `./googlenet`.
+    taken. What stands for what: `named.find_network`.
 
     Raises:
         UnknownNameError: no network is called so.
         InputError: there is no such file, it is another kind of file, or the run has no network yet.
         WeightsError: no weights on this machine and no way to get them, or they are damaged.
     """
-    reporter = reporter or Silent()
-    name = str(name_or_path)
-    if name.startswith(applications.PREFIX):
-        return applications.load(name)
-    path = Path(name_or_path).expanduser()
-    if path.suffix == ".caffemodel":
-        return replace(load_caffemodel(path, reporter), file=name)
-    if is_file(path) or path.suffix in (".keras", *OTHER_FORMATS):
-        return replace(load_network_file(path, reporter=reporter), file=name)
-    try:
-        spec = registry.find(name)
-    except UnknownNameError:
-        if is_run(path):
-            return replace(load_run(path, reporter), file=name)
-        if is_folder(path):
-            raise InputError(f"{name} is a folder, not the file of a network") from None
-        if len(path.parts) > 1:
-            raise missing(name, hint="imgnn networks lists the networks by name") from None
-        raise UnknownNameError(
-            "network", name, [*registry.names(), *runs_beside()], hint="imgnn networks lists them"
-        ) from None
+    reporter, named = reporter or Silent(), find_network(name_or_path)
+    if named.kind == "application":
+        return applications.load(named.name)
+    if named.spec is not None:
+        return load_registered(named.spec, reporter)
+    if named.kind == "caffemodel":
+        network = load_caffemodel(named.path, reporter)
+    elif named.kind == "run":
+        network = load_run(named.path, reporter)
+    else:
+        network = load_network_file(named.path, reporter=reporter)
+    return replace(network, file=named.name)
+
+
+def load_registered(spec: NetworkSpec, reporter: Reporter) -> Network:
+    """A network of the registry: from the package, from IMGNN_HOME, or without weights that were learned."""
     if spec.packaged:
         return load_packaged(spec)
     return names.network_of(spec) if spec.weights is None else load_published(spec, reporter)
-
-
-def runs_beside() -> list[str]:
-    """The runs in the folder where imgnn is called: one of them may be meant."""
-    try:
-        return [each.name for each in Path().iterdir() if is_run(each)]
-    except OSError:  # a folder that may not be read
-        return []
 
 
 def load_run(folder: Path, reporter: Reporter) -> Network:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from imgnn.errors import UnknownNameError
 from imgnn.home import ASSETS
+from imgnn.jobs.named import find_network
 from imgnn.networks import applications, registry, weights
 from imgnn.networks.applications import Application
 from imgnn.networks.registry import NetworkSpec
-from imgnn.runs import Reporter, Silent, is_file
+from imgnn.runs import Reporter, Silent
 
 if TYPE_CHECKING:
     from imgnn.networks.network import Network
@@ -73,10 +73,7 @@ def origin(name: str, network: "Network") -> dict[str, str]:
 
     Keys: "paper", "licence", "published" (accuracy), "page", "weights", "note".
     """
-    try:
-        spec = None if is_file(Path(name)) else registry.find(name)
-    except UnknownNameError:
-        spec = None
+    spec = find_network(name).spec
     if spec is not None:
         where, published = listed(spec), spec.weights
         told = {"paper": spec.paper, "published": spec.accuracy, "note": spec.note}
@@ -115,24 +112,21 @@ def describe_network(
     from imgnn.networks.files import unallocated
     from imgnn.networks.table import layer_table
 
-    network = find_network(name, reporter or Silent())
+    network = without_weights(name, reporter or Silent())
     return network, unallocated(lambda: layer_table(network, size))
 
 
-def find_network(name: str, reporter: Reporter) -> "Network":
+def without_weights(name: str, reporter: Reporter) -> "Network":
     """The network called `name`, with weights only if it is a file."""
     from imgnn.jobs.load import load_network
     from imgnn.networks import applications
     from imgnn.networks.files import unallocated
     from imgnn.networks.names import network_of
 
-    if name.startswith(applications.PREFIX):
+    named = find_network(name)
+    if named.kind == "application":
         return unallocated(lambda: applications.load(name, weights=None))
-    path = Path(name)
-    if path.suffix in (".keras", ".caffemodel") or is_file(path):
+    if named.spec is None:
         return load_network(name, reporter=reporter)
-    try:
-        spec = registry.find(name)
-    except UnknownNameError:
-        return load_network(name, reporter=reporter)  # says what the path is
+    spec = named.spec
     return unallocated(lambda: network_of(spec))

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from imgnn.cli import console
+from imgnn.images.files import check_readable
 from imgnn.jobs import classify as job
 from imgnn.jobs.classify import Classified
 from imgnn.networks.predict import Prediction
@@ -30,7 +31,7 @@ def see_cats(paths, options, reporter):
     see_cats.options = options
     for path in job.find_images(paths):
         try:
-            job.check_readable(path)
+            check_readable(path)
             yield Classified(path, (TABBY, OWN_CLASS)[: options.top])
         except job.InputError as error:
             yield Classified(path, error=error)
@@ -62,12 +63,12 @@ def test_a_table_has_a_row_for_each_class(cli, photos, tmp_path):
 
 
 def test_json_is_one_object_a_line(cli, photos):
-    result = cli("classify", photos[0].parent, "--json", "--top", 1, "--network", "x.keras")
+    result = cli("classify", photos[0].parent, "--json", "--top", 1, "--network", "vgg16")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["file"] for line in lines] == [str(path) for path in photos]
     assert lines[0] == {
         "file": str(photos[0]),
-        "network": "x.keras",
+        "network": "vgg16",
         "predictions": [{"class_index": 281, "prob": 0.41769, "wnid": "n02123045", "words": "tabby, tabby cat"}],
     }
 

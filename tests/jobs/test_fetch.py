@@ -181,6 +181,15 @@ def test_gone_and_forbidden_and_opted_out_are_asked_once(tmp_path, server):
     assert [server.asked[f"/{name}.jpg"] for name in ("no", "asks", "lost")] == [1, 1, 1]
 
 
+def test_too_few_pictures_are_told_with_the_rest_of_the_result(tmp_path, server):
+    server.answers = {f"/{n}.jpg": web.sends(picture(n)) for n in range(3)}
+    lines = [f"{server.url}/{n}.jpg" for n in range(4)]
+    ended = fetched(tmp_path, *lines, min_success=0.8)
+    assert str(ended.failed) == "75.0 % are pictures, less than 80.0 %"
+    assert (ended.stopped, ended.success) == (None, 0.75)
+    assert fetched(tmp_path, *lines, min_success=0.75).failed is None
+
+
 def test_a_host_that_says_429_is_left_in_peace_until_the_time_it_names(tmp_path, server):
     times = []
 

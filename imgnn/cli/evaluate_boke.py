@@ -1,0 +1,133 @@
+"""`imgnn evaluate boke`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from imgnn.cli import console
+from imgnn.cli.early import check_there
+from imgnn.cli.parsing import COUNT, NETWORK, UNSAID, Json, Precision, option
+from imgnn.cli.sentences import DATA, MODELS, Images, SkipMissing
+from imgnn.cli.train_boke import FORM
+from imgnn.errors import InputError
+from imgnn.options import EvaluateBokeOptions
+from imgnn.runs import percent
+from imgnn.training.run_folder import read_config
+
+if TYPE_CHECKING:
+    from imgnn.jobs.evaluate_boke import EvaluatedBoke, Share
+
+WRITTEN = "What it writes"
+BESIDE = {
+    "shuffled": "the model, shown another picture of the same set",
+    "unigram": "every token as often as in the boke of the training",
+}
+SKIPPED = 10  # pictures that could not be read, named one by one
+
+
+def boke(
+    *,
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="DATA", help="Boke: files, or folders that have one.", show_default=False)
+    ],
+    json: Json = False,
+    model: Annotated[str, option(MODELS, "A run of imgnn train boke.", "--model", "-m", metavar="RUN")],
+    network: Annotated[
+        str | None, option(NETWORK, "Where the model's network is now.", metavar="NAME|FILE", **UNSAID)
+    ] = EvaluateBokeOptions.network,
+    split: Annotated[
+        Literal["train", "val", "test", "all"] | None,
+        option(DATA, "The pictures judged. \\[default: test, or val if there is none]", **UNSAID),
+    ] = EvaluateBokeOptions.split,
+    limit: Annotated[
+        int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
+    ] = EvaluateBokeOptions.limit,
+    form: FORM = None,
+    images: Images = EvaluateBokeOptions.images,
+    skip_missing: SkipMissing = EvaluateBokeOptions.skip_missing,
+    write: Annotated[
+        int, option(WRITTEN, "Pictures that it writes a boke for, the first ones; 0: none.", metavar="N", min=0)
+    ] = EvaluateBokeOptions.write,
+    ng: Annotated[
+        Path | None,
+        option(
+            WRITTEN,
+            "Words that are looked for there, one a line. \\[default: those of the training, if any]",
+            metavar="FILE",
+            **UNSAID,
+        ),
+    ] = EvaluateBokeOptions.ng,
+    precision: Precision = EvaluateBokeOptions.precision,
+) -> None:
+    """Tell how good a model of boke is.
+
+    How probable it finds the boke that people wrote, beside their own pictures
+    and beside others; and of those that it writes itself, how many are
+    different, and how many are copied. Whether they are funny it cannot tell.
+
+    \b
+    Example:
+      imgnn evaluate boke boke.jsonl --model boke_run
+      imgnn evaluate boke boke.jsonl --model boke_run --split all --json
+    """
+    options = EvaluateBokeOptions(
+        model=model,
+        network=network,
+        split=split,
+        form=form,
+        images=images,
+        skip_missing=skip_missing,
+        limit=limit,
+        write=write,
+        ng=ng,
+        precision=precision,
+    )
+    check_there(sources)
+    read_config(model, "boke")
+
+    from imgnn.jobs.evaluate_boke import evaluate_boke  # NumPy wakes here, not at --help
+
+    reporter = console.reporter()
+    try:
+        result = evaluate_boke(sources, options, reporter)
+    finally:
+        reporter.end()
+    for _, why in result.skipped[:SKIPPED]:
+        console.note(f"Skipped: {why}")
+    if len(result.skipped) > SKIPPED:
+        console.note(f"and {len(result.skipped) - SKIPPED:,} more; --json names them all")
+    if json:
+        console.print_json({"data": [console.shown(each) for each in sources], "model": model, **as_json(result)})
+    else:
+        show(result)
+    if result.skipped:
+        total = len(result.skipped) + result.pictures
+        raise InputError(f"{len(result.skipped):,} of {total:,} pictures could not be read")
+
+
+def as_json(result: "EvaluatedBoke") -> dict[str, object]:
+    """The fields of `--json`; docs/evaluate.md describes them."""
+    own, stars = result.own_picture, result.more_stars
+    return {
+        "split": result.split,
+        "pictures": result.pictures,
+        "boke": result.boke,
+        "tokens": result.tokens,
+        "tokenizer": result.tokenizer,
+        "losses": {name: {"nats_per_token": nats, "perplexity": perplexity(nats)} for name, nats in losses(result)},
+        "image_gain": result.image_gain,
+        "own_picture": own and own.value,
+        "more_stars": stars and {"share": stars.value, "pictures": stars.pictures},
+        "distinct": result.distinct,
+        "copied": result.copied,
+        "banned": result.banned,
+        "written": [
+            {"file": console.shown(each.picture), "boke": each.text, "copied": each.copied, "banned": each.banned}
+            for each in result.written
+        ],
+        "skipped": console.skipped_json(result.skipped),
+    }
