@@ -188,7 +188,7 @@ def as_json(result: "Labelled") -> dict[str, object]:
 def sheets_as_json(sheets: "Sheets") -> dict[str, object]:
     """The same of `--show`."""
     files = [console.shown(path) for path in sheets.files]
-    return {"files": files, "pictures": sheets.pictures, "skipped": sheets.skipped}
+    return {"files": files, "pictures": sheets.pictures, "skipped": console.skipped_json(sheets.skipped)}
 
 
 def print_result(result: "Labelled") -> None:
@@ -261,4 +261,4 @@ def print_sheets(sheets: "Sheets") -> None:
     for path in sheets.files:
         console.show_path(path)
     if sheets.skipped:
-        console.note(f"{sheets.skipped:,} that cannot be read are not shown")
+        console.note(f"{len(sheets.skipped):,} that cannot be read are not shown")

@@ -1,7 +1,7 @@
 """`imgnn label --show`: contact sheets of the classes of a list, or of what was found about pictures."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -42,12 +42,12 @@ class Sheets:
     Attributes:
         files: in the order of the classes, or of the kinds of finding.
         pictures: how many cells they have.
-        skipped: pictures chosen that cannot be read.
+        skipped: the picture of each cell that is not shown, and why: it, or the one beside it, cannot be read.
     """
 
     files: tuple[Path, ...]
     pictures: int
-    skipped: int
+    skipped: tuple[tuple[Path, str], ...]
 
 
 def draw_sheets(
@@ -70,12 +70,16 @@ def draw_sheets(
     sheets = of_findings(path, options) if path.name.endswith(FINDINGS_SUFFIXES) else of_classes(path, options)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    pictures = skipped = 0
+    pictures, skipped = 0, []
     reporter.begin("drawing", len(sheets), "sheets")
     try:
         for number, (name, exhibits) in enumerate(sheets.items(), 1):
-            cells = list(shown(exhibits, options))
-            skipped += len(exhibits) - len(cells)
+            cells = []
+            for exhibit, image in spread(side_by_side, exhibits, workers=options.workers):
+                if isinstance(image, InputError):
+                    skipped.append((exhibit.files[0], str(image)))
+                else:
+                    cells.append((image, exhibit.caption))
             pictures += len(cells)
             if cells:
                 file = folder / f"{name}.png"
@@ -97,7 +101,7 @@ def draw_sheets(
         reporter.end()
     if not written:
         raise InputError(f"none of the pictures of {path} can be shown")
-    return Sheets(tuple(written), pictures, skipped)
+    return Sheets(tuple(written), pictures, tuple(skipped))
 
 
 def of_classes(path: Path, options: LabelOptions) -> dict[str, list[Exhibit]]:
@@ -152,19 +156,12 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w .,+-]", "_", name)[:60].strip(" .")
 
 
-def shown(exhibits: Sequence[Exhibit], options: LabelOptions) -> Iterator[tuple[np.ndarray, str]]:
-    """The cells that can be shown, with their captions."""
-    for exhibit, image in spread(side_by_side, exhibits, workers=options.workers):
-        if image is not None:
-            yield image, exhibit.caption
-
-
-def side_by_side(exhibit: Exhibit) -> np.ndarray | None:
-    """The pictures of a cell, small; None if one cannot be read."""
+def side_by_side(exhibit: Exhibit) -> np.ndarray | InputError:
+    """The pictures of a cell, small; or why one cannot be read."""
     try:
         small = [fit(load_image(file), (CELL, CELL)) for file in exhibit.files]
-    except InputError:
-        return None
+    except InputError as error:
+        return error
     if len(small) == 1:
         return small[0]
     # A pair has a margin, by which it is seen which two belong together.

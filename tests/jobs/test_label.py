@@ -448,7 +448,7 @@ def test_each_class_has_a_sheet(pets, tmp_path):
         Path("pets_sheets/0_cats.png"),
         Path("pets_sheets/1_dogs.png"),
     ]
-    assert (sheets.pictures, sheets.skipped) == (6, 0)
+    assert (sheets.pictures, sheets.skipped) == (6, ())
     assert load_image(sheets.files[0]).shape[0] > 160
 
 
@@ -478,7 +478,8 @@ def test_what_cannot_be_read_is_skipped(pets):
     (pets / "bad.png").write_text("bad")
     path = written(pets, "a.txt", "cats/0.png 0\nbad.png 0\nmissing.png 0\n")
     sheets = draw_sheets(path)
-    assert (sheets.pictures, sheets.skipped) == (1, 2)
+    assert (sheets.pictures, [path.name for path, _ in sheets.skipped]) == (1, ["bad.png", "missing.png"])
+    assert "no such file" in sheets.skipped[1][1]
     with pytest.raises(InputError, match=r"none of the pictures of .*b.txt can be shown"):
         draw_sheets(written(pets, "b.txt", "bad.png 0\n"))
 
