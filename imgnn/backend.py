@@ -292,13 +292,22 @@ def why_no_gpu() -> str:
     return f"{name()} sees no GPU"
 
 
+def place(precision: str, kind: str | None = None, count: int = 1) -> str:
+    """What computes, as a part of a sentence: "on the processor, in bfloat16", "on 2 x GPU, in float32".
+
+    Args:
+        kind: as `device` has it; None: the one there is.
+    """
+    kind = kind or device()
+    name = "processor" if kind == "cpu" else kind.upper()
+    return f"on {f'{count} x' if count > 1 else 'the'} {name}, in {precision}"
+
+
 def where(precision: str, devices: int = 1) -> str:
-    """What computes, and why not a GPU: "On the processor, in bfloat16: there is no NVIDIA driver on this machine"."""
-    if device() == "cpu":
-        several = f" as {devices} devices" if devices > 1 else ""
-        return f"On the processor{several}, in {precision}: {why_no_gpu()}"
-    count = f"{devices} devices" if devices > 1 else "one device"
-    return f"On {count} of the {device().upper()} kind, in {precision}"
+    """The same as a sentence, and why no GPU: "On the processor, in bfloat16: there is no NVIDIA driver here"."""
+    told = place(precision, count=devices)
+    told = told[0].upper() + told[1:]
+    return f"{told}: {why_no_gpu()}" if device() == "cpu" else told
 
 
 class Devices:

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from imgnn import backend
 from imgnn.cli import console
 from imgnn.errors import InputError
 from imgnn.runs import amount, duration, percent
@@ -203,7 +204,7 @@ def plan_json(plan: "Plan") -> dict[str, object]:
 def show_plan(plan: "Plan") -> None:
     """What a run would take."""
     height, width = plan.size
-    device = f"{plan.devices} x {plan.device}" if plan.devices > 1 else plan.device
+    place = backend.place(plan.precision, plan.device, plan.devices)
     head = ", ".join(plan.head) if plan.head else "the network's own, made anew"
     rest = max(0.0, plan.seconds - sum(stage.seconds for stage in plan.stages))
     memory = plan.memory
@@ -213,7 +214,7 @@ def show_plan(plan: "Plan") -> None:
     rows = [
         ("network", f"{plan.network}, {plan.parameters:,} weights; {height} x {width} pixels"),
         ("head", head),
-        ("recipe", f"{plan.recipe}, on the {device} in {plan.precision}"),
+        ("recipe", f"{plan.recipe}, {place}"),
         ("pictures", f"{plan.train:,} to train on, {plan.val:,} to judge by; {len(plan.classes)} classes"),
         ("time", f"about {duration(plan.seconds)}; {duration(rest)} of it for loading, the last judgement, the report"),
         (

@@ -22,8 +22,9 @@ from imgnn.jobs.drawing import Goal, drawer, score_of
 from imgnn.jobs.load import load_network, preprocessing_of
 from imgnn.networks import registry, weights
 from imgnn.networks.features import of_size
+from imgnn.networks.logits import PASSES, logits_of
 from imgnn.networks.network import Network
-from imgnn.networks.predict import PASSES, ClassNames, check_classifier, class_name, classes, words_of
+from imgnn.networks.predict import ClassNames, check_classifier, class_name, classes, words_of
 from imgnn.optimize.evaluate import if_it_fits
 from imgnn.optimize.loop import Run, minimise
 from imgnn.optimize.regularise import PRESETS
@@ -118,7 +119,7 @@ def draw_class(
             f"{size[0]} x {size[1]} pixels of {network.name} do not fit into the memory", hint="a smaller --size"
         ) from error
     # Made before the long work: a network may see a class in pictures of one size only.
-    look = None if goal.class_index is None else logits_of(network, size)
+    look = None if goal.class_index is None else look_of(network, size)
     if not drawing.alive:
         raise InputError(
             f"{goal.name} of {network.name} fires on nothing that a picture starts from: no way leads up",
@@ -127,7 +128,7 @@ def draw_class(
     steps = options.iterations or drawing.steps
     reporter.note(
         f"{network.name}, {goal.name}: {size[0]} x {size[1]} pixels, {steps} steps, preset {options.preset}, "
-        f"on the {backend.device()}"
+        f"{backend.place('float32')}"
     )
     started = time.perf_counter()
     with one_interrupt() as hear_no_more:
@@ -236,31 +237,13 @@ def find_goal(network: Network, target: str) -> Goal:
     return Goal(class_name(network.words, index)[1] or f"class {index}", class_scores(network), index, index)
 
 
-def class_logits(network: Network) -> Any:
-    """What goes into the network's last softmax or sigmoid, symbolic; its output if it ends in neither."""
-    value = network.model.outputs[0]
-    for operation in reversed(network.model.operations):
-        if not isinstance(operation, keras.layers.Layer) or operation.output is not value:
-            continue
-        function = getattr(getattr(operation, "activation", None), "__name__", "")
-        if isinstance(operation, keras.layers.Softmax) or function in ("softmax", "sigmoid"):
-            if isinstance(operation, keras.layers.Dense):  # both in one, as keras.applications has it
-                logits = ops.matmul(operation.input, operation.kernel)
-                return logits if operation.bias is None else logits + operation.bias
-            return operation.input
-        if type(operation).__name__ not in PASSES:
-            break
-        value = operation.input
-    return network.model.outputs[0]
-
-
 def class_scores(network: Network) -> Any:
     """What is raised for a class: its logit, or what that is the mean of.
 
     Where the classes are maps that are averaged at last (SqueezeNet, NIN), it is the maps before their ReLU: from a
     class that fires nowhere no gradient comes through a ReLU.
     """
-    value = class_logits(network)
+    value = logits_of(network.model)
     for operation in reversed(network.model.operations):
         if not isinstance(operation, keras.layers.Layer) or operation.output is not value:
             continue
@@ -274,13 +257,13 @@ def class_scores(network: Network) -> Any:
 # What networks say of it ---------------------------------------------------------------------------------------
 
 
-def logits_of(network: Network, size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+def look_of(network: Network, size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
     """Images of a size -> the logits of a classifier, `(classes,)`; of one that gives a map of them, their mean.
 
     Raises:
         InputError: it does not take this size.
     """
-    model = of_size(network, {"logits": class_logits(network)}, size)
+    model = of_size(network, {"logits": logits_of(network.model)}, size)
 
     def look(image: np.ndarray) -> np.ndarray:
         x = preprocess(image, preprocessing_of(network), network.mean_image)
@@ -292,7 +275,7 @@ def logits_of(network: Network, size: tuple[int, int]) -> Callable[[np.ndarray],
 
 
 def verdict(network: Network, look: Callable[[np.ndarray], np.ndarray], image: np.ndarray, class_index: int) -> Verdict:
-    """What a classifier says of a picture; `look` is its `logits_of`."""
+    """What a classifier says of a picture; `look` is its `look_of`."""
     logits = look(image)
     prob = np.exp(logits - logits.max())
     prob /= prob.sum()
@@ -317,7 +300,7 @@ def second_verdict(
         reporter.note(f"{judge.name} has no class that is {goal.name}: it does not judge the picture")
         return None
     crop = classifier_crops(image, preprocessing_of(judge))[0]
-    told = if_it_fits(lambda: verdict(judge, logits_of(judge, crop.shape[:2]), crop, index))
+    told = if_it_fits(lambda: verdict(judge, look_of(judge, crop.shape[:2]), crop, index))
     if told is None:
         reporter.note(f"{judge.name} cannot judge the picture: the memory does not suffice")
     return told

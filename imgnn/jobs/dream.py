@@ -522,7 +522,7 @@ def describe(dreamer: Dreamer) -> str:
     way = f", by way of {', '.join(f'{h} x {w}' for h, w in smaller)}" if smaller else ""
     return (
         f"{dreamer.network.name}, {', '.join(map(str, dreamer.choices))}: {height} x {width} pixels (height x width)"
-        f"{way}; {dreamer.steps} steps on the {backend.device()} in {dreamer.precision}"
+        f"{way}; {dreamer.steps} steps {backend.place(dreamer.precision)}"
     )
 
 

@@ -517,8 +517,8 @@ def describe(subject: Subject, stages: Sequence[Stage]) -> str:
     sides = list(dict.fromkeys(max(subject.size(stage.side)) for stage in stages))
     way = f", by way of {', '.join(map(str, sides[:-1]))}" if len(sides) > 1 else ""
     steps = sum(stage.steps for stage in stages)
-    where = f"the {backend.device()} in {subject.precision}"
-    return f"{subject.network.name}, {size[0]} x {size[1]} pixels (height x width){way}; {steps} steps on {where}"
+    where = backend.place(subject.precision)
+    return f"{subject.network.name}, {size[0]} x {size[1]} pixels (height x width){way}; {steps} steps {where}"
 
 
 def gatys_weights(subject: Subject) -> list[str]:

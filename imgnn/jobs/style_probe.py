@@ -50,7 +50,7 @@ class Estimate:
         )
         tile = f", in tiles of {self.tile} pixels" if self.tile else ""
         return (
-            f"{self.network} on the {self.device} in {self.precision}{tile}\n"
+            f"{self.network} {backend.place(self.precision, self.device)}{tile}\n"
             f"{way}  (height x width, pixels)\n"
             f"about {duration(self.seconds)}, and {amount(self.bytes)} of memory"
         )

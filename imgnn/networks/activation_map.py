@@ -10,6 +10,7 @@ from keras import ops
 from imgnn import backend
 from imgnn.backend import Parts, Tensor
 from imgnn.errors import InputError
+from imgnn.networks.logits import logits_of
 from imgnn.networks.network import Network
 
 BATCH = 16  # pictures that go through the network at once
@@ -38,8 +39,10 @@ def class_activation(network: Network, x: np.ndarray, class_indices: Sequence[in
     """
     if len(x) != len(class_indices):
         raise InputError(f"a class for each of {len(x)} pictures was expected; {len(class_indices)} were received")
-    made_by = producers(network.model)
-    scores = logits(network.model, made_by)
+    scores, output = logits_of(network.model), network.model.outputs[0]
+    if len(scores.shape) == 4 and tuple(scores.shape[1:3]) != (1, 1) and scores.shape != output.shape:
+        scores = output  # the mean of the probabilities of many places: no score stands for the picture
+    made_by = producers(keras.Model(network.model.inputs, scores))
     spatial = last_map(network, made_by, scores)
     cuts = [spatial, *beside(made_by, spatial, scores)]
     front = keras.Model(network.model.inputs[0], cuts)
@@ -65,8 +68,6 @@ def class_activation(network: Network, x: np.ndarray, class_indices: Sequence[in
 
 def producers(model: keras.Model) -> dict[int, Any]:
     """The `id` of each symbolic value of a flat model -> the layer that computes it, in the order of computation."""
-    if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs, model.outputs)
     return {id(value): layer for layer in model.operations for value in keras.tree.flatten(layer.output)}
 
 
@@ -74,26 +75,6 @@ def sources(made_by: Mapping[int, Any], value: Any) -> list[Any]:
     """The symbolic values that one is computed from; none of the picture itself."""
     layer = made_by[id(value)]
     return [] if isinstance(layer, keras.layers.InputLayer) else keras.tree.flatten(layer.input)
-
-
-def logits(model: keras.Model, made_by: dict[int, Any]) -> Any:
-    """The symbolic scores of the classes before the softmax that a model ends with.
-
-    Where the classifier's layer brings its softmax along, a copy without it takes its place in `made_by`.
-    """
-    output = model.outputs[0]
-    layer = made_by[id(output)]
-    is_softmax = getattr(layer, "activation", None) is keras.activations.softmax
-    if isinstance(layer, keras.layers.Softmax) or (is_softmax and isinstance(layer, keras.layers.Activation)):
-        return layer.input
-    if not is_softmax:
-        return output
-    with backend.standard():
-        bare = type(layer).from_config({**layer.get_config(), "activation": None})
-        scores = bare(layer.input)
-    bare.set_weights(layer.get_weights())
-    made_by[id(scores)] = bare
-    return scores
 
 
 def last_map(network: Network, made_by: Mapping[int, Any], scores: Any) -> Any:

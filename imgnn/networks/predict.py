@@ -9,12 +9,10 @@ import numpy as np
 
 from imgnn.errors import InputError
 from imgnn.images.preprocess import preprocess
+from imgnn.networks.logits import prob_layer
 from imgnn.networks.network import Network
 
 Shape = tuple[int | None, ...]
-
-# What a value may pass through and still be a probability.
-PASSES = ("Flatten", "Reshape", "Permute", "Dropout", "GlobalAveragePooling2D", "AveragePooling2D", "AveragePool")
 
 
 @dataclass(frozen=True)
@@ -34,38 +32,29 @@ class Prediction:
     words: str | None = None
 
 
-def predict(
-    network: Network, pictures: np.ndarray, *, top_k: int = 5, views: int = 1, batch: int = 16
-) -> list[list[Prediction]]:
-    """The `top_k` most probable classes of every picture, the first one first.
+def compute_prob(network: Network, pictures: np.ndarray, *, views: int = 1, batch: int = 16) -> np.ndarray:
+    """The probability of every class.
+
+    A network that does not end in a softmax or sigmoid gives logits, and gets its softmax here.
 
     Args:
         network: a classifier.
         pictures: uint8 images `(n, height, width, 3)`, which are preprocessed here, or float `x`
             `(n, height, width, channels)`, which is taken as it is; of the size that the network wants.
-        top_k: at most so many; no more than there are classes.
         views: so many consecutive pictures are views of one (ten crops): their probabilities are averaged.
         batch: pictures that go through the network at once.
+
+    Returns:
+        float32 `(n / views, classes)`, 0..1.
 
     Raises:
         InputError: the network is no classifier or knows no preprocessing, or the pictures have another
             size than it wants.
     """
-    prob = compute_prob(network, pictures, views=views, batch=batch)
-    return [top_classes(each, network.words, top_k) for each in prob]
-
-
-def compute_prob(network: Network, pictures: np.ndarray, *, views: int = 1, batch: int = 16) -> np.ndarray:
-    """The probability of every class: float32 `(n / views, classes)`; arguments and errors as in `predict`.
-
-    A network that does not end in a softmax or sigmoid gives logits, and gets its softmax here.
-    """
     check_classifier(network)
     x = pictures
     if pictures.dtype == np.uint8:
-        if network.preprocessing is None:
-            raise InputError(f"{network.name} does not say how a picture becomes its input")
-        x = preprocess(pictures, network.preprocessing, network.mean_image)
+        x = preprocess(pictures, network.pictures, network.mean_image)
     check_input(network, x.shape)
     if len(x) % views:
         raise InputError(f"{len(x)} pictures are not a multiple of {views} views")
@@ -74,31 +63,20 @@ def compute_prob(network: Network, pictures: np.ndarray, *, views: int = 1, batc
         for start in range(0, len(x), batch)
     ]
     prob = np.concatenate(scores).astype("float32")
-    if not gives_prob(network.model):
+    if prob_layer(network.model) is None:
         raised = np.exp(prob - prob.max(axis=1, keepdims=True))
         prob = raised / raised.sum(axis=1, keepdims=True)
     return prob.reshape(-1, views, prob.shape[1]).mean(axis=1)
 
 
-def gives_prob(model: keras.Model) -> bool:
-    """Whether the model's output is a probability already: it comes out of a softmax or sigmoid."""
-    if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs, model.outputs)
-    value = model.outputs[0]
-    for operation in reversed(model.operations):  # sorted, so that each comes before those that read it
-        if not isinstance(operation, keras.layers.Layer) or operation.output is not value:
-            continue
-        function = getattr(getattr(operation, "activation", None), "__name__", "")
-        if isinstance(operation, keras.layers.Softmax) or function in ("softmax", "sigmoid"):
-            return True
-        if type(operation).__name__ not in PASSES:
-            return False
-        value = operation.input
-    return False
-
-
 def top_classes(prob: np.ndarray, words: Sequence[str] | None, top_k: int) -> list[Prediction]:
-    """The `top_k` classes of one row of probabilities; of two equal ones the first comes first."""
+    """The most probable classes of a picture, the first one first; of two equal ones, that with the lower index.
+
+    Args:
+        prob: `(classes,)`, 0..1.
+        words: of each class; None: not known.
+        top_k: at most so many; no more than there are classes.
+    """
     best = np.argsort(-prob, kind="stable")[:top_k]
     return [Prediction(int(each), float(prob[each]), *class_name(words, int(each))) for each in best]
 

@@ -15,6 +15,7 @@ from imgnn import backend
 from imgnn.errors import DivergedError
 from imgnn.images.preprocess import LUMA, constants
 from imgnn.images.preprocessing import Preprocessing
+from imgnn.networks.logits import logits_of
 from imgnn.networks.names import graph
 from imgnn.networks.network import Network
 from imgnn.training.optimizers import Pace, build_optimizer
@@ -83,9 +84,8 @@ def divide(network: Network, trained: Sequence[str] | None) -> Parts:
             cuts |= {name: model.get_layer(name).output for name in sources if name not in live}
 
     logits = logits_of(model)
-    assert network.preprocessing is not None  # noqa: S101  networks/head.py asked for it
     pixels = keras.Input((*model.inputs[0].shape[1:3], 3), dtype="float32", name="pixels")
-    x = Prepare(network.preprocessing, name="prepare")(pixels)
+    x = Prepare(network.pictures, name="prepare")(pixels)
 
     def from_pixels(outputs: Any) -> Any:
         return keras.Model(pixels, keras.Model(model.inputs[0], outputs)(x))
@@ -98,13 +98,6 @@ def divide(network: Network, trained: Sequence[str] | None) -> Parts:
         whole=from_pixels(logits),
         trained=changing,
     )
-
-
-def logits_of(model: keras.Model) -> Any:
-    """What the softmax at the end of a network takes, flat: `(n, classes)`."""
-    logits = model.layers[-1].input if isinstance(model.layers[-1], keras.layers.Softmax) else None
-    assert logits is not None, "networks/head.py ends every network with a softmax"  # noqa: S101
-    return logits
 
 
 class Stateful(ABC):

@@ -14,7 +14,7 @@ from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs import channels
 from imgnn.jobs import class_picture as job
 from imgnn.jobs.channels import draw_channels, light, strongest
-from imgnn.jobs.class_picture import class_logits, class_scores, draw_class, find_goal, logits_of, same_class, verdict
+from imgnn.jobs.class_picture import class_scores, draw_class, find_goal, look_of, same_class, verdict
 from imgnn.jobs.drawing import first_alive, resampling
 from imgnn.networks.files import save_network
 from imgnn.networks.network import Network
@@ -167,9 +167,8 @@ def test_without_words_a_class_is_a_number():
         find_goal(colours(None), "red")
 
 
-def test_logits_go_into_the_softmax_and_scores_come_before_relu_and_mean():
+def test_scores_come_before_softmax_and_relu_and_mean():
     network = colours()
-    assert class_logits(network) is network.model.get_layer("pool").output
     assert class_scores(network) is network.model.get_layer("maps").output
 
 
@@ -181,7 +180,7 @@ def test_the_logits_of_a_dense_layer_with_softmax_are_those_before_it(random):
     image = random.integers(0, 256, (4, 4, 3), dtype="uint8")
     kernel, bias = (np.asarray(each) for each in dense.get_weights())
     logits = preprocess(image, network.preprocessing).reshape(1, -1) @ kernel + bias
-    told = verdict(network, logits_of(network, (4, 4)), image, 3)
+    told = verdict(network, look_of(network, (4, 4)), image, 3)
     assert told.logit == pytest.approx(logits[0, 3], rel=1e-3, abs=1e-3)
     assert told.prob == pytest.approx(np.exp(logits[0, 3]) / np.exp(logits).sum(), rel=1e-2, abs=1e-6)
     assert class_scores(network).shape == (None, 5)
@@ -196,7 +195,7 @@ def test_of_a_map_of_classes_the_mean_is_looked_at(random):
     image = random.integers(0, 256, (8, 8, 3), dtype="uint8")
     kernel, bias = (np.asarray(each) for each in model.get_layer("classes").get_weights())
     wanted = preprocess(image, network.preprocessing).mean((0, 1, 2)) @ kernel[0, 0] + bias
-    told = verdict(network, logits_of(network, (8, 8)), image, 2)
+    told = verdict(network, look_of(network, (8, 8)), image, 2)
     assert told.logit == pytest.approx(wanted[2], rel=1e-4)
     assert told.best == str(wanted.argmax())
 
@@ -205,7 +204,7 @@ def test_a_verdict_is_what_the_classifier_says(random):
     network, image = colours(), random.integers(0, 256, (12, 16, 3), dtype="uint8")
     prob = compute_prob(network, image[None])[0]
     for index in range(3):
-        told = verdict(network, logits_of(network, (12, 16)), image, index)
+        told = verdict(network, look_of(network, (12, 16)), image, index)
         assert told.prob == pytest.approx(prob[index], rel=1e-4)
         assert told.rank == 1 + sorted(-prob).index(-prob[index])
 

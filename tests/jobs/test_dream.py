@@ -142,7 +142,7 @@ def test_the_objective_rises_and_is_told_for_each_layer(tiny_image, out, quick):
     assert recorder.facts[5]["objective"] > recorder.facts[3]["objective"]
     assert recorder.notes == [
         "one, conv=2, conv:1: 40 x 60 pixels (height x width), by way of 29 x 43; 6 steps on the "
-        f"{job.backend.device()} in float32"
+        f"{'processor' if job.backend.device() == 'cpu' else 'GPU'}, in float32"
     ]
 
 
