@@ -47,7 +47,8 @@ def test_a_mean_as_npy(tmp_path, mean):
 @MANY
 @given(MEANS)
 def test_a_mean_as_binaryproto(tmp_path, mean):
-    write_binaryproto(tmp_path / "mean.binaryproto", mean.transpose(2, 0, 1))
+    mean = mean.transpose(2, 0, 1)
+    write_binaryproto(tmp_path / "mean.binaryproto", mean)
     np.testing.assert_array_equal(read_binaryproto(tmp_path / "mean.binaryproto"), mean)
 
 
