@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from imgnn.errors import InputError, OptionError
 
@@ -17,6 +17,7 @@ def option_name(field: str) -> str:
     return f"--{TYPED.get(field, field).replace('_', '-')}"
 
 
+SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
 # Those that are called otherwise
 TYPED = {"parameter": "param", "masks": "mask", "target": "class", "rates": "layer-rate", "n": "number"}
 
@@ -47,9 +48,13 @@ class LayerChoice:
             raise InputError(f"a layer is written LAYER, LAYER:CHANNEL or LAYER=WEIGHT, not {text!r}") from None
         return cls(found["name"], int(found["channel"]) if found["channel"] else None, weight)
 
+    @property
+    def label(self) -> str:
+        """The choice without its weight."""
+        return self.name if self.channel is None else f"{self.name}:{self.channel}"
+
     def __str__(self) -> str:
-        channel = "" if self.channel is None else f":{self.channel}"
-        return f"{self.name}{channel}" + ("" if self.weight == 1.0 else f"={self.weight:g}")
+        return self.label + ("" if self.weight == 1.0 else f"={self.weight:g}")
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,73 @@ class StyleOptions:
         others += [self.network] if Path(self.network).suffix in NETWORK_FILES else []
         return (*self.masks, *(Path(each).expanduser() for each in others))
 
+    def check(self, styles: int) -> None:
+        """Refuse what cannot be meant.
+
+        Args:
+            styles: the number of style pictures.
+
+        Raises:
+            OptionError: an option is out of its range, or does not fit the others.
+        """
+        if not styles:
+            raise OptionError("at least one style picture is expected")
+        numbers = dict.fromkeys(("size", "iterations", "initial_iterations", "history", "preview", "keep_every"), 1)
+        numbers |= {"seed": 0, "jitter": 0, "min_size": 16, "tile_size": SMALLEST_TILE}
+        for name, least in numbers.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise OptionError(f"{option_name(name)} is at least {least}, not {value}")
+        for name in ("content_weight", "style_weight", "tv_weight", "dream_weight"):
+            weight = getattr(self, name)
+            if weight is not None and not 0 <= weight < math.inf:
+                raise OptionError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
+        if not (self.content_weight or self.style_weight):
+            raise OptionError("--content-weight and --style-weight are both 0: nothing would be asked for")
+        if self.dream and not self.style_weight:
+            raise OptionError("--dream pulls by a share of the style: it wants a --style-weight above 0")
+        for name, allowed in _choices(StyleOptions):
+            value = getattr(self, name)
+            if value not in allowed:
+                words = ", ".join(str(each) for each in allowed if each is not None)
+                raise OptionError(f"{option_name(name)} is one of {words}, not {value!r}")
+        for choice in (*(self.content_layers or ()), *(self.style_layers or ())):
+            if choice.weight < 0:
+                raise OptionError(f"the weight of a layer is 0 or more; {choice} was given")
+            if choice.channel is not None:
+                raise OptionError(f"content and style are compared in whole layers, not in a channel: {choice}")
+        fractions = {"average": self.average, "tolerance": self.tolerance}
+        for name, value in fractions.items():
+            if not 0 <= value < 1:
+                raise OptionError(f"--{name} is a number from 0 to below 1; {value} was given")
+        if not 0 < self.style_scale < math.inf:
+            raise OptionError(f"--style-scale is a number above 0; {self.style_scale} was given")
+        if self.masks and len(self.masks) != styles:
+            wanted = "1 --mask goes with 1 style" if styles == 1 else f"{styles} styles want {styles} --mask"
+            raise OptionError(f"{wanted}; number given: {len(self.masks)}")
+        if self.masks and self.jitter:
+            raise OptionError("--jitter shifts the picture under its --mask: one or the other")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise OptionError(f"--learning-rate is a number above 0; {self.learning_rate} was given")
+        self.shares(styles)
+
+    def shares(self, styles: int) -> tuple[float, ...]:
+        """The share of each of so many styles; they add up to 1.
+
+        Raises:
+            OptionError: there are more or fewer numbers than styles, or they cannot be shares.
+        """
+        blend = self.style_blend or (1.0,) * styles
+        if len(blend) != styles:
+            wanted = (
+                "1 style picture takes 1 number" if styles == 1 else f"{styles} style pictures take {styles} numbers"
+            )
+            raise OptionError(f"{wanted} in --style-blend; {len(blend)} were received")
+        if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
+            given = ",".join(f"{each:g}" for each in blend)
+            raise OptionError(f"the numbers of --style-blend are 0 or more, and not all 0; {given} was received")
+        return tuple(each / sum(blend) for each in blend)
+
 
 @dataclass(frozen=True)
 class DreamOptions:
@@ -154,6 +226,39 @@ class DreamOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     tile_size: int | None = None  # pixels, the side of a tile; None: tiles when the memory asks for them
     preview: int | None = None  # steps between two looks at the picture so far, in OUTPUT.preview.png
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            OptionError: an option is out of its range, or does not fit the others.
+        """
+        numbers = dict.fromkeys(("size", "octaves", "iterations", "preview"), 1) | {"jitter": 0, "laplacian": 0}
+        for name, least in numbers.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise OptionError(f"--{name} is at least {least}, not {value}")
+        for name, above in (("octave_scale", 1.0), ("step_size", 0.0)):
+            value = getattr(self, name)
+            if value is not None and not above < value < math.inf:
+                raise OptionError(f"--{name.replace('_', '-')} is a number above {above:g}; {value} was given")
+        for name in ("smooth", "tv_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise OptionError(f"--{name.replace('_', '-')} is a number, 0 or more; {getattr(self, name)} was given")
+        if not math.isfinite(self.gain):
+            raise OptionError(f"--gain is a number; {self.gain} was given")
+        choices = self.layers or ()
+        names = [choice.label for choice in choices]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise OptionError(f"--layers names {twice} twice", hint=f"{twice}=2 gives it twice the weight")
+        if choices and not any(choice.weight for choice in choices):
+            raise OptionError("the weights of all --layers are 0: nothing would be asked for")
+        if self.guide is not None:
+            if self.objective != "norm":
+                raise OptionError(f"--guide has an objective of its own; --objective {self.objective} was given beside")
+            if any(choice.channel is not None for choice in choices):
+                raise OptionError("--guide compares whole layers: LAYER without :CHANNEL")
 
 
 @dataclass(frozen=True)
@@ -570,6 +675,28 @@ class EvaluateCaptionOptions:
 
 
 @dataclass(frozen=True)
+class EvaluateBokeOptions:
+    """What `imgnn evaluate boke` may be told."""
+
+    model: str  # a run of `imgnn train boke`
+    network: str | None = None  # the name or file of the network that looks at the pictures; None: the model's own
+
+    # The data
+    split: Literal["train", "val", "test", "all"] | None = None  # that is judged; None: test, or val if there is none
+    form: str | None = None  # of the boke, one of data/boke.py's FORMS; None: recognised
+    images: Path | None = None  # the folder that pictures' names start from; None: found beside the boke
+    skip_missing: bool = False  # leave out pictures that are not there
+    limit: int | None = None  # pictures, the first ones; None: all
+
+    # What the model writes, as `imgnn boke` does
+    write: int = 200  # pictures that it writes a boke for, the first ones; 0: none
+    ng: Path | None = None  # a file with a word a line, which are looked for there; None: the one of the training
+
+    # The machine
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+@dataclass(frozen=True)
 class ServeOptions:
     """What `imgnn serve` may be told."""
 
@@ -580,3 +707,13 @@ class ServeOptions:
     host: str = "127.0.0.1"  # the address to listen on
     port: int = 8000  # 0: any that is free
     requests_per_minute: int = 240  # requests of one client that change or compute something; 0: any
+
+
+def _choices(kind: type) -> list[tuple[str, tuple[Any, ...]]]:
+    """The options that are words, with what they may be; None among them where it is the default."""
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        literals = [each for each in (hint, *get_args(hint)) if get_origin(each) is Literal]
+        if literals:
+            found.append((name, (*get_args(literals[0]), *([None] if type(None) in get_args(hint) else []))))
+    return found

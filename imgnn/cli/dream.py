@@ -246,6 +246,7 @@ def dream(
         ]
     else:
         options = options_of(DreamOptions, context)
+        options.check()
         if zoom is not None:
             from imgnn.jobs.dream import dream_zoom
 

@@ -268,6 +268,7 @@ def style(
         content, styles, options = read_run(rerun, content, styles, reporter)
         options = replace(options, **settings_of(StyleOptions, given))
         output = output or Path(f"{rerun.stem}-again{rerun.suffix}")
+    options.check(len(styles))
     output = output or Path("-".join(path.stem for path in (content, *styles)) + ".png")
     axes = dict(parsed := [parse_axis(each) for each in grid or ()])
     if len(axes) < len(parsed):

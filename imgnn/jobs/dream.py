@@ -27,7 +27,6 @@ from imgnn.optimize.dreaming import (
     Ascent,
     enhance_objective,
     guide_objective,
-    label,
     mean_objective,
     norm_objective,
 )
@@ -111,7 +110,7 @@ def dream_picture(
         DivergedError: the gradient is no longer finite; the picture before was saved.
     """
     options, reporter, image, output = options or DreamOptions(), reporter or Silent(), Path(image), Path(output)
-    check(options)
+    options.check()
     check_writable(output)
     preview = output.with_name(f"{output.stem}.preview{output.suffix}")
     for written in (output, preview) if options.preview else (output,):
@@ -187,7 +186,7 @@ def dream_zoom(
         As `dream_picture`; of a run that was stopped or diverged, the frames so far were saved.
     """
     options, reporter, image, output = options or DreamOptions(), reporter or Silent(), Path(image), Path(output)
-    check(options)
+    options.check()
     if frames < 1:
         raise OptionError(f"--zoom is at least 1 frame, not {frames}")
     if not 0 < zoom_scale < 1:
@@ -526,39 +525,6 @@ def describe(dreamer: Dreamer) -> str:
     )
 
 
-def check(options: DreamOptions) -> None:
-    """Refuse what cannot be meant, before anything is loaded.
-
-    Raises:
-        OptionError: an option is out of its range, or does not fit the others.
-    """
-    for name, least in {"size": 1, "octaves": 1, "iterations": 1, "jitter": 0, "laplacian": 0, "preview": 1}.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise OptionError(f"--{name} is at least {least}, not {value}")
-    for name, above in (("octave_scale", 1.0), ("step_size", 0.0)):
-        value = getattr(options, name)
-        if value is not None and not above < value < math.inf:
-            raise OptionError(f"--{name.replace('_', '-')} is a number above {above:g}; {value} was given")
-    for name in ("smooth", "tv_weight"):
-        if not 0 <= getattr(options, name) < math.inf:
-            raise OptionError(f"--{name.replace('_', '-')} is a number, 0 or more; {getattr(options, name)} was given")
-    if not math.isfinite(options.gain):
-        raise OptionError(f"--gain is a number; {options.gain} was given")
-    choices = options.layers or ()
-    names = [label(choice) for choice in choices]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise OptionError(f"--layers names {twice} twice", hint=f"{twice}=2 gives it twice the weight")
-    if choices and not any(choice.weight for choice in choices):
-        raise OptionError("the weights of all --layers are 0: nothing would be asked for")
-    if options.guide is not None:
-        if options.objective != "norm":
-            raise OptionError(f"--guide has an objective of its own; --objective {options.objective} was given beside")
-        if any(choice.channel is not None for choice in choices):
-            raise OptionError("--guide compares whole layers: LAYER without :CHANNEL")
-
-
 def diverged(message: str) -> DivergedError:
     """The gradient ran away."""
     return DivergedError(message, hint="smaller =WEIGHTs in --layers, or --precision float32")
@@ -566,8 +532,8 @@ def diverged(message: str) -> DivergedError:
 
 def silent(dreamer: Dreamer, image: Path) -> InputError:
     """Nothing was there to amplify."""
+    layers = " and ".join(each.label for each in dreamer.choices)
     return InputError(
-        f"{' and '.join(map(label, dreamer.choices))} of {dreamer.network.name} does not fire on {image}: the picture "
-        "would stay as it is",
+        f"{layers} of {dreamer.network.name} does not fire on {image}: the picture would stay as it is",
         hint=f"another layer; {dreamer.network.layers_command} lists them",
     )

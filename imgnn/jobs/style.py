@@ -10,57 +10,35 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from imgnn import __version__, backend
-from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun, OptionError, missing
+from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
 from imgnn.images import colours
 from imgnn.images.files import (
     check_apart,
     check_format_takes,
     check_writable,
-    load_image,
     save_image,
     save_or_spare,
 )
-from imgnn.images.masks import load_mask
 from imgnn.images.resize import resize
-from imgnn.jobs.load import check_channels, check_memory, layers_for, load_network, preprocessing_of
 from imgnn.jobs.style_canvas import Canvas, Subject
+from imgnn.jobs.style_plan import describe, gatys_weights, plan, prepare
 from imgnn.jobs.style_state import State, at_home
-from imgnn.networks.features import cut, look
-from imgnn.networks.network import Network
-from imgnn.optimize.calibrate import SIDE, layer_weights
-from imgnn.optimize.evaluate import SMALLEST_TILE, if_it_fits
+from imgnn.optimize.evaluate import if_it_fits
 from imgnn.optimize.loop import Ending, Run, minimise
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
-from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x
+from imgnn.optimize.parameters import LEVELS, to_image, to_pixels
 from imgnn.optimize.scales import Size
-from imgnn.options import STARTS, LayerChoice, StyleOptions, option_name
-from imgnn.runs import Onward, Reporter, Silent, is_file, one_interrupt
+from imgnn.options import StyleOptions
+from imgnn.runs import Onward, Reporter, Silent, one_interrupt
 
 NOISE = 20.0  # grey levels, the standard deviation of what `init="random"` starts from
-DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
-NEURAL_STYLE = ("vgg16", "vgg19", "keras:vgg16", "keras:vgg19")  # whose weights neural-style's were found with
 STATE_EVERY, STATE_SHARE = 10.0, 0.05  # seconds between two states on the disk; the share of the time to write them
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One piece of the way.
-
-    Attributes:
-        side: the long side, pixels.
-        steps: evaluations of the loss.
-        dreaming: whether the dream takes part.
-    """
-
-    side: int
-    steps: int
-    dreaming: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +100,7 @@ def stylise(
     """
     options, reporter = options or StyleOptions(), reporter or Silent()
     content, output, style_paths = Path(content), Path(output), [Path(path) for path in styles]
-    check(options, style_paths)
+    options.check(len(style_paths))
     check_writable(output)
     check_apart(output, (content, *style_paths, *options.files))
     state = State(output, content, style_paths, options)
@@ -366,261 +344,6 @@ class Work:
         """
         settings = {"command": "style", **asdict(at_home(self.options)), **self.state.facts, **facts}
         save_or_spare(self.state.output, self.picture(place), settings)
-
-
-def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, reporter: Reporter) -> Subject:
-    """Load what is needed, and see that it fits together.
-
-    Raises:
-        InputError, UnknownNameError, WeightsError: it does not.
-    """
-    photo, paintings = load_image(content), [load_image(path) for path in styles]
-    start = None
-    if options.init not in STARTS:
-        path = Path(options.init).expanduser()
-        if not is_file(path):
-            raise missing(options.init, hint=f"--init is {', '.join(STARTS)} or a picture")
-        start = load_image(path)
-    network = load_network(options.network, reporter=reporter)
-    preprocessing_of(network)
-    subject = Subject(
-        photo=photo,
-        original=photo,
-        start=start,
-        paintings=tuple(paintings),
-        masks=tuple(load_mask(path, photo.shape[:2], like=content) for path in options.masks),
-        names=(content, *styles),
-        shares=shares_of(options.style_blend, len(styles)),
-        network=network,
-        content=dict.fromkeys(layers_of(network, "content", options.content_layers), 1.0),
-        style=dict.fromkeys(layers_of(network, "style", options.style_layers), 1.0),
-        precision=backend.precision_of(options.precision),
-        options=options,
-    )
-    check_sizes(subject)
-    check_dream(subject, reporter)
-    return coloured(weighted(subject))
-
-
-def weighted(subject: Subject) -> Subject:
-    """The subject with the factors of its layers: those of its network, times those of the options."""
-    network, options = subject.network, subject.options
-    content, style = dict(subject.content), dict(subject.style)
-    # Normalised gradients know no scale that a factor would have to take away.
-    if network.name not in NEURAL_STYLE and not options.normalise_gradients:
-        names = tuple(dict.fromkeys([*content, *style]))
-        seen = look(network, names, (SIDE, SIDE), pooling=options.pooling)
-        with backend.forward_only():
-            content, style = layer_weights(
-                lambda pixels: seen(to_x(pixels, preprocessing_of(network))), [*content], [*style]
-            )
-    for choice in options.content_layers or ():
-        content[choice.name] *= choice.weight
-    for choice in options.style_layers or ():
-        style[choice.name] *= choice.weight
-    return replace(subject, content=content, style=style)
-
-
-def coloured(subject: Subject) -> Subject:
-    """The subject with the colours of its pictures as `options.colours` wants them before the first step."""
-    photo, paintings, start, kind = subject.photo, subject.paintings, subject.start, subject.options.colours
-    if kind == "luminance":
-        photo = colours.luminance(photo)
-        start = None if start is None else colours.luminance(start)
-        paintings = tuple(colours.match_luminance(colours.luminance(each), photo) for each in paintings)
-    elif kind in ("match", "histogram"):
-        change = {"match": colours.match_mean_covariance, "histogram": colours.match_histogram}[kind]
-        paintings = tuple(change(each, photo) for each in paintings)
-    return replace(subject, photo=photo, paintings=paintings, start=start)
-
-
-def plan(subject: Subject) -> list[Stage]:
-    """The sizes to go through: from the smallest that is allowed, √2 larger each, to the last."""
-    options = subject.options
-    sides = [options.size]
-    while (side := round(sides[0] / math.sqrt(2))) >= options.min_size and fits(subject, side):
-        sides.insert(0, side)
-    stages = [Stage(side, options.iterations, bool(options.dream)) for side in sides]
-    first = options.initial_iterations if len(sides) > 1 else options.iterations
-    stages[0] = replace(stages[0], steps=first)
-    if options.dream:
-        before = max(1, round(DREAMLESS * first))
-        stages[:1] = [Stage(sides[0], before), Stage(sides[0], max(1, first - before), True)]
-    return stages
-
-
-def fits(subject: Subject, side: int) -> bool:
-    """Whether the network can look at the pictures at this size."""
-    try:
-        check_size(subject, side)
-    except InputError:
-        return False
-    return True
-
-
-def check_sizes(subject: Subject) -> None:
-    """Refuse pictures that the network cannot look at in the size that is wanted.
-
-    Raises:
-        InputError: it cannot.
-    """
-    size = subject.size(subject.options.size)
-    if min(size) < 2:
-        raise InputError(f"{subject.names[0]} would be {size[0]} x {size[1]} pixels: too few", hint="a larger --size")
-    check_size(subject, subject.options.size)
-    check_memory(subject.names[0], size, copies(subject.options))
-
-
-def copies(options: StyleOptions) -> int:
-    """How many pictures of float32 a run holds beside the network's activations, at most."""
-    return 8 + 2 * min(options.history, options.iterations)
-
-
-def check_dream(subject: Subject, reporter: Reporter) -> None:
-    """Refuse channels that are not there; tell of layers whose dream the style or the content will undo.
-
-    Raises:
-        InputError: a layer has no such channel.
-    """
-    if not subject.options.dream:
-        return
-    check_channels(subject.network, subject.options.dream, subject.size(subject.options.size))
-    for choice in subject.options.dream:
-        tensor = subject.network.tensor(choice.name)
-        for role, own in (("style", subject.style), ("content", subject.content)):
-            if any(subject.network.tensor(name) is tensor for name in own):
-                reporter.note(
-                    f"{choice.name} is a layer of the {role} too, which will undo what it dreams; "
-                    f"{subject.network.layers_command} lists others"
-                )
-
-
-def check_size(subject: Subject, side: int) -> None:
-    """Refuse a size at which the network cannot look at the photo or at a painting.
-
-    Raises:
-        InputError: it cannot; a layer is too deep for it, or the picture too narrow.
-    """
-    cut(subject.network, subject.layers, subject.size(side))
-    for path, extent in zip(subject.names[1:], subject.extents(side), strict=True):
-        try:
-            cut(subject.network, tuple(subject.style), extent)
-        except InputError as error:
-            raise InputError(
-                f"style {path}: {error}", hint="a style whose sides are more alike, or a larger --size"
-            ) from None
-
-
-def describe(subject: Subject, stages: Sequence[Stage]) -> str:
-    """What is going to be done, in a line."""
-    size = subject.size(subject.options.size)
-    sides = list(dict.fromkeys(max(subject.size(stage.side)) for stage in stages))
-    way = f", by way of {', '.join(map(str, sides[:-1]))}" if len(sides) > 1 else ""
-    steps = sum(stage.steps for stage in stages)
-    where = backend.place(subject.precision)
-    return f"{subject.network.name}, {size[0]} x {size[1]} pixels (height x width){way}; {steps} steps {where}"
-
-
-def gatys_weights(subject: Subject) -> list[str]:
-    """The weights of the layers, and what they are in the paper's units.
-
-    arXiv:1508.06576 has `½ sum (F - P)²` for the content and `sum (FFᵀ - AAᵀ)² / (4 N² M²)` for a style layer of N
-    channels and M positions: neural-style's `w mean (F - P)²` is `2 w / (N M)` times the one, its
-    `w mean (G - A)²` is `4 w / N²` times the other.
-    """
-    options, lines = subject.options, []
-    layers = cut(subject.network, subject.layers, subject.size(options.size)).output
-    for name, weight in subject.content.items() if options.content_weight else ():
-        _, height, width, channels = layers[name].shape
-        own = options.content_weight * weight
-        lines.append(f"content {name}: weight {own:.4g}; in Gatys' units {2 * own / (channels * height * width):.4g}")
-    for name, weight in subject.style.items() if options.style_weight else ():
-        own = options.style_weight * weight
-        lines.append(f"style {name}: weight {own:.4g}; in Gatys' units {4 * own / layers[name].shape[3] ** 2:.4g}")
-    return lines
-
-
-def check(options: StyleOptions, styles: Sequence[Path]) -> None:
-    """Refuse what cannot be meant, before anything is loaded.
-
-    Raises:
-        OptionError: an option is out of its range, or does not fit the others.
-    """
-    if not styles:
-        raise OptionError("at least one style picture is expected")
-    numbers = dict.fromkeys(("size", "iterations", "initial_iterations", "history", "preview", "keep_every"), 1)
-    numbers |= {"seed": 0, "jitter": 0, "min_size": 16, "tile_size": SMALLEST_TILE}
-    for name, least in numbers.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise OptionError(f"{option_name(name)} is at least {least}, not {value}")
-    for name in ("content_weight", "style_weight", "tv_weight", "dream_weight"):
-        weight = getattr(options, name)
-        if weight is not None and not 0 <= weight < math.inf:
-            raise OptionError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
-    if not (options.content_weight or options.style_weight):
-        raise OptionError("--content-weight and --style-weight are both 0: nothing would be asked for")
-    if options.dream and not options.style_weight:
-        raise OptionError("--dream pulls by a share of the style: it wants a --style-weight above 0")
-    for name, allowed in choices():
-        value = getattr(options, name)
-        if value not in allowed:
-            words = ", ".join(str(each) for each in allowed if each is not None)
-            raise OptionError(f"{option_name(name)} is one of {words}, not {value!r}")
-    for choice in (*(options.content_layers or ()), *(options.style_layers or ())):
-        if choice.weight < 0:
-            raise OptionError(f"the weight of a layer is 0 or more; {choice} was given")
-        if choice.channel is not None:
-            raise OptionError(f"content and style are compared in whole layers, not in a channel: {choice}")
-    fractions = {"average": options.average, "tolerance": options.tolerance}
-    for name, value in fractions.items():
-        if not 0 <= value < 1:
-            raise OptionError(f"--{name} is a number from 0 to below 1; {value} was given")
-    if not 0 < options.style_scale < math.inf:
-        raise OptionError(f"--style-scale is a number above 0; {options.style_scale} was given")
-    if options.masks and len(options.masks) != len(styles):
-        wanted = "1 --mask goes with 1 style" if len(styles) == 1 else f"{len(styles)} styles want {len(styles)} --mask"
-        raise OptionError(f"{wanted}; number given: {len(options.masks)}")
-    if options.masks and options.jitter:
-        raise OptionError("--jitter shifts the picture under its --mask: one or the other")
-    if options.learning_rate is not None and not 0 < options.learning_rate < math.inf:
-        raise OptionError(f"--learning-rate is a number above 0; {options.learning_rate} was given")
-    shares_of(options.style_blend, len(styles))
-
-
-def choices() -> list[tuple[str, tuple[Any, ...]]]:
-    """The options that are words, with what they may be; None among them where it is the default."""
-    found = []
-    for name, kind in get_type_hints(StyleOptions).items():
-        literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
-        if literals:
-            found.append((name, (*get_args(literals[0]), *([None] if type(None) in get_args(kind) else []))))
-    return found
-
-
-def shares_of(blend: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
-    """The share of each of `count` styles; they add up to 1.
-
-    Raises:
-        OptionError: there are more or fewer numbers than styles, or they cannot be shares.
-    """
-    blend = blend or (1.0,) * count
-    if len(blend) != count:
-        wanted = "1 style picture takes 1 number" if count == 1 else f"{count} style pictures take {count} numbers"
-        raise OptionError(f"{wanted} in --style-blend; {len(blend)} were received")
-    if not all(math.isfinite(each) and each >= 0 for each in blend) or not any(blend):
-        given = ",".join(f"{each:g}" for each in blend)
-        raise OptionError(f"the numbers of --style-blend are 0 or more, and not all 0; {given} was received")
-    return tuple(each / sum(blend) for each in blend)
-
-
-def layers_of(
-    network: Network, role: Literal["content", "style"], chosen: Sequence[LayerChoice] | None
-) -> tuple[str, ...]:
-    """The layers chosen for a role, or those that the network itself names for it."""
-    if chosen is not None:
-        return tuple(choice.name for choice in chosen)
-    return layers_for(network, role, f"--{role}-layers")
 
 
 def first_picture(subject: Subject, photo: np.ndarray) -> np.ndarray:

@@ -115,7 +115,14 @@ class Canvas:
         self.fitting(lambda: None)
 
     def evaluate(self, values: Tensor) -> tuple[Tensor, Parts, Tensor]:
-        """The loss at the values of the parameter, its parts, and its gradient by the values."""
+        """The loss at the values of the parameter, its parts, and its gradient by the values.
+
+        Args:
+            values: of the parameter: pixels `(1, height, width, 3)`, or Fourier coefficients.
+
+        Returns:
+            A number, numbers by name, and a tensor of the values' shape.
+        """
         pixels = self.parameter.pixels(values)
         scene: Scene = self.factors
         shift = (0, 0)
@@ -199,7 +206,7 @@ class Canvas:
         return lambda pixels: features(to_x(pixels, preprocessing))
 
     def features(self, pixels: Tensor, layers: Sequence[str]) -> dict[str, Any]:
-        """The features of a whole picture."""
+        """The features of a whole picture: pixels `(1, height, width, 3)` -> layer -> `(1, h, w, channels)`."""
         return compute_features(self.subject.network, layers, pixels, self.see, self.tile)
 
     def grams(self, painting: np.ndarray) -> dict[str, Tensor]:
@@ -218,7 +225,7 @@ class Canvas:
         }
 
     def regions(self) -> dict[str, np.ndarray]:
-        """How much of each position of the style layers belongs to each style."""
+        """How much of each position of the style layers belongs to each style: float32 `(1, h, w, styles)`, 0..1."""
         sizes = {
             name: each.shape[1:3]
             for name, each in cut(self.subject.network, tuple(self.subject.style), self.size).output.items()
@@ -229,7 +236,7 @@ class Canvas:
         }
 
     def weigh_dream(self, values: Tensor) -> None:
-        """Let the dream pull by `options.dream_weight` of what the style pulls at these values."""
+        """Let the dream pull by `options.dream_weight` of what the style pulls at these values, as of `evaluate`."""
         lengths = {}
         for alone in ("style", "dream"):
             self.factors = {f"factor:{name}": ops.convert_to_tensor(float(name == alone)) for name in TERMS}

@@ -11,7 +11,7 @@ import numpy as np
 from imgnn.errors import ImgnnError, InterruptedRun, OptionError
 from imgnn.images.files import check_apart, check_writable, load_image, read_settings, save_or_spare
 from imgnn.images.sheet import contact_sheet
-from imgnn.jobs.style import check, stylise
+from imgnn.jobs.style import stylise
 from imgnn.jobs.style_state import State
 from imgnn.options import StyleOptions, option_name
 from imgnn.runs import Reporter, Silent, is_file
@@ -50,7 +50,7 @@ def draw_grid(
     check_apart(output, [photo, *paintings, *options.files])
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     for own in combinations:  # all of them, before the first is painted
-        check(replace(options, **own), paintings)
+        replace(options, **own).check(len(paintings))
     cells, failures = [], []
     for own in combinations:
         words = [f"{option_name(name)[2:]}={Path(short(value)).name}" for name, value in own.items()]

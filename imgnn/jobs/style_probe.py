@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgnn import backend
-from imgnn.jobs.style import Stage, check, copies, first_picture, plan, prepare
+from imgnn.jobs.style import first_picture
 from imgnn.jobs.style_canvas import Canvas, Subject, first_tile
+from imgnn.jobs.style_plan import Stage, copies, plan, prepare
 from imgnn.networks.table import reach
 from imgnn.optimize.evaluate import needed_memory
 from imgnn.optimize.parameters import to_pixels
@@ -68,7 +69,7 @@ def probe(
     """
     reporter = reporter or Silent()
     style_paths = [Path(path) for path in styles]
-    check(options, style_paths)
+    options.check(len(style_paths))
     subject = prepare(Path(content), style_paths, options, reporter)
     stages = plan(subject)
     reporter.begin("probing", None)

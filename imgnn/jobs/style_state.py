@@ -2,7 +2,6 @@
 
 import json
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from imgnn.images.files import read_settings
 from imgnn.networks import weights
 from imgnn.options import NETWORK_FILES, STARTS, LayerChoice, StyleOptions, option_name
 from imgnn.runs import Reporter, is_file, write_aside
+from imgnn.training.checkpoint import DAMAGED
 
 VERSION = 1
 # What may differ between the run that was stopped and the one that goes on.
@@ -88,7 +88,7 @@ class State:
                     kind, _, name = key.partition("/")
                     if name:
                         arrays[kind][name] = file[key]
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise InputError(f"{self.path} is damaged: {error}", hint="the same command without --resume") from error
         if head.get("version") != VERSION:
             raise InputError(f"{self.path} is of another version of imgnn", hint="the same command without --resume")
@@ -107,6 +107,10 @@ class State:
 
     def save(self, index: int, done: int, seconds: float, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         """Write where a run is.
+
+        Args:
+            index: of the stage, from 0; `done`: evaluations before it.
+            arrays: of any shapes, by kind ("run", "optimizer", "factors") and name.
 
         Raises:
             InputError: the disk is full.

@@ -120,12 +120,7 @@ def enhance_objective(choices: Sequence[LayerChoice], gain: float, tv_weight: fl
 
 def of_layers(choices: Sequence[LayerChoice], term: Callable[[LayerChoice], Term]) -> Objective:
     """A term for each layer, by its weight."""
-    return Objective({label(choice): (choice.weight, term(choice)) for choice in choices})
-
-
-def label(choice: LayerChoice) -> str:
-    """What a layer's term is called: the choice without its weight."""
-    return str(replace(choice, weight=1.0))
+    return Objective({choice.label: (choice.weight, term(choice)) for choice in choices})
 
 
 def chosen(values: Tensor, choice: LayerChoice) -> Tensor:

@@ -15,9 +15,9 @@ from imgnn.networks.network import Network
 from imgnn.networks.table import reach
 from imgnn.optimize.objectives import NOWHERE, Features, Objective, Scene
 from imgnn.optimize.tiles import Tile, cut_tiles
+from imgnn.options import SMALLEST_TILE
 
 ANY_SIZE: Any = (None, None)
-SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
 
 See = Callable[[Tensor], Features]
 T = TypeVar("T")

@@ -18,10 +18,12 @@ from imgnn.images.files import LONGEST, load_image, read_settings, save_image
 from imgnn.images.preprocess import preprocess
 from imgnn.images.resize import resize
 from imgnn.jobs import style as job
+from imgnn.jobs import style_plan
 from imgnn.jobs.load import load_network
-from imgnn.jobs.style import Stage, cover, plan, prepare, shares_of, stylise
+from imgnn.jobs.style import cover, stylise
 from imgnn.jobs.style_canvas import Canvas
 from imgnn.jobs.style_grid import draw_grid
+from imgnn.jobs.style_plan import Stage, plan, prepare
 from imgnn.jobs.style_probe import probe
 from imgnn.networks.features import cut
 from imgnn.networks.names import network_of
@@ -166,7 +168,7 @@ def test_what_it_begins_with_has_the_colours_that_are_painted_with(tiny_image, p
 
 def test_vggs_layers_weigh_what_they_weigh_in_neural_style(tiny_image, painting, monkeypatch):
     calibrated, _, _ = begin(tiny_image, painting)
-    monkeypatch.setattr(job, "load_network", lambda name, reporter: replace(load_network(name), name="vgg19"))
+    monkeypatch.setattr(style_plan, "load_network", lambda name, reporter: replace(load_network(name), name="vgg19"))
     plain, _, _ = begin(tiny_image, painting)
     assert set(plain.style.values()) == set(plain.content.values()) == {1.0}
     assert 1.0 not in {*calibrated.style.values(), *calibrated.content.values()}
@@ -234,8 +236,8 @@ def test_a_style_alone_is_a_blend_that_has_all_of_it(tiny_image, painting, tmp_p
 
 
 def test_shares_add_up_to_one():
-    assert shares_of(None, 4) == (0.25, 0.25, 0.25, 0.25)
-    assert shares_of((3.0, 1.0), 2) == (0.75, 0.25)
+    assert StyleOptions().shares(4) == (0.25, 0.25, 0.25, 0.25)
+    assert StyleOptions(style_blend=(3.0, 1.0)).shares(2) == (0.75, 0.25)
 
 
 def test_cover_fills_the_size_and_cuts_around_the_middle():
@@ -362,7 +364,7 @@ def test_a_picture_that_does_not_fit_the_memory_is_refused_before_it_is_made(tin
 
 
 def test_a_painting_too_narrow_for_the_network_is_named(tiny_image, tmp_path, monkeypatch):
-    monkeypatch.setattr(job, "load_network", lambda name, reporter: network_of("squeezenet-v1.1"))
+    monkeypatch.setattr(style_plan, "load_network", lambda name, reporter: network_of("squeezenet-v1.1"))
     save_image(tmp_path / "narrow.png", np.zeros((256, 4, 3), "uint8"))
     with pytest.raises(InputError, match=r"style .*narrow\.png: squeezenet-v1.1 cannot give .* 256 x 4 pixels"):
         stylise(tiny_image, [tmp_path / "narrow.png"], tmp_path / "out.png", StyleOptions(size=256))

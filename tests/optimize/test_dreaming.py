@@ -13,7 +13,6 @@ from imgnn.optimize.dreaming import (
     best_match,
     enhance_objective,
     guide_objective,
-    label,
     mean_objective,
     norm_objective,
 )
@@ -109,7 +108,7 @@ def test_enhance_measures_the_way_to_what_is_gain_times_as_strong(features, rand
 
 
 def test_a_layer_without_its_weight_is_what_its_term_is_called():
-    assert (label(A), label(B)) == ("a", "b:1")
+    assert (A.label, B.label) == ("a", "b:1")
 
 
 @pytest.mark.parametrize("kind", ["norm", "mean", "guide", "enhance"])
