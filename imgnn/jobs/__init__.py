@@ -20,9 +20,9 @@ evaluate_caption.py   evaluate_captions; evaluate_caption_models.py, evaluate_ca
 sentence_model.py     a trained model of captions or boke; picture_features.py: what it sees of pictures
 style.py      stylise; style_plan.py what is settled before, style_canvas.py one size, style_state.py what a stopped run
               goes on with; style_probe.py: --dry-run; style_grid.py: --grid
-dream.py      dream_picture, dream_zoom; class_picture.py: draw_class; channels.py: draw_channels; drawing.py: how both
-              of these draw
-convert.py    convert_caffemodel
+dream.py      dream_picture, dream_zoom; dreamer.py: who dreams; class_picture.py: draw_class; channels.py:
+              draw_channels; drawing.py: how both of these draw
+convert.py    convert_caffemodel; convert_plan.py which network a file is, convert_facts.py what else is known of it
 networks.py   list_networks, describe_network
 demo.py       the files and the page of `imgnn demo`
 load.py       a network by any name; named.py: the same before Keras wakes; features.py: what its frozen part gives

@@ -15,7 +15,8 @@ from imgnn.caffe.message import Message
 from imgnn.caffe.net import Net
 from imgnn.errors import ConversionError, InputError, UnknownNameError, WeightsError
 from imgnn.jobs import convert
-from imgnn.jobs.convert import convert_caffemodel, recognise
+from imgnn.jobs.convert import convert_caffemodel
+from imgnn.jobs.convert_plan import recognise
 from imgnn.jobs.load import load_network
 from imgnn.networks import registry
 from imgnn.networks.files import load_network_file, read_facts, read_mean_image, unallocated

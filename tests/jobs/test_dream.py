@@ -13,6 +13,7 @@ from imgnn.images.files import load_image, read_settings, save_image
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.images.resize import resize
 from imgnn.jobs import dream as job
+from imgnn.jobs import dreamer
 from imgnn.jobs.dream import dream_picture, dream_zoom
 from imgnn.networks.files import save_network
 from imgnn.networks.network import Network
@@ -274,7 +275,7 @@ def test_a_second_ctrl_c_does_not_lose_what_the_first_kept(tiny_image, out, quic
 
 
 def test_ctrl_c_before_the_first_step_saves_nothing(tiny_image, out, quick, monkeypatch):
-    monkeypatch.setattr(job, "build_picture", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(dreamer, "build_picture", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     with pytest.raises(InterruptedRun, match="stopped before the first step; nothing was saved"):
         dream_picture(tiny_image, out, quick())
     assert not out.exists()
@@ -288,7 +289,7 @@ def test_a_gradient_that_is_no_number_from_the_start_is_told_and_nothing_saved(t
 
 
 def test_a_gradient_that_runs_away_is_told_and_the_picture_before_saved(tiny_image, out, quick, monkeypatch):
-    build = job.build_picture
+    build = dreamer.build_picture
 
     def failing(*args, **named):
         picture, looks = build(*args, **named), iter(range(100))
@@ -300,7 +301,7 @@ def test_a_gradient_that_runs_away_is_told_and_the_picture_before_saved(tiny_ima
         evaluate.measure = picture.measure
         return evaluate
 
-    monkeypatch.setattr(job, "build_picture", failing)
+    monkeypatch.setattr(dreamer, "build_picture", failing)
     message = f"the gradient is not finite after step 2 of 6; the picture so far was saved to {out}"
     with pytest.raises(DivergedError, match=re.escape(message)):
         dream_picture(tiny_image, out, quick())
@@ -326,7 +327,7 @@ def test_what_the_memory_does_not_hold_in_the_smallest_tiles_is_told(tiny_image,
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(job, "build_picture", full)
+    monkeypatch.setattr(dreamer, "build_picture", full)
     with pytest.raises(InputError, match="29 x 43 pixels of one do not fit into the memory") as caught:
         dream_picture(tiny_image, out, quick())
     assert caught.value.hint == "a smaller --size, or a smaller network"
@@ -403,8 +404,8 @@ def test_zoom_dreams_enlarges_and_dreams_again(tiny_image, tmp_path, quick, kern
 
 
 def test_zoom_compiles_for_the_first_frame_only(tiny_image, tmp_path, quick, monkeypatch):
-    built, build = [], job.build_picture
-    monkeypatch.setattr(job, "build_picture", lambda *args, **named: built.append(args[2]) or build(*args, **named))
+    built, build = [], dreamer.build_picture
+    monkeypatch.setattr(dreamer, "build_picture", lambda *args, **named: built.append(args[2]) or build(*args, **named))
     dream_zoom(tiny_image, tmp_path / "film.gif", 2, options=quick(iterations=1))
     assert built == [(None, None)], "once, for all octaves"
     with Image.open(tmp_path / "film.gif") as film:
