@@ -3,7 +3,8 @@
 A job reads and writes the files it is told of, reports through the `Reporter` it is given, raises
 `ImgnnError`, and returns a small result. What TensorFlow logs is kept quiet (IMGNN_DEBUG=1 brings it back).
 
-fetch.py      fetch_pictures, merge_journals, look; fetch_dask.py: by the workers of a cluster
+fetch.py      fetch_pictures, merge_journals, look; fetch_dask.py: by the workers of a cluster;
+              fetch_journal.py: stories_of, export_journal
 label.py      label_pictures; label_sheets.py: contact sheets of what it found
 mean.py       compute_mean, merge_means
 finetune.py   finetune, resume; finetune_probe.py: dry_run; finetune_rate.py: find_learning_rate
