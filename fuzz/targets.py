@@ -393,7 +393,8 @@ PAGE_WORDS = (
 
 
 def read_picture(data: bytes) -> None:
-    from imgnn.images.files import read_image, read_settings
+    from imgnn.images.decode import read_image
+    from imgnn.images.files import read_settings
 
     read_image(io.BytesIO(data), "picture", max_pixels=MAX_PIXELS)
     read_settings(put(data, "picture"))
@@ -403,7 +404,7 @@ def pictures() -> Iterable[bytes]:
     """A little of an example in every format and mode, some with EXIF, a profile, transparency, several frames."""
     from PIL import Image, ImageCms
 
-    from imgnn.images.files import formats
+    from imgnn.images.decode import formats
 
     whole = Image.open(ROOT / "imgnn/assets/examples/cat.jpg").convert("RGB").resize((12, 8))
     exif = Image.Exif()

@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import IO, Any, NoReturn, Protocol
 
-from imgnn.errors import ImgnnError, InputError
+from imgnn.errors import ImgnnError, InputError, InterruptedRun
 
 
 class Reporter(Protocol):
@@ -81,10 +81,11 @@ class Onward:
 class Logged:
     """Writes the facts of every step into a file, and passes all on to another reporter.
 
-    A JSON object a line: `{"step": 12, "seconds": 3.4, "loss": 5.6e5, ...}`, seconds since the command began.
+    A JSON object a line: how many steps there will be, `{"steps": 160}`, when they begin, and then of each
+    `{"step": 12, "seconds": 3.4, "loss": 5.6e5, ...}`, seconds since the command began.
 
     Args:
-        path: an older log of this name is replaced when the first step is done.
+        path: an older log of this name is replaced when the steps begin.
         append: it is not, and the lines follow its own.
 
     Raises:
@@ -94,7 +95,7 @@ class Logged:
     def __init__(self, reporter: Reporter, path: Path, *, append: bool = False) -> None:
         check_folder(path)
         self.reporter, self.path, self.began = reporter, path, time.monotonic()
-        self.note, self.begin, self.end = reporter.note, reporter.begin, reporter.end
+        self.note, self.end = reporter.note, reporter.end
         self.full, self.mode = False, "a" if append else "w"
         try:
             with path.open("rb") as file:
@@ -104,17 +105,27 @@ class Logged:
             if path.exists():
                 raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
+    def begin(self, task: str, total: float | None, unit: str = "") -> None:
+        if unit == "steps":
+            self.write(steps=total)
+        self.reporter.begin(task, total, unit)
+
     def advance(self, done: float, **facts: float) -> None:
-        if facts and not self.full:
-            line = json.dumps({"step": done, "seconds": round(time.monotonic() - self.began, 3), **facts})
-            try:
-                with self.path.open(self.mode, encoding="utf-8") as file:
-                    file.write(line + "\n")
-                self.mode = "a"
-            except OSError as error:  # no reason to stop
-                self.full = True
-                self.note(f"{self.path} is not written any more: {error.strerror or error}")
+        if facts:
+            self.write(step=done, seconds=round(time.monotonic() - self.began, 3), **facts)
         self.reporter.advance(done, **facts)
+
+    def write(self, **facts: float | None) -> None:
+        """One more line, as long as there is room for it."""
+        if self.full:
+            return
+        try:
+            with self.path.open(self.mode, encoding="utf-8") as file:
+                file.write(json.dumps(facts) + "\n")
+            self.mode = "a"
+        except OSError as error:  # no reason to stop
+            self.full = True
+            self.note(f"{self.path} is not written any more: {error.strerror or error}")
 
 
 def duration(seconds: float) -> str:
@@ -258,6 +269,35 @@ def stop_after_step() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
+def interrupted_with(told: str) -> Iterator[None]:
+    """Where `Stopped` ends the whole command: an interrupt.
+
+    Args:
+        told: what has become of the work.
+
+    Raises:
+        InterruptedRun: it was stopped.
+    """
+    try:
+        yield
+    except Stopped:
+        raise InterruptedRun(told) from None
+
+
+@contextlib.contextmanager
+def stop_at_once(told: str) -> Iterator[Stop]:
+    """Let Ctrl-C end work of which nothing is saved, after the step that it is at.
+
+    Gives what `stop_after_step` gives; whoever asks it raises `Stopped`.
+
+    Raises:
+        InterruptedRun: it was pressed; it says `told`.
+    """
+    with stop_after_step() as stop, interrupted_with(told):
+        yield stop
+
+
+@contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well it is renamed to `path`.
 
@@ -278,3 +318,37 @@ def write_aside(path: Path) -> Iterator[Path]:
         raise InputError(f"cannot write {path}: {told[-1] if told else error.strerror or error}") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON document that people may read, whole or not at all.
+
+    Raises:
+        InputError: as of `write_aside`.
+    """
+    with write_aside(path) as aside:
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        # A name whose bytes are no UTF-8 has lone surrogates: they become what JSON writes for them.
+        aside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def lock(file: IO[Any], *, wait: bool = False) -> bool:
+    """Lock an open file until it is closed, or the process ends, however it ends.
+
+    Args:
+        wait: for another process that has it.
+
+    Returns:
+        False if another has it. Windows and some network drives lock nothing: there, True.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -59,6 +59,14 @@ def test_every_folder_is_in_the_drawing():
     assert folders <= set(PARTS)
 
 
+# A command's file is called as the command is: cli/ tells of the others alone.
+@pytest.mark.parametrize("part", sorted({path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"cli"}))
+def test_a_folder_tells_of_each_of_its_modules(part):
+    told = ast.get_docstring(ast.parse((PACKAGE / part / "__init__.py").read_text("utf-8"))) or ""
+    files = {path.name for path in (PACKAGE / part).glob("*.py")} - {"__init__.py"}
+    assert [name for name in sorted(files) if name not in told] == []
+
+
 def test_the_foundation_imports_nothing_but_itself():
     for name in FOUNDATION - {"__version__"}:
         assert set(parts_imported(PACKAGE / f"{name}.py")) <= FOUNDATION

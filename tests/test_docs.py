@@ -126,7 +126,7 @@ BEFORE = {
     "boke.md": ("boke_run",),
     "caption.md": ("captions_run",),
     "classify.md": ("photos_run",),
-    "evaluate.md": ("captions_run",),
+    "evaluate.md": ("boke_run", "captions_run"),
     "serve.md": ("boke_run", "captions_run"),
 }
 MADE_BY = {

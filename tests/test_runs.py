@@ -1,9 +1,11 @@
+import errno
 import json
+import os
 
 import pytest
 
 from imgnn.errors import InputError, WeightsError
-from imgnn.runs import Held, Logged, Silent, check_folder, check_version, duration, write_aside
+from imgnn.runs import Held, Logged, Silent, check_folder, check_version, duration, lock, write_aside, write_json
 
 
 def test_a_file_written_aside_appears_whole(tmp_path):
@@ -66,6 +68,17 @@ def test_a_folder_that_is_missing_is_told(tmp_path):
     assert str(caught.value) == f"cannot write {path}: No such file or directory"
 
 
+def test_a_log_tells_how_many_steps_there_will_be_and_then_of_each(tmp_path):
+    (tmp_path / "steps.jsonl").write_text('{"step": 99}\n')
+    log = Logged(Silent(), tmp_path / "steps.jsonl")
+    log.begin("downloading", 5e6, "bytes")
+    log.advance(1e6)
+    log.begin("dreaming", 160, "steps")
+    log.advance(1, objective=2.5)
+    first, second = (json.loads(line) for line in log.path.read_text().splitlines())
+    assert (first, second["step"], second["objective"]) == ({"steps": 160}, 1, 2.5)
+
+
 def test_a_log_that_cannot_be_written_any_more_is_told_once_and_stops_nothing(tmp_path):
     class Listener(Silent):
         def __init__(self):
@@ -87,6 +100,35 @@ def test_a_log_that_cannot_be_written_any_more_is_told_once_and_stops_nothing(tm
     log.advance(3, loss=0.5)
     assert listener.steps == [1, 2, 3]
     assert listener.notes == [f"{log.path} is not written any more: No such file or directory"]
+
+
+def test_json_of_any_name_is_read_again(tmp_path):
+    value = {"name": "夏", "bytes that are no UTF-8": os.fsdecode(b"\xff.jpg"), "tables": [1, None]}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert "夏" in text
+
+
+def test_a_lock_is_given_to_one_at_a_time_and_given_back_when_the_file_is_closed(tmp_path):
+    pytest.importorskip("fcntl")
+    path = tmp_path / ".lock"
+    with path.open("a") as first, path.open("a") as second:
+        assert lock(first)
+        assert not lock(second)
+        first.close()
+        assert lock(second)
+
+
+def test_a_drive_that_locks_nothing_stops_nobody(tmp_path, monkeypatch):
+    pytest.importorskip("fcntl")
+
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with (tmp_path / ".lock").open("a") as file:
+        assert lock(file)
 
 
 @pytest.mark.parametrize(

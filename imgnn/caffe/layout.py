@@ -52,23 +52,6 @@ class _Part:
     turn: Callable[[np.ndarray], np.ndarray]
 
 
-def keras_arrays(
-    layer: keras.layers.Layer, blobs: Sequence[np.ndarray], *, flattened: Shape | None = None
-) -> list[np.ndarray]:
-    """The weights of `layer` in the order of `layer.weights`, from Caffe's blobs.
-
-    Args:
-        layer: built.
-        blobs: as Caffe keeps them: kernel `(out, in / group, kh, kw)`, then bias; legacy 1x1xMxN too.
-        flattened: `(height, width, channels)` of the value that a dense layer flattens: its kernel's rows are
-            in the order channels, height, width in Caffe and height, width, channels here.
-
-    Raises:
-        WeightsError: a blob is missing, left over or of another shape; names the layer, both shapes.
-    """
-    return list(_arrays(layer, blobs, flattened, caffe_name=layer.name))
-
-
 def assign_blobs(
     model: keras.Model,
     layers: Mapping[str, str],
@@ -102,7 +85,7 @@ def assign_blobs(
             continue
         helper = own.get(f"{keras_name}__flatten")
         flattened = tuple(helper.input.shape[1:]) if helper is not None else None
-        arrays = _arrays(layer, blobs[name], flattened, caffe_name=name)
+        arrays = keras_arrays(layer, blobs[name], flattened=flattened, caffe_name=name)
         for weight, array in zip(layer.weights, arrays, strict=True):
             assign(weight, array)
         found = tuple(tuple(blob.shape) for blob in blobs[name] if not isinstance(blob, Filled))
@@ -121,10 +104,21 @@ def assign_blobs(
     return rows
 
 
-def _arrays(
-    layer: keras.layers.Layer, blobs: Sequence[np.ndarray], flattened: Shape | None, *, caffe_name: str
+def keras_arrays(
+    layer: keras.layers.Layer, blobs: Sequence[np.ndarray], *, caffe_name: str, flattened: Shape | None = None
 ) -> Iterator[np.ndarray]:
-    """The arrays one after the other; every blob is checked before the first is turned round."""
+    """The weights of `layer` in the order of `layer.weights`, from Caffe's blobs, one after the other.
+
+    Args:
+        layer: built.
+        blobs: as Caffe keeps them: kernel `(out, in / group, kh, kw)`, then bias; legacy 1x1xMxN too.
+        caffe_name: of the layer, for whoever is told that a blob does not fit.
+        flattened: `(height, width, channels)` of the value that a dense layer flattens: its kernel's rows are
+            in the order channels, height, width in Caffe and height, width, channels here.
+
+    Raises:
+        WeightsError: before the first: a blob is missing, left over or of another shape.
+    """
     parts = _parts(layer, flattened)
     if isinstance(layer, keras.layers.BatchNormalization):
         blobs = _without_factor(blobs, caffe_name)

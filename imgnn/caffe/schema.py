@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SCALARS = frozenset({"int", "uint", "float", "bool", "string", "bytes"})
 ARRAYS: Mapping[str, str] = {"floats": "<f4", "doubles": "<f8"}  # kind -> NumPy's name of one item
 
 

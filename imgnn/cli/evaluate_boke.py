@@ -1,7 +1,8 @@
 """`imgnn evaluate boke`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 from rich import box
@@ -12,14 +13,14 @@ from imgnn.cli import console
 from imgnn.cli.early import check_there
 from imgnn.cli.parsing import COUNT, NETWORK, UNSAID, Json, Precision, option
 from imgnn.cli.sentences import DATA, MODELS, Images, SkipMissing
-from imgnn.cli.train_boke import FORM
+from imgnn.cli.train_boke import FORMS
 from imgnn.errors import InputError
 from imgnn.options import EvaluateBokeOptions
 from imgnn.runs import percent
 from imgnn.training.run_folder import read_config
 
 if TYPE_CHECKING:
-    from imgnn.jobs.evaluate_boke import EvaluatedBoke, Share
+    from imgnn.jobs.evaluate_boke import Cost, EvaluatedBoke, Share
 
 WRITTEN = "What it writes"
 BESIDE = {
@@ -37,7 +38,8 @@ def boke(
     json: Json = False,
     model: Annotated[str, option(MODELS, "A run of imgnn train boke.", "--model", "-m", metavar="RUN")],
     network: Annotated[
-        str | None, option(NETWORK, "Where the model's network is now.", metavar="NAME|FILE", **UNSAID)
+        str | None,
+        option(NETWORK, "Where the model's network is now. \\[default: where it was]", metavar="NAME|FILE", **UNSAID),
     ] = EvaluateBokeOptions.network,
     split: Annotated[
         Literal["train", "val", "test", "all"] | None,
@@ -46,7 +48,15 @@ def boke(
     limit: Annotated[
         int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
     ] = EvaluateBokeOptions.limit,
-    form: FORM = None,
+    form: Annotated[
+        FORMS | None,
+        option(
+            DATA,
+            f"How DATA is written: {', '.join(get_args(FORMS))}. \\[default: by what is in it]",
+            metavar="FORM",
+            **UNSAID,
+        ),
+    ] = None,
     images: Images = EvaluateBokeOptions.images,
     skip_missing: SkipMissing = EvaluateBokeOptions.skip_missing,
     write: Annotated[
@@ -118,7 +128,9 @@ def as_json(result: "EvaluatedBoke") -> dict[str, object]:
         "boke": result.boke,
         "tokens": result.tokens,
         "tokenizer": result.tokenizer,
-        "losses": {name: {"nats_per_token": nats, "perplexity": perplexity(nats)} for name, nats in losses(result)},
+        "losses": {
+            name: {"nats_per_token": cost.nats, "perplexity": cost.perplexity} for name, cost in result.costs.items()
+        },
         "image_gain": result.image_gain,
         "own_picture": own and own.value,
         "more_stars": stars and {"share": stars.value, "pictures": stars.pictures},
@@ -131,3 +143,55 @@ def as_json(result: "EvaluatedBoke") -> dict[str, object]:
         ],
         "skipped": console.skipped_json(result.skipped),
     }
+
+
+def show(result: "EvaluatedBoke") -> None:
+    """What boke cost side by side, then what else is known, and how it was counted."""
+    console.print_table(costs_table(result.costs))
+    for name, value, told in facts_of(result):
+        line = Text.assemble((f" {name:<11}", "dim"), (f"{value:>8}", "bold"), (f"  {told}", "dim"))
+        console.out.print(line, highlight=False, soft_wrap=True)
+    lines = [
+        *(f"{name}: {BESIDE[name]}" for name in result.costs if name in BESIDE),
+        f"{result.pictures:,} pictures ({result.split}), {result.boke:,} boke, {result.tokens:,} tokens",
+        f"Tokens: {result.tokenizer}",
+    ]
+    console.out.print()
+    for text in lines:
+        console.out.print(Text(f" {text}", style="dim"), highlight=False, soft_wrap=True)
+
+
+def costs_table(costs: "Mapping[str, Cost]") -> Table:
+    """A row for the model and each baseline."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("")
+    for heading in ("nats/token", "perplexity"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, cost in costs.items():
+        style = "bold" if name == "model" else ""
+        table.add_row(name, f"{cost.nats:.3f}", f"{cost.perplexity:,.2f}", style=style)
+    return table
+
+
+def facts_of(result: "EvaluatedBoke") -> list[tuple[str, str, str]]:
+    """Name, value and meaning of what is not in the table."""
+    facts = []
+    if result.image_gain is not None:
+        facts.append(("image gain", f"{result.image_gain:.3f}", "nats per token, of the right picture over another"))
+    if (own := result.own_picture) is not None:
+        facts.append(("own picture", percent(own.value), f"suit their boke better than another ({chance(own)})"))
+    if (stars := result.more_stars) is not None:
+        facts.append(("more stars", percent(stars.value), f"the better of two is more probable ({chance(stars)})"))
+    if not result.written:
+        return facts
+    facts.append(("different", f"{result.distinct:,}", f"of {len(result.written):,} boke that it wrote, one a picture"))
+    if result.copied is not None:
+        facts.append(("copied", f"{result.copied:,}", "of them it knows from its training"))
+    if result.ng is not None:
+        facts.append(("banned", f"{result.banned:,}", f"of them have a word of {console.shown(result.ng)}"))
+    return facts
+
+
+def chance(share: "Share") -> str:
+    """What a share would be by chance."""
+    return f"chance 50 ± {100 * share.chance:.0f} %"

@@ -11,6 +11,7 @@ inspected.py  what is known of every picture, decoded once and kept
 checks.py     what is wrong with pictures, alone and among each other; findings.py: its kinds and files
 duplicates.py, placeholders.py   pictures that look alike; pictures that stand for one that is gone
 split.py      train, val and test; labelled.py: pictures to train on, and to judge by
+drawn_classes.py   pictures of classes that are drawn, for the demo
 captions.py   pictures with sentences; caption_files.py, caption_readers.py: the forms that they come in;
               caption_checks.py: what is in them, and wrong with them; features_mat.py: features that come with them;
               feature_cache.py: what networks gave of pictures, kept as inspected.py's: kept_file.py

@@ -15,7 +15,7 @@ from typing import Any
 from imgnn.data.captions import part_of
 from imgnn.data.lists import find_pictures, lines_of
 from imgnn.errors import InputError, missing
-from imgnn.images.files import describe
+from imgnn.images.decode import describe
 from imgnn.runs import is_file
 
 # What the picture, its sentences and its split are called in JSON and in headers; compared without regard to case.

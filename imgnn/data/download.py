@@ -23,7 +23,7 @@ from imgnn import __version__
 from imgnn.data.addresses import BadUrl, BlockedAddress, Proxies, Resolver, parse_url
 from imgnn.data.robots import LONGEST, Robots, refused_by_tag
 from imgnn.errors import InputError
-from imgnn.images.files import describe
+from imgnn.images.decode import describe
 
 IN_MEMORY = 1 << 20  # bytes of one answer that are kept in memory; more goes to a file
 SITES = 4096  # whose robots.txt are remembered

@@ -12,7 +12,7 @@ from imgnn.data.lists import file_digest
 from imgnn.data.outcomes import OK
 from imgnn.data.placeholders import placeholder_of
 from imgnn.errors import InputError
-from imgnn.images.files import quiet_pillow, srgb, upright
+from imgnn.images.decode import quiet_pillow, srgb, upright
 from imgnn.images.inspection import inspect_bytes
 from imgnn.options import FileFormat, ResizeMode
 

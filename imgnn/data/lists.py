@@ -17,7 +17,8 @@ from typing import Any
 
 from imgnn.data.journal import journal_digest
 from imgnn.errors import InputError, missing
-from imgnn.images.files import describe, is_image
+from imgnn.images.decode import describe
+from imgnn.images.files import is_image
 from imgnn.runs import is_file, is_folder, write_aside
 
 FORMAT, VERSION = "imgnn list", 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from imgnn.data.lists import Entry
 from imgnn.errors import InputError, MissingError, PictureError, missing
-from imgnn.images.files import open_file, read_image
+from imgnn.images.decode import open_file, read_image
 from imgnn.images.preprocess import fit
 from imgnn.images.structure import block_factor, detail_of, reduce_picture
 from imgnn.runs import write_aside

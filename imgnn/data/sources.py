@@ -18,7 +18,7 @@ from imgnn.data.items import Listed
 from imgnn.data.lists import file_digest
 from imgnn.data.synsets import WNID
 from imgnn.errors import InputError, missing
-from imgnn.images.files import describe
+from imgnn.images.decode import describe
 from imgnn.runs import is_folder
 
 # Columns that are taken where none is named, the first that is there.

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from imgnn.errors import InputError, PictureError
-from imgnn.images.files import MAX_PIXELS, UPRIGHT, decoding, open_file
+from imgnn.images.decode import MAX_PIXELS, UPRIGHT, decoding, open_file
 
 LOOK = 32  # pixels, the side of the grey picture that looks are compared by
 # The 8 lowest waves of the discrete cosine transform (type II) along `LOOK` pixels: `(8, LOOK)`. SciPy's would do, and

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgnn.jobs.boke_texts import BokeTexts
-from imgnn.jobs.picture_features import feature_extractor
-from imgnn.jobs.sentence_data import Material, Part, look
+from imgnn.jobs.sentence_data import Material, Part, extractor_for, look
 from imgnn.jobs.sentence_sources import CachedSource
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainBokeOptions
@@ -49,28 +48,15 @@ def prepare_material(
         InputError: no picture of a split can be read.
         Stopped: `stop` said so.
     """
-    extractor = feature_extractor(
-        options.network,
-        options.layers,
-        size=options.size,
-        precision=options.precision,
-        workers=options.workers,
-        reporter=reporter,
-    )
+    extractor = extractor_for(options, reporter)
     bad: dict[str, str] = {}
 
     def part(split: str) -> Part:
         odai = texts.boke.part(split).odai
-        kept, features, mirrored, why = look(
-            extractor,
-            [texts.boke.file(each) for each in odai],
-            split,
-            mirror=options.mirror and split == "train",
-            reporter=reporter,
-            stop=stop,
+        files = [texts.boke.file(each) for each in odai]
+        images, features, mirrored = look(
+            extractor, odai, files, split, bad, mirror=options.mirror, reporter=reporter, stop=stop
         )
-        bad.update({odai[number].name: each for number, each in why.items()})
-        images = tuple(odai[number] for number in kept)
         said = tuple(texts.tokens[each.name] for each in images)
         paired = options.pairing if split == "train" else "many"
         rows = [row for row, each in enumerate(images) for _ in each.boke]

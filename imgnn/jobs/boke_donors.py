@@ -54,7 +54,14 @@ class Lenders:
         return 1 - self.directions @ direction
 
     def nearest(self, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Their numbers, the nearest first, and their distances in this order, without the picture itself."""
+        """Their numbers, the nearest first, and their distances in this order, without the picture itself.
+
+        Args:
+            direction: `(numbers,)`, of `directions_of`.
+
+        Returns:
+            `(k,)` numbers and float32 `(k,)` distances, 0..2; k is below m where pictures are (nearly) this one.
+        """
         distances = self.distances(direction)
         order = np.argsort(distances, kind="stable")
         order = order[distances[order] > SAME]
@@ -66,7 +73,10 @@ class Lenders:
         """The fifth of them that may lend, in an order that the seeds draw: number and distance.
 
         Args:
+            direction: `(numbers,)`, of `directions_of`.
+            distance: "far", the last fifth by distance; "middle", the fifth around the median.
             least: so many, where there are as many at all, even if a fifth is less.
+            seeds: of NumPy's generator; the same ones draw the same order.
         """
         order, distances = self.nearest(direction)
         count = min(len(order), max(least, -(-len(order) // SHARES)))
@@ -82,6 +92,7 @@ def directions_of(features: np.ndarray, decoder: Decoder) -> np.ndarray:
 
     Args:
         features: `(n, numbers)`.
+        decoder: whose mean and scale of each number are meant.
 
     Returns:
         float32 `(n, numbers)` of length 1; zeros for the mean itself.

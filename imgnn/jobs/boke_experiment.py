@@ -10,12 +10,12 @@ from imgnn.data.boke import BokeSet, Odai
 from imgnn.errors import InputError, OptionError
 from imgnn.jobs.boke_run import KIND, TrainedBoke
 from imgnn.jobs.boke_texts import BokeTexts, read_texts
-from imgnn.jobs.sentence_data import stored, whole
+from imgnn.jobs.sentence_data import whole
 from imgnn.jobs.train_boke import resume_boke, train_boke
 from imgnn.options import TrainBokeOptions, option_name
-from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder, write_aside
+from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder, write_aside, write_json
 from imgnn.training.boke_curves import Curve, draw_experiment
-from imgnn.training.run_folder import CONFIG, LOG, read_config
+from imgnn.training.run_folder import CONFIG, LOG, read_config, stored_options
 from imgnn.training.run_log import read_log
 
 MANY, FEW = 30_000, 300  # boke: what the author trained on
@@ -101,9 +101,7 @@ def run_experiment(
         arms.append(Arm(name, len(odai), sum(len(each.boke) for each in odai), first, result))
     curves = [Curve(words_of(arm), read_log(arm.result.folder / LOG)) for arm in arms]
     draw_experiment(curves, folder / FIGURE)
-    with write_aside(folder / TABLE) as aside:
-        table = [{**asdict(arm), "result": {**asdict(arm.result), "folder": arm.name}} for arm in arms]
-        aside.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / TABLE, [{**asdict(arm), "result": {**asdict(arm.result), "folder": arm.name}} for arm in arms])
     return arms
 
 
@@ -114,7 +112,7 @@ def check_same(run: Path, options: TrainBokeOptions) -> None:
         InputError: which option differs.
     """
     begun = read_config(run, KIND)["options"]
-    for name, value in stored(replace(options, network=whole(options.network))).items():
+    for name, value in stored_options(replace(options, network=whole(options.network))).items():
         if name not in ANY_TIME and begun.get(name) != value:
             raise InputError(
                 f"{run} was begun with {option_name(name)} {begun.get(name)}, not {value}",

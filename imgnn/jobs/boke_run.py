@@ -1,10 +1,7 @@
 """A run of `imgnn train boke` under way: how its epochs are judged, and what is kept of them."""
 
-import json
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +9,15 @@ import numpy as np
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.jobs.boke_data import BokeMaterial, PairedSource
 from imgnn.jobs.boke_texts import GIVEN
-from imgnn.jobs.sentence_model import save_decoder
-from imgnn.jobs.sentence_run import SentenceTraining
+from imgnn.jobs.sentence_run import SentenceTraining, TrainedSentences
 from imgnn.language.metrics import distinct, novel
 from imgnn.language.sample import SampleOptions
 from imgnn.options import BokeOptions, TrainBokeOptions
-from imgnn.runs import write_aside
-from imgnn.training import health
+from imgnn.runs import write_json
 from imgnn.training.boke_curves import draw_boke_curves
 from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.pairing import rank
-from imgnn.training.run_folder import AVERAGE_LOSS, DECODER, METRICS, Kind
+from imgnn.training.run_folder import AVERAGE_LOSS, DECODER, Kind
 
 KIND: Kind = "boke"
 JUDGED = 200  # validation pictures, at most, that a boke is written for in each epoch
@@ -33,49 +28,29 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class TrainedBoke:
+class TrainedBoke(TrainedSentences):
     """What a run came to.
 
     Attributes:
-        folder: of the run.
         loss: nats per token of training, in the last epoch, with dropout.
         floor: the least that it can be: what it costs to choose between the boke of a picture.
         average_loss, average_loss_floor: the same in the unit of butsugiri/bokete.
-        val_loss: nats per token of the validation boke, in the epoch that is kept; perplexity: its exponential.
-        image_gain: nats per token that the right picture saves over another one, there.
-        distinct, novel: of the boke that it drew there for so many `pictures`, how many are different, and the share
-            that no picture of the training has.
-        epoch: the one whose decoder is kept.
-        epochs: done in all.
-        seconds: from the command's start.
-        tokens_per_second: of training.
-        skipped: picture -> why it could not be read.
-        warnings: what is wrong with what it said in the last epoch.
+        val_loss: nats per token of the validation boke, in the epoch that is kept.
+        novel: the share of what it drew there that no picture of the training has.
     """
 
-    folder: Path
     loss: float
     floor: float
     average_loss: float
     average_loss_floor: float
     val_loss: float
-    perplexity: float
-    image_gain: float
-    distinct: int
     novel: float
-    pictures: int
-    epoch: int
-    epochs: int
-    seconds: float
-    tokens_per_second: float
-    skipped: dict[str, str]
-    warnings: tuple[str, ...]
 
 
 class BokeTraining(SentenceTraining):
     """A run under way."""
 
-    kind, measure, columns = KIND, "loss of val", COLUMNS
+    kind, measure, said, columns = KIND, "loss of val", "boke", COLUMNS
     curves = staticmethod(draw_boke_curves)
     material: BokeMaterial
     source: PairedSource
@@ -96,33 +71,30 @@ class BokeTraining(SentenceTraining):
         self.train()
         return self.finish()
 
-    def end_epoch(self, began: float) -> None:
-        position, material = self.position, self.material
-        said = self.speak()
-        facts: dict[str, Any] = {
+    def judge(self) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+        material, said = self.material, self.speak()
+        return {
             "floor": material.floor.per_token,
-            "average_loss": position.batches / self.texts_of_epoch(),
+            "average_loss": self.position.batches / self.texts_of_epoch(),
             "average_loss_floor": material.floor.average_loss,
             **self.losses(material.val.features),
             "distinct": distinct(said),
             "novel": novel(said, self.known),
-        }
-        better = not position.best_epoch or facts["val_loss"] < position.best_loss
-        if better:
-            position.best_loss, position.best_epoch, position.waited = facts["val_loss"], position.epoch + 1, 0
-        else:
-            position.waited += 1
-        if len(material.val.images) > 1:  # one has no other to be taken for
-            self.warnings = health.check_sentences(facts["distinct"], len(said), facts["image_gain"], "boke")
-        self.log_epoch(began, facts, words_of(facts))
+        }, said
+
+    def is_better(self, facts: Mapping[str, Any]) -> bool:
+        return not self.position.best_epoch or facts["val_loss"] < self.position.best_loss
+
+    def epoch_line(self, facts: Mapping[str, Any]) -> str:
+        return (
+            f"at least {facts['floor']:.3f}, average {facts['average_loss']:.3f}, val {facts['val_loss']:.3f}, "
+            f"image gain {facts['image_gain']:.3f}"
+        )
+
+    def keep_epoch(self, facts: dict[str, Any], said: Sequence[tuple[str, ...]], *, better: bool) -> None:
         self.write_average_loss()
         if better or self.options.keep == "last":
-            known = {"epochs": [position.epoch], "metrics": facts}
-            save_decoder(self.folder / DECODER, self.decoder, material.spec, material.vocabulary, known)
-            with write_aside(self.folder / METRICS) as aside:
-                aside.write_text(json.dumps({"epochs": [position.epoch], **facts}, indent=1) + "\n", encoding="utf-8")
-        self.save()
-        self.draw_now_and_then()
+            self.keep_decoder(facts, [self.position.epoch])
 
     def texts_of_epoch(self) -> int:
         """Boke that an epoch trains on."""
@@ -143,35 +115,21 @@ class BokeTraining(SentenceTraining):
 
     def write_average_loss(self) -> None:
         """Write the losses as butsugiri/bokete has them; see `training/pairing.py` for what they are."""
-        assert self.log is not None  # noqa: S101  train() made it
         losses = [row["average_loss"] for row in self.log.epochs]
-        with write_aside(self.folder / AVERAGE_LOSS) as aside:
-            aside.write_text(json.dumps({"average_loss": losses}, indent=1) + "\n", encoding="utf-8")
+        write_json(self.folder / AVERAGE_LOSS, {"average_loss": losses})
 
     def finish(self) -> TrainedBoke:
         """Tell of the best epoch."""
-        position, log = self.position, self.log
-        assert log is not None  # noqa: S101  train() made it
         _, known = load_checkpoint(self.folder / DECODER)
-        best, last = known["metrics"], log.epochs[-1]
+        best, last = known["metrics"], self.log.epochs[-1]
         return TrainedBoke(
-            folder=self.folder,
-            loss=last["loss"],
-            floor=last["floor"],
-            average_loss=last["average_loss"],
-            average_loss_floor=last["average_loss_floor"],
-            val_loss=best["val_loss"],
-            perplexity=best["perplexity"],
-            image_gain=best["image_gain"],
-            distinct=best["distinct"],
-            novel=best["novel"],
-            pictures=min(JUDGED, len(self.material.val.images)),
-            epoch=known["epochs"][0],
-            epochs=position.epoch,
-            seconds=position.seconds + time.monotonic() - self.began,
-            tokens_per_second=last["tokens_per_second"],
-            skipped=dict(self.material.bad),
-            warnings=tuple(self.warnings),
+            **{
+                **self.summary(best),
+                "pictures": min(JUDGED, len(self.material.val.images)),
+                "epoch": known["epochs"][0],
+            },
+            **{name: last[name] for name in ("loss", "floor", "average_loss", "average_loss_floor")},
+            **{name: best[name] for name in ("val_loss", "novel")},
         )
 
 
@@ -193,11 +151,3 @@ def known_pictures(material: BokeMaterial) -> KnownPictures:
         )
     features = np.concatenate([material.train.features, material.val.features])
     return KnownPictures.shuffled(pictures, lambda rows: features[rows])
-
-
-def words_of(facts: Mapping[str, Any]) -> str:
-    """What an epoch came to, in a line."""
-    return (
-        f"at least {facts['floor']:.3f}, average {facts['average_loss']:.3f}, val {facts['val_loss']:.3f}, "
-        f"image gain {facts['image_gain']:.3f}"
-    )

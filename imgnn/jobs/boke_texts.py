@@ -38,8 +38,13 @@ class BokeTexts:
         return contents_digest((name, text) for name, text in [("", self.boke.digest), *said.items()])
 
 
-def read_texts(sources: Sequence[Path], options: TrainBokeOptions, reporter: Reporter) -> BokeTexts:
+def read_texts(
+    sources: Sequence[Path], options: TrainBokeOptions, reporter: Reporter, *, wanted: Sequence[str] = ("train", "val")
+) -> BokeTexts:
     """The boke, as tokens, with pictures that are there.
+
+    Args:
+        wanted: splits that have to be among them.
 
     Raises:
         InputError: as of `read_boke` and `NgWords.load`; the tokenizer is not installed; or there is nothing to train
@@ -80,8 +85,9 @@ def read_texts(sources: Sequence[Path], options: TrainBokeOptions, reporter: Rep
             "are left out"
         )
     left = replace(boke, odai=tuple(kept))
-    for split, hint in (("train", None), ("val", "--val-share 0.1")):
+    for split in wanted:
         if not len(left.part(split)):
+            hint = "--val-share 0.1" if split == "val" else None
             raise InputError(f"{boke.source} has no boke of the split {split} to be used", hint=hint)
     return BokeTexts(left, tokenizer, tokens)
 

@@ -17,7 +17,8 @@ from imgnn.language.vocabulary import END
 class BokeWriter:
     """Writes with one decoder.
 
-    Rows of features are pictures; `others`, as many rows, what each of them is contrasted with.
+    In all its methods `features` and `others` are `(n, numbers)`: a row for each picture, and what it is contrasted
+    with; `weight` is how strongly (0: not at all, and `others` are not looked at).
     """
 
     def __init__(self, decoder: Decoder) -> None:

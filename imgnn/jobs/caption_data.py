@@ -11,8 +11,8 @@ from imgnn.data.caption_files import read_captions
 from imgnn.data.captions import Captioned, CaptionSet
 from imgnn.data.features_mat import read_features_mat
 from imgnn.errors import InputError
-from imgnn.jobs.picture_features import FeatureSpec, feature_extractor
-from imgnn.jobs.sentence_data import Material, Part, Tokens, look, sentences_of
+from imgnn.jobs.picture_features import FeatureSpec
+from imgnn.jobs.sentence_data import Material, Part, Tokens, extractor_for, look, sentences_of
 from imgnn.language.metrics import CiderD
 from imgnn.language.tokens import tokenize
 from imgnn.language.vocabulary import Vocabulary, build_vocabulary
@@ -103,14 +103,7 @@ def prepare_material(
             preprocessing={}, numbers=given.shape[1],
         )  # fmt: skip
     else:
-        extractor = feature_extractor(
-            options.network,
-            options.layers,
-            size=options.size,
-            precision=options.precision,
-            workers=options.workers,
-            reporter=reporter,
-        )
+        extractor = extractor_for(options, reporter)
         spec = extractor.spec
     bad: dict[str, str] = {}
 
@@ -121,16 +114,10 @@ def prepare_material(
             features = given_features(images, given, options.features)
         else:
             assert extractor is not None  # noqa: S101
-            kept, features, mirrored, why = look(
-                extractor,
-                [captions.file(image) for image in images],
-                split,
-                mirror=options.mirror and split == "train",
-                reporter=reporter,
-                stop=stop,
+            files = [captions.file(image) for image in images]
+            images, features, mirrored = look(
+                extractor, images, files, split, bad, mirror=options.mirror, reporter=reporter, stop=stop
             )
-            bad.update({images[number].name: each for number, each in why.items()})
-            images = tuple(images[number] for number in kept)
         said = tuple(tokens[image.name] for image in images)
         return Part(images, said, features, mirrored, sentences_of(said, vocabulary, options.longest))
 
@@ -140,6 +127,12 @@ def prepare_material(
 
 def given_features(images: Sequence[Captioned], given: np.ndarray, path: Path | None) -> np.ndarray:
     """The rows of a file of features that belong to pictures: by Karpathy's `imgid`, else by their place.
+
+    Args:
+        given: `(rows, numbers)`, all that the file at `path` has.
+
+    Returns:
+        float16 `(images, numbers)`.
 
     Raises:
         InputError: there is no row for a picture.

@@ -89,7 +89,7 @@ def look_at_covered(extractor: FeatureExtractor, image: np.ndarray) -> np.ndarra
 
 
 def draw(evidence: Evidence, caption: str) -> np.ndarray:
-    """A sheet: the picture with its caption, then one for each word with its places, and its nats.
+    """A sheet, `(height, width, 3)`: the picture with its caption, then one for each word: its places and its nats.
 
     A word's strongest place is the hottest, if it has a nat, or most of all words; of others it is colder. Articles and
     words that those before them leave no doubt of ("an airplane") owe the picture little.

@@ -1,8 +1,6 @@
 """A run of `imgnn train caption` under way: how its epochs are judged, and what is kept of them."""
 
-import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +12,8 @@ from imgnn.data.caption_files import result_keys, write_results
 from imgnn.data.known_pictures import KnownPicture, KnownPictures
 from imgnn.jobs.caption_data import CaptionMaterial
 from imgnn.jobs.picture_features import FeatureExtractor, feature_extractor
-from imgnn.jobs.sentence_model import KIND, save_decoder
-from imgnn.jobs.sentence_run import SentenceTraining
+from imgnn.jobs.sentence_model import KIND
+from imgnn.jobs.sentence_run import SentenceTraining, TrainedSentences
 from imgnn.jobs.sentence_sources import PictureSource, room_for
 from imgnn.language.beam import BeamOptions
 from imgnn.language.metrics import bleu, distinct, novel
@@ -23,12 +21,11 @@ from imgnn.language.tokens import detokenize
 from imgnn.networks.feature_network import FEATURE, weights_digest
 from imgnn.networks.files import save_network
 from imgnn.options import CaptionOptions, TrainCaptionOptions
-from imgnn.runs import is_file, write_aside
-from imgnn.training import health
+from imgnn.runs import is_file
 from imgnn.training.caption_curves import draw_caption_curves
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
 from imgnn.training.joint_trainer import JointTrainer
-from imgnn.training.run_folder import CAPTIONS, DECODER, METRICS, NETWORK
+from imgnn.training.run_folder import CAPTIONS, DECODER, NETWORK
 from imgnn.training.sentences import SentenceBatch
 
 JUDGED = BeamOptions(  # how validation captions are written: as imgnn caption does
@@ -47,39 +44,17 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class TrainedCaption:
+class TrainedCaption(TrainedSentences):
     """What a run came to.
 
     Attributes:
-        folder: of the run.
         cider_d, bleu_4: of the validation pictures, in the best epoch.
-        distinct: different captions among theirs.
-        pictures: of validation.
-        image_gain: nats per token that the right picture saves over another one.
-        perplexity: of the validation captions.
-        epoch: the best.
         averaged: epochs whose mean is better than the best one; 0: none.
-        epochs: done in all.
-        seconds: from the command's start.
-        tokens_per_second: of training.
-        skipped: picture -> why it could not be read.
-        warnings: what is wrong with what it said in the last epoch.
     """
 
-    folder: Path
     cider_d: float
     bleu_4: float
-    distinct: int
-    pictures: int
-    image_gain: float
-    perplexity: float
-    epoch: int
     averaged: int
-    epochs: int
-    seconds: float
-    tokens_per_second: float
-    skipped: dict[str, str]
-    warnings: tuple[str, ...]
 
 
 class CaptionTraining(SentenceTraining):
@@ -123,6 +98,9 @@ class CaptionTraining(SentenceTraining):
         The share grows in a line over the epochs. All words are drawn at once, after the caption's own words, not one
         after the other.
 
+        Args:
+            x: what the trainer takes of the batch's pictures: features `(n, numbers)`, or pixels.
+
         Source: Scheduled Sampling, arXiv:1506.03099; at once: Parallel Scheduled Sampling, arXiv:1906.04331.
         """
         done = (self.position.epoch + self.position.step / self.source.steps) / self.options.epochs
@@ -137,31 +115,7 @@ class CaptionTraining(SentenceTraining):
 
     # Judging
 
-    def end_epoch(self, began: float) -> None:
-        position, pictures = self.position, len(self.material.val.images)
-        facts, said = self.judge()
-        # The loss decides between equals: CIDEr-D is 0 until a few words in a row are right.
-        better = (facts["cider_d"], -facts["val_loss"]) > (position.best, -position.best_loss)
-        if better:
-            position.best, position.best_loss = facts["cider_d"], facts["val_loss"]
-            position.best_epoch, position.waited = position.epoch + 1, 0
-        else:
-            position.waited += 1
-        if pictures > 1:  # one has no other to be taken for
-            self.warnings = health.check_sentences(facts["distinct"], pictures, facts["image_gain"])
-        self.log_epoch(began, facts, words_of(facts))
-        if better:
-            self.keep(facts, said, [position.epoch])
-        self.rank(facts["cider_d"])
-        self.save()
-        self.draw_now_and_then()
-
     def judge(self) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
-        """How good the decoder is on the validation pictures, and the caption of each.
-
-        Raises:
-            DivergedError: as of `losses`.
-        """
         features = self.source.val_features()
         losses, said = self.losses(features), self.speak(features)
         return {
@@ -172,8 +126,28 @@ class CaptionTraining(SentenceTraining):
             "novel": novel(said, self.known),
         }, said
 
+    def is_better(self, facts: Mapping[str, Any]) -> bool:
+        # The loss decides between equals: CIDEr-D is 0 until a few words in a row are right.
+        return (facts["cider_d"], -facts["val_loss"]) > (self.position.best, -self.position.best_loss)
+
+    def epoch_line(self, facts: Mapping[str, Any]) -> str:
+        return (
+            f"val {facts['val_loss']:.3f}, CIDEr-D {facts['cider_d']:.3f}, image gain {facts['image_gain']:.3f}, "
+            f"{facts['distinct']:,} distinct"
+        )
+
+    def keep_epoch(self, facts: dict[str, Any], said: Sequence[tuple[str, ...]], *, better: bool) -> None:
+        if better:
+            self.position.best = facts["cider_d"]
+            self.keep(facts, said, [self.position.epoch])
+        self.rank(facts["cider_d"])
+
     def speak(self, features: np.ndarray) -> list[tuple[str, ...]]:
-        """The caption of each picture."""
+        """The tokens of each picture's caption.
+
+        Args:
+            features: `(pictures, numbers)`.
+        """
         said = []
         for start in range(0, len(features), AT_ONCE):
             for beam in self.speaker.search([features[start : start + AT_ONCE]], JUDGED):
@@ -188,15 +162,7 @@ class CaptionTraining(SentenceTraining):
             self.feature = replace(
                 self.feature, network=NETWORK, layers=(FEATURE,), weights=weights_digest(network.model)
             )
-        save_decoder(
-            self.folder / DECODER,
-            self.decoder,
-            self.feature,
-            self.material.vocabulary,
-            {"epochs": list(epochs), "metrics": facts},
-        )
-        with write_aside(self.folder / METRICS) as aside:
-            aside.write_text(json.dumps({"epochs": list(epochs), **facts}, indent=1) + "\n", encoding="utf-8")
+        self.keep_decoder(facts, epochs)
         captions = self.material.captions
         keys = dict(zip((image.name for image in captions.images), result_keys(captions), strict=True))
         pairs = zip(self.material.val.images, said, strict=True)
@@ -227,9 +193,8 @@ class CaptionTraining(SentenceTraining):
             every = [load_checkpoint(self.epoch_file(epoch))[0] for epoch in epochs]
             self.decoder.assign({name: np.mean([each[name] for each in every], axis=0) for name in every[0]})
             facts, said = self.judge()
-            assert self.log is not None  # noqa: S101  train() made it
             self.log.add("average", epoch=self.position.epoch, epochs=sorted(epochs), **facts)
-            self.reporter.note(f"mean of epochs {', '.join(map(str, sorted(epochs)))}: {words_of(facts)}")
+            self.reporter.note(f"mean of epochs {', '.join(map(str, sorted(epochs)))}: {self.epoch_line(facts)}")
             if facts["cider_d"] > self.position.best:
                 self.keep(facts, said, sorted(epochs))
         shutil.rmtree(self.folder / EPOCHS, ignore_errors=True)
@@ -238,8 +203,6 @@ class CaptionTraining(SentenceTraining):
 
     def finish(self) -> TrainedCaption:
         """Draw the curves, and tell of the best epoch."""
-        log, position = self.log, self.position
-        assert log is not None  # noqa: S101  train() made it
         self.average()
         _, known = load_checkpoint(self.folder / DECODER)
         if known["feature"]["network"] == NETWORK:  # it sees pictures otherwise than the one that it began as
@@ -247,20 +210,10 @@ class CaptionTraining(SentenceTraining):
             known_pictures(self.material, seeing).save(self.folder)
         best = known["metrics"]
         return TrainedCaption(
-            folder=self.folder,
+            **self.summary(best),
             cider_d=best["cider_d"],
             bleu_4=best["bleu_4"],
-            distinct=best["distinct"],
-            pictures=len(self.material.val.images),
-            image_gain=best["image_gain"],
-            perplexity=best["perplexity"],
-            epoch=position.best_epoch,
             averaged=len(known["epochs"]) if len(known["epochs"]) > 1 else 0,
-            epochs=position.epoch,
-            seconds=position.seconds + time.monotonic() - self.began,
-            tokens_per_second=log.epochs[-1]["tokens_per_second"],
-            skipped=dict(self.material.bad),
-            warnings=tuple(self.warnings),
         )
 
 
@@ -282,12 +235,4 @@ def known_pictures(material: CaptionMaterial, extractor: FeatureExtractor | None
         return KnownPictures.shuffled(pictures, lambda rows: features[rows])
     return KnownPictures.shuffled(
         pictures, lambda rows: extractor.extract([Path(pictures[row].file) for row in rows]).values
-    )
-
-
-def words_of(facts: Mapping[str, Any]) -> str:
-    """What an epoch came to, in a line."""
-    return (
-        f"val {facts['val_loss']:.3f}, CIDEr-D {facts['cider_d']:.3f}, image gain {facts['image_gain']:.3f}, "
-        f"{facts['distinct']:,} distinct"
     )

@@ -153,7 +153,13 @@ def activations_of(network: Network, layer: str, image: np.ndarray, seed: int) -
 def strongest(
     layer: str, activations: np.ndarray, noise: np.ndarray, count: int, size: tuple[int, int]
 ) -> tuple[FiringChannel, ...]:
-    """The channels with the largest mean, less that of noise; the strongest first."""
+    """The channels with the largest mean, less that of noise; the strongest first.
+
+    Args:
+        activations: `(h, w, channels)`; `noise`: `(channels,)`.
+        count: so many channels at most.
+        size: `(height, width)` of the picture, pixels, in which places are told.
+    """
     strength = activations.mean(axis=(0, 1)) - noise
     found = []
     for channel in np.argsort(-strength, kind="stable")[:count]:
@@ -168,6 +174,7 @@ def light(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
     """The picture, dark where a channel is silent, as it is where it fires most.
 
     Args:
+        image: uint8 `(height, width, 3)`.
         activation: `(h, w)` of the channel, of the whole picture.
     """
     # A few units fire far more than all others: the strongest hundredth is shown alike.
@@ -179,7 +186,7 @@ def light(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
 def channel_drawings(
     network: Network, layer: str, channels: Sequence[FiringChannel], seed: int, reporter: Reporter
 ) -> Iterator[np.ndarray]:
-    """A small picture of what each channel is looking for, one after the other.
+    """A small picture, uint8 `(side, side, 3)`, of what each channel is looking for, one after the other.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.

@@ -50,7 +50,7 @@ class Goal:
 
     @property
     def one_hot(self) -> Tensor:
-        """1 for the channel, 0 for the others."""
+        """float32 `(channels,)`: 1 for the channel, 0 for the others."""
         return ops.one_hot(self.channel, self.tensor.shape[-1], dtype="float32")
 
 
@@ -190,7 +190,11 @@ def regularised_drawer(preset: str, score: Score, size: tuple[int, int], preproc
 
 
 def first_alive(starts: Sequence[np.ndarray], evaluate: Evaluate) -> tuple[Tensor, bool]:
-    """The first of the starts at which there is a gradient, and True; the last and False, if there is none at any."""
+    """The first of the starts at which there is a gradient, and True; the last and False, if there is none at any.
+
+    Args:
+        starts: values of what is optimised, of one shape.
+    """
     for start in starts:
         values = ops.convert_to_tensor(start)
         if np.any(ops.convert_to_numpy(evaluate(values)[2])):

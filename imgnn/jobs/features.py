@@ -46,8 +46,12 @@ def look_at(
 
     Args:
         below: pixels `(n, height, width, 3)` -> one tensor, as `training/trainer.py` divides a network.
+        reporter: hears of the pictures, as `task`.
+        mirrored: the features of each batch's mirror images follow its own.
+        precision: "float32" or "bfloat16", what the layers compute in.
         room: bytes that the features may take.
-        check: is shown the first batch of pixels.
+        workers: threads that decode; None: one for each core.
+        check: is shown the first batch of pixels, uint8 or float32 `(n, height, width, 3)`.
 
     Raises:
         InputError: the features of all pictures do not fit into the memory.
@@ -81,7 +85,7 @@ def look_at(
 
 
 def padded(values: np.ndarray, count: int) -> np.ndarray:
-    """The values with zeros behind them, `count` in all: one shape, so that the backend traces once."""
+    """`(n, ...)` with zeros behind, `(count, ...)`: one shape, so that the backend traces once. More stays as it is."""
     missing = count - len(values)
     return values if missing <= 0 else np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 

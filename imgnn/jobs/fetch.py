@@ -20,10 +20,10 @@ from imgnn.data.outcomes import FAILURES, OK, OUTCOMES
 from imgnn.data.sources import Reading, Source
 from imgnn.data.synsets import descendants, read_words
 from imgnn.errors import DownloadError, ImgnnError, InputError, InterruptedRun, OptionError, UnknownNameError
-from imgnn.images.files import describe
+from imgnn.images.decode import describe
 from imgnn.jobs.fetch_dask import ask_piece, crawl_by_dask
 from imgnn.options import FetchOptions
-from imgnn.runs import Reporter, Silent, is_file, is_set, percent, write_aside
+from imgnn.runs import Reporter, Silent, is_file, is_set, lock, percent, write_aside
 
 BOKE = "boke.jsonl"
 WHOLE = (1, 1)  # the only part of one
@@ -160,21 +160,13 @@ def locked(folder: Path) -> Iterator[None]:
         InputError: another one is at work, or the folder may not be written.
     """
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    path = folder / ".fetch-lock"
-    try:
-        lock = path.open("a")
+        file = (folder / ".fetch-lock").open("a")
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    with file:
+        if not lock(file):
             hint = f"imgnn fetch -o {folder} --status"
-            raise InputError(f"another imgnn fetch is at work in {folder}", hint=hint) from None
+            raise InputError(f"another imgnn fetch is at work in {folder}", hint=hint)
         yield  # the file stays: a lock on one that is removed is none
 
 

@@ -1,10 +1,9 @@
 """`imgnn finetune`: a network's lower layers, and a classifier of one's own on top of them."""
 
-import json
 import platform
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from imgnn.networks.network import Network
 from imgnn.options import FinetuneOptions, option_name
 from imgnn.runs import Reporter, Silent, is_file, stop_after_step
 from imgnn.training.recipes import on_descriptors, plan
-from imgnn.training.run_folder import BEST, check_run_folder, read_config, write_config
+from imgnn.training.run_folder import BEST, check_run_folder, options_from, read_config, stored_options, write_config
 
 # Options that some recipes have no use for: recipes, fields, why.
 IDLE = (
@@ -91,7 +90,7 @@ def resume(folder: Path, reporter: Reporter | None = None, *, show_layers: ShowS
     began, reporter = time.monotonic(), reporter or Silent()
     config = read_config(folder, "classifier")
     # "auto" may mean another precision here; a run ends in the one it was begun in.
-    options = replace(options_from(config["options"]), precision=config["precision"])
+    options = replace(options_from(config["options"], FinetuneOptions), precision=config["precision"])
     source = Path(config["source"])
     train, val = read_pictures(source, options, reporter)
     for now, then in ((train, config["train"]), (val, config["val"])):
@@ -157,8 +156,13 @@ def prepare(
     """The network with its new head, and the stages it is trained in.
 
     Args:
+        train: gives the classes; `val`: is handed on.
         file, new: the network of a run that is resumed, and Keras's names of the layers that were made for it; None:
             the head is made now.
+
+    Raises:
+        InputError: nothing would be trained, or the network takes no pictures or none of this size.
+        UnknownNameError, WeightsError, DownloadError: the network or a layer cannot be had.
     """
     if options.deterministic:
         backend.be_deterministic()
@@ -181,7 +185,12 @@ def prepare(
 
 
 def build(train: Labelled, options: FinetuneOptions, reporter: Reporter) -> tuple[Network, set[str]]:
-    """The network with a head for the classes, and the names of the layers whose weights were loaded."""
+    """The network with a head for the classes, and Keras's names of the layers whose weights were loaded.
+
+    Raises:
+        InputError: the options do not fit this network.
+        UnknownNameError, WeightsError, DownloadError: it, or a layer, cannot be had.
+    """
     if options.from_scratch:
         spec = registry.find(options.network)
         if options.ungrouped and spec.name not in ("alexnet", "caffenet"):
@@ -191,8 +200,6 @@ def build(train: Labelled, options: FinetuneOptions, reporter: Reporter) -> tupl
         given = names.network_of(spec, input_shape=shape, classes=len(train.classes), **extra)
     else:
         given = load_network(options.network, reporter=reporter)
-    if given.preprocessing is None:
-        raise InputError(f"{given.name} does not say how a picture becomes its input")
     layers = options.layers
     if layers is None:
         layers = head.head_layers(given) if on_descriptors(options) else ()
@@ -209,8 +216,7 @@ def build(train: Labelled, options: FinetuneOptions, reporter: Reporter) -> tupl
         network = with_mean(network, options.mean, train)
     elif (options.crop or ("caffe" if options.recipe == "caffe" else None)) == "caffe":
         # What is trained on places in a picture scaled to `resize` is to look at the middle of such a one.
-        assert network.preprocessing is not None  # noqa: S101  replace_head() asked for it
-        network = replace(network, preprocessing=replace(network.preprocessing, crop="caffe"))
+        network = replace(network, preprocessing=replace(network.pictures, crop="caffe"))
     if options.from_scratch:
         network = head.initialise(network, options.seed)
         return network, set()
@@ -224,21 +230,20 @@ def with_mean(network: Network, path: Path, train: Labelled) -> Network:
     Raises:
         InputError: it is the mean of other pictures.
     """
-    assert network.preprocessing is not None  # noqa: S101  build() asked for it
     if train.listed is None:
         raise InputError("a mean belongs to a list; class folders were given", hint="imgnn label, imgnn mean")
     record = check_mean(path, train.listed)
     mean = load_mean(path.with_name(next(name for name in record["files"] if name.endswith(".npy"))))
-    if network.preprocessing.channel_order == "RGB":
+    own = network.pictures
+    if own.channel_order == "RGB":
         mean = mean[..., ::-1]
-    elif network.preprocessing.channel_order == "GREY":
+    elif own.channel_order == "GREY":
         mean = (mean[..., ::-1] @ LUMA)[..., None]
-    size = network.preprocessing.size
     preprocessing = replace(
-        network.preprocessing,
+        own,
         mean=tuple(round(float(value), 4) for value in mean.mean(axis=(0, 1))),
         crop="caffe",
-        resize=side_before_crop(size, mean.shape[0]),
+        resize=side_before_crop(own.size, mean.shape[0]),
     )
     return replace(network, preprocessing=preprocessing, mean_image=np.ascontiguousarray(mean.transpose(2, 0, 1)))
 
@@ -279,28 +284,9 @@ def config_of(setup: Setup, command: str) -> dict[str, Any]:
             for stage in setup.stages
         ],
         "new": sorted({layer.name for layer in setup.network.model.layers} - setup.loaded),
-        # Paths from the root, so that a run can be resumed from anywhere.
-        "options": json.loads(json.dumps(asdict(setup.options), default=lambda path: str(path.resolve()))),
+        "options": stored_options(setup.options),
         "train": facts(setup.train),
         "val": facts(setup.val),
         "machine": f"{platform.machine()}, {len(setup.devices)} x {backend.device()}, Keras on {backend.name()}",
         "precision": setup.precision,
     }
-
-
-def options_from(stored: Mapping[str, Any]) -> FinetuneOptions:
-    """The options in config.json.
-
-    Raises:
-        InputError: another version of imgnn wrote them.
-    """
-    values = dict(stored)
-    for name in ("val", "root", "mean"):
-        values[name] = Path(values[name]) if values.get(name) else None
-    if values.get("layers") is not None:
-        values["layers"] = tuple(values["layers"])
-    values["rates"] = tuple((pattern, factor) for pattern, factor in values.get("rates", ()))
-    try:
-        return FinetuneOptions(**values)
-    except TypeError as error:
-        raise InputError(f"the run's options are of another imgnn: {error}") from error

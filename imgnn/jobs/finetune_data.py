@@ -1,7 +1,7 @@
 """What a run is trained on: pictures varied anew in every epoch, or what the frozen part of a network gave of them."""
 
 import contextlib
-import zipfile
+import itertools
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,16 @@ from imgnn.data.labelled import Labelled, class_weights
 from imgnn.errors import InputError
 from imgnn.images.augment import Augmentation, augment, frame_of, mix
 from imgnn.images.preprocess import centre_of, classifier_crops, constants, preprocess, side_before_crop
-from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.features import Features, look_at, padded
 from imgnn.networks.network import Network
 from imgnn.options import FinetuneOptions
 from imgnn.runs import Reporter, Stop, Stopped, is_file, write_aside
 from imgnn.training import health
+from imgnn.training.checkpoint import DAMAGED
 from imgnn.training.recipes import Stage
 from imgnn.training.run_folder import SKIPPED
 from imgnn.training.trainer import Parts, Trainer
 
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what NumPy makes of a file that was cut
 FEATURES = "features.npz"  # what the frozen part gave of every picture; removed at the end of a run
 
 # A batch to train on: pixels or features, targets (n, classes), weights (n,).
@@ -66,8 +65,7 @@ class Material:
     ) -> None:
         self.setup, self.folder, self.reporter, self.warn, self.stop = setup, folder, reporter, warn, stop
         self.options, self.network = setup.options, setup.network
-        assert self.network.preprocessing is not None  # noqa: S101  a network without was refused
-        self.preprocessing: Preprocessing = self.network.preprocessing
+        self.preprocessing = self.network.pictures
         self.room = int((backend.memory() or 4 << 30) * self.options.memory)
         self.bad: dict[str, str] = {}
         self.labels = np.array(setup.train.labels)
@@ -90,7 +88,14 @@ class Material:
         return pictures
 
     def mean_of_frame(self, crop: str) -> np.ndarray | None:
-        """How the mean image differs from its channels' means, RGB, at the frame's size; None without a mean image."""
+        """How the mean image differs from its channels' means, at the frame's size; None without a mean image.
+
+        Args:
+            crop: of the stage: "caffe" has frames larger than what the network takes.
+
+        Returns:
+            float32 `(height, width, channels)`, RGB, differences of pixel values of 0..255.
+        """
         if self.network.mean_image is None:
             return None
         size = self.preprocessing.size
@@ -100,7 +105,14 @@ class Material:
         return mean[..., ::-1].astype("float32") if self.preprocessing.channel_order == "BGR" else mean
 
     def x_of(self, pixels: np.ndarray) -> np.ndarray:
-        """A batch as the network gets it: what training/trainer.py's Prepare computes on the device."""
+        """A batch as the network gets it: what training/trainer.py's Prepare computes on the device.
+
+        Args:
+            pixels: `(n, height, width, 3)`, RGB, 0..255.
+
+        Returns:
+            float32 `(n, height, width, channels)`.
+        """
         return preprocess(pixels, self.preprocessing)
 
     def tell_bad(self, pictures: Pictures) -> None:
@@ -197,7 +209,11 @@ class Source(Protocol):
         """The batches of an epoch from step `first` on; `stage` and `epoch` are counted from 0."""
 
     def validate(self, trainer: Trainer) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and labels of the validation pictures; empty without them."""
+        """Logits `(n, classes)` and labels `(n,)` of the validation pictures that can be read; empty without them.
+
+        Raises:
+            Stopped: somebody asked for it, where it takes long.
+        """
 
 
 class PictureSource:
@@ -290,6 +306,12 @@ class CachedSource:
         return np.concatenate(logits), np.array(labelled.labels)[val.indices]
 
 
+def endless(source: Source) -> Iterator[Rows]:
+    """The batches of one epoch after the other."""
+    for epoch in itertools.count():
+        yield from source.epoch(0, epoch, 0)
+
+
 def epoch_number(stage: int, epoch: int) -> int:
     """An epoch's number in the run, so that no two stages draw the same."""
     return stage * 100_000 + epoch
@@ -307,6 +329,12 @@ def batch_size(wanted: int, count: int, devices: int, reporter: Reporter) -> int
     if batch != wanted and wanted > count:
         reporter.note(f"There are {count} pictures only: all in one batch, in place of {wanted}")
     return batch
+
+
+def sample(labelled: Labelled, count: int, seed: int) -> Labelled:
+    """`count` pictures, drawn at random by the seed; each more than once where there are too few."""
+    order = np.random.default_rng(seed).permutation(len(labelled))
+    return labelled.part([int(index) for index in np.resize(order, count)])
 
 
 def save_features(path: Path, train: Features, val: Features | None) -> None:

@@ -1,13 +1,11 @@
 """`imgnn finetune --dry-run`: what a finetuning would take, found out by a few steps of it."""
 
-import contextlib
-import itertools
 import math
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,17 +15,17 @@ from imgnn import backend
 from imgnn.data.batches import Pictures
 from imgnn.data.labelled import Labelled
 from imgnn.data.spread import spread
-from imgnn.errors import InterruptedRun
 from imgnn.jobs.features import Features, kind_of
 from imgnn.jobs.finetune import ShowSetup, check_options, config_of, head_of, prepare, read_pictures
-from imgnn.jobs.finetune_data import Material, PictureSource, Rows, Setup, Source
-from imgnn.jobs.finetune_run import DRAW_EVERY, START, Training
+from imgnn.jobs.finetune_data import Material, PictureSource, Setup, Source, endless, sample
+from imgnn.jobs.finetune_run import START, Training
 from imgnn.options import FinetuneOptions
-from imgnn.runs import Reporter, Silent, Stop, Stopped, stop_after_step
+from imgnn.runs import Reporter, Silent, Stop, Stopped, stop_at_once
 from imgnn.training.recipes import Stage
 from imgnn.training.run_folder import check_run_folder, write_config
 from imgnn.training.svm import MOST_ROWS
 from imgnn.training.trainer import Parts, Trainer
+from imgnn.training.under_way import DRAW_EVERY
 
 Warn = Callable[[list[str]], None]
 
@@ -148,7 +146,7 @@ def dry_run(
         show_layers(setup)
     reporter.begin("probing", None)
     try:
-        with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once() as stop:
+        with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once("nothing was written") as stop:
             write_config(Path(scratch), config_of(setup, ""))
             probe = Probe(setup, Path(scratch), reporter, stop)
             stages = tuple(probe.try_stage(number) for number in range(len(setup.stages)))
@@ -186,12 +184,6 @@ def counts(train: Labelled, val: Labelled | None) -> tuple[PlannedClass, ...]:
     """The pictures of each class."""
     of_train, of_val = Counter(train.labels), Counter(val.labels if val else ())
     return tuple(PlannedClass(name, of_train[label], of_val[label]) for label, name in enumerate(train.classes))
-
-
-def sample(labelled: Labelled, count: int, seed: int) -> Labelled:
-    """So many pictures, drawn at random; each more than once where there are too few."""
-    order = np.random.default_rng(seed).permutation(len(labelled))
-    return labelled.part([int(index) for index in np.resize(order, count)])
 
 
 class Watch:
@@ -407,26 +399,6 @@ class Probe(Training):
         size = source.batch if isinstance(source, PictureSource) else max(source.batch, 256)
         calls = math.ceil(len(self.whole.val) / size) / math.ceil(len(labels) / size)
         return saving, (validated - began) * calls
-
-
-def endless(source: Source) -> Iterator[Rows]:
-    """The batches of one epoch after the other."""
-    for epoch in itertools.count():
-        yield from source.epoch(0, epoch, 0)
-
-
-@contextlib.contextmanager
-def stop_at_once() -> Iterator[Stop]:
-    """Let Ctrl-C end a probe after the batch that it is at.
-
-    Raises:
-        InterruptedRun: it was pressed; there is nothing to be saved.
-    """
-    try:
-        with stop_after_step() as stop:
-            yield stop
-    except Stopped:
-        raise InterruptedRun("nothing was written") from None
 
 
 def together(reading: float, computing: float) -> float:

@@ -12,11 +12,10 @@ import numpy as np
 from imgnn.errors import InputError, OptionError
 from imgnn.images.files import check_apart
 from imgnn.jobs.finetune import check_options, prepare, read_pictures
-from imgnn.jobs.finetune_data import Material, Setup, Source
-from imgnn.jobs.finetune_probe import endless, sample, stop_at_once
+from imgnn.jobs.finetune_data import Material, Setup, Source, endless, sample
 from imgnn.jobs.finetune_run import Training
 from imgnn.options import FinetuneOptions
-from imgnn.runs import Reporter, Silent, Stop, Stopped, check_folder, is_folder
+from imgnn.runs import Reporter, Silent, Stop, Stopped, check_folder, is_folder, stop_at_once
 from imgnn.training.curves import draw_lr_curve
 from imgnn.training.lr_find import STEPS, RateTest, find_rate
 from imgnn.training.recipes import Stage
@@ -50,7 +49,7 @@ def find_learning_rate(
     train, val = read_pictures(source, options, reporter)
     check_apart(path, train.files)
     setup = prepare(train, val, options, reporter)
-    with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once() as stop:
+    with tempfile.TemporaryDirectory(prefix="imgnn-") as scratch, stop_at_once("nothing was written") as stop:
         climb = Climb(setup, Path(scratch), reporter, stop)
         found = climb.find()
     if found.chosen is None and (rate := below_runaway(found)):

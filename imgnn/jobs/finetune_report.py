@@ -45,11 +45,10 @@ def report(
 
 def top_losses(network: Network, scores: Scores) -> list[ReportPicture]:
     """The validation pictures that the network is most wrong about, and where it looked when it said so."""
-    assert network.preprocessing is not None  # noqa: S101  it was trained on pictures
     worst = scores.top_losses(SHOWN)
-    images = [classifier_crops(load_image(scores.files[index]), network.preprocessing)[0] for index in worst]
+    images = [classifier_crops(load_image(scores.files[index]), network.pictures)[0] for index in worst]
     try:
-        x = preprocess(images, network.preprocessing, network.mean_image)
+        x = preprocess(images, network.pictures, network.mean_image)
         heat: Sequence[np.ndarray | None] = list(class_activation(network, x, scores.predicted[worst]))
     except InputError:  # a network without maps
         heat = [None] * len(worst)

@@ -1,37 +1,36 @@
 """A run of `imgnn finetune` under way: stage by stage, epoch by epoch, from checkpoint to checkpoint."""
 
 import math
-import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
 
 from imgnn import backend
 from imgnn.data.batches import all_batches
-from imgnn.errors import DivergedError, InputError, InterruptedRun
+from imgnn.errors import InputError
 from imgnn.jobs.finetune_data import FEATURES, CachedSource, Material, PictureSource, Setup, Source
 from imgnn.jobs.finetune_report import report
 from imgnn.networks.files import load_network_file, save_network
 from imgnn.networks.network import Network
 from imgnn.networks.predict import compute_prob
-from imgnn.runs import Reporter, Stop, Stopped, is_file, percent
-from imgnn.training import health
-from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
+from imgnn.options import FinetuneOptions
+from imgnn.runs import Reporter, Stop, is_file, percent
+from imgnn.training import health, under_way
+from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.recipes import SVM, Stage
-from imgnn.training.run_folder import BEST, LAST, PREDICTIONS
+from imgnn.training.run_folder import BEST, LAST, PREDICTIONS, Kind
 from imgnn.training.run_log import RunLog
 from imgnn.training.scores import Scores
 from imgnn.training.svm import choose_strength, fit_svm
 from imgnn.training.trainer import Parts, Trainer, cross_entropy, divide, log_softmax
+from imgnn.training.under_way import STEP_ROWS, UnderWay
 
 START = "start.keras"  # the network before the first epoch, from which a run is resumed; removed at its end
-DRAW_EVERY = 20.0  # seconds between two drawings of curves
-STEP_ROWS = 20  # lines of single steps in the log, for each epoch
 
 
 @dataclass(frozen=True)
@@ -61,27 +60,21 @@ class Finetuned:
 
 
 @dataclass
-class Position:
+class Position(under_way.Position):
     """Where a training stands: all numbers that go into a checkpoint."""
 
     stage: int = 0
     epoch: int = 0  # of the stage, from 0
-    step: int = 0  # of the epoch
-    steps: int = 0  # of the run
     epochs: int = 0  # done in the run
-    loss: float = 0.0  # sums over the epoch so far
-    right: float = 0.0
+    right: float = 0.0  # sums over the epoch so far
     seen: float = 0.0
     best: float | None = None  # validation accuracy
     best_loss: float = math.inf
-    best_epoch: int = 0
-    top: float | None = None  # the same of the stage
+    top: float | None = None  # the best of the stage, from which it waits
     top_loss: float = math.inf
-    waited: int = 0  # epochs since
-    seconds: float = 0.0  # of training before this process
 
 
-class Training:
+class Training(UnderWay):
     """A run under way: its network, its pictures, its position, its files.
 
     Args:
@@ -90,17 +83,20 @@ class Training:
         resume: go on where the folder's last checkpoint stands.
     """
 
+    kind: Kind = "classifier"
+    smaller = "a smaller --batch, --size or --memory"
+    options: FinetuneOptions
+    position: Position
+
     def __init__(
         self, setup: Setup, folder: Path, reporter: Reporter, stop: Stop, began: float, *, resume: bool = False
     ) -> None:
-        self.setup, self.folder, self.reporter, self.stop, self.began = setup, folder, reporter, stop, began
-        self.options, self.network = setup.options, setup.network
-        self.warnings: list[str] = []
+        super().__init__(folder, reporter, stop, began)
+        self.setup, self.options, self.network = setup, setup.options, setup.network
         self.material = Material(setup, folder, reporter, self.warn, stop)
         self.position = Position()
         self.pending: dict[str, np.ndarray] = {}  # of a checkpoint, for the trainer that is to be made
         self.best: dict[str, np.ndarray] | None = None  # weights that are not in best.keras yet
-        self.saved = self.drawn = time.monotonic()
         self.trainer: Trainer | None = None  # of the stage; the svm has none
         if resume:
             self.load()
@@ -109,8 +105,14 @@ class Training:
     # From beginning to end
 
     def run(self) -> None:
-        """Train what is left of all stages."""
-        try:
+        """Train what is left of all stages.
+
+        Raises:
+            InterruptedRun: Ctrl-C; a checkpoint was written.
+            DivergedError: the loss is no longer finite.
+            InputError: the memory does not suffice, or the pictures do not.
+        """
+        with self.ending_well():
             while True:
                 stage = self.setup.stages[self.position.stage]
                 if self.position.epoch < stage.rounds:  # a run that is resumed may be past it
@@ -120,23 +122,17 @@ class Training:
                 self.position = replace(
                     self.position, stage=self.position.stage + 1, epoch=0, step=0, waited=0, top=None
                 )
-        except Stopped:
-            self.interrupted()
-        except DivergedError as error:
-            self.keep_best()
-            self.log.draw()
-            where = f"step {self.position.step + 1} of epoch {self.position.epochs + 1}, in {self.folder}"
-            raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
-        except Exception as error:
-            if not backend.is_out_of_memory(error):
-                raise
-            raise InputError(
-                f"the memory does not suffice for {self.options.batch} pictures of "
-                f"{self.material.preprocessing.size[0]} pixels at once",
-                hint="a smaller --batch, --size or --memory",
-            ) from error
-        finally:
-            self.reporter.end()
+
+    def epoch_number(self) -> int:
+        return self.position.epochs + 1
+
+    def at_once(self) -> str:
+        return f"{self.options.batch} pictures of {self.material.preprocessing.size[0]} pixels"
+
+    def reached(self) -> str:
+        return (
+            f"epoch {self.epoch_number()}, step {self.position.step} of {self.setup.stages[self.position.stage].name}"
+        )
 
     def run_stage(self, stage: Stage) -> None:
         with self.setup.devices.scope():
@@ -170,7 +166,12 @@ class Training:
         (self.folder / FEATURES).unlink(missing_ok=True)
 
     def train_stage(self, stage: Stage, source: Source, trainer: Trainer) -> None:
-        """The epochs of a stage, from where the position stands."""
+        """The epochs of a stage, from where the position stands.
+
+        Raises:
+            Stopped: somebody asked for it.
+            DivergedError: the loss is no longer finite.
+        """
         position, log = self.position, self.log
         count = source.steps
         schedule = stage.schedule_of(count * stage.epochs)
@@ -181,8 +182,7 @@ class Training:
         self.reporter.begin(stage.name, stage.epochs * count * source.batch, "pictures")
         started, seen_here = time.monotonic(), 0
         for epoch in range(position.epoch, stage.epochs):
-            if self.options.patience is not None and position.waited >= self.options.patience:
-                self.reporter.note(f"No better validation in {position.waited} epochs: {stage.name} ends")
+            if self.has_waited("validation", stage.name):
                 break
             epoch_began, seen_before = time.monotonic(), seen_here
             for x, targets, weights in source.epoch(position.stage, epoch, position.step):
@@ -214,11 +214,7 @@ class Training:
                     epoch=epoch + 1,
                     **{"pictures/s": speed},
                 )
-                if self.stop():
-                    raise Stopped
-                if time.monotonic() - self.saved > self.options.save_every:
-                    self.save()
-                self.draw_now_and_then()
+                self.after_step()
             rate = stage.learning_rate * schedule((epoch + 1) * count - 1)
             seconds = time.monotonic() - epoch_began
             speed = (seen_here - seen_before) / max(1e-9, seconds)
@@ -228,7 +224,16 @@ class Training:
     def end_epoch(
         self, source: Source, trainer: Trainer, stage: str, rate: float, seconds: float, speed: float = 0.0
     ) -> None:
-        """Judge an epoch, write it down, and keep what is best."""
+        """Judge an epoch, write it down, and keep what is best.
+
+        Args:
+            stage: its name.
+            rate: the learning rate of its last step.
+            seconds: that it took; `speed`: pictures in each of them.
+
+        Raises:
+            InputError: of the pictures too few could be read, found out in the first epoch.
+        """
         position, log = self.position, self.log
         if position.epochs == 0:
             files = self.setup.train.files
@@ -268,12 +273,6 @@ class Training:
             self.best = self.weights_now()
         self.draw_now_and_then()
 
-    def draw_now_and_then(self) -> None:
-        """Curves and events, while it trains."""
-        if time.monotonic() - self.drawn > DRAW_EVERY:
-            self.log.draw()
-            self.drawn = time.monotonic()
-
     def look_first(self, trainer: Trainer, x: Any) -> None:
         """What the very first batch says of the network."""
         logits = trainer.logits(x)
@@ -289,7 +288,11 @@ class Training:
     # The support vector machine
 
     def solve_svm(self, parts: Parts) -> None:
-        """Fit the classifier in one go, on the features."""
+        """Fit the classifier in one go, on the features.
+
+        Raises:
+            InputError: they have height and width.
+        """
         position, log = self.position, self.log
         features, val = self.material.features(parts)
         x = features.values.reshape(len(features.values), -1)
@@ -323,7 +326,7 @@ class Training:
     # Checkpoints
 
     def weights_now(self) -> dict[str, np.ndarray]:
-        """The weights that this run has changed, by their paths."""
+        """The weights that this run has changed, by their paths: arrays of the variables' shapes."""
         every = {variable.path: variable for variable in self.network.model.weights}
         return {path: keras.ops.convert_to_numpy(every[path].value) for path in self.changed()}
 
@@ -337,6 +340,7 @@ class Training:
         return trained
 
     def assign(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Put weights, as of `weights_now`, into the network; what they do not name stays."""
         for variable in self.network.model.weights:
             if variable.path in weights:
                 variable.assign(weights[variable.path])
@@ -375,10 +379,7 @@ class Training:
             arrays |= {f"trainer/{name}": value for name, value in state.items() if name.startswith("optimizer/")}
         if not all(np.isfinite(value).all() for value in arrays.values()):
             return
-        position = replace(self.position, seconds=self.position.seconds + time.monotonic() - self.began)
-        facts = {"position": asdict(position), "bad": self.material.bad, "warnings": self.warnings}
-        save_checkpoint(self.folder / LAST, arrays, facts)
-        self.saved = time.monotonic()
+        self.write_checkpoint(arrays, bad=self.material.bad)
 
     def generators(self) -> list[tuple[str, Any]]:
         """What Dropout layers draw from: the layer, and its generator's state."""
@@ -404,23 +405,6 @@ class Training:
         if self.position.epoch < self.setup.stages[self.position.stage].rounds:  # else that trainer is not needed
             self.pending = kinds["trainer"]
 
-    def interrupted(self) -> NoReturn:
-        """Save, and leave.
-
-        Raises:
-            InterruptedRun: always.
-        """
-        self.reporter.end()
-        self.reporter.note("Stopping: a checkpoint is being written")
-        self.save()
-        self.log.draw()
-        position = self.position
-        stage = self.setup.stages[position.stage]
-        raise InterruptedRun(
-            f"saved at epoch {position.epochs + 1}, step {position.step} of {stage.name}, in {self.folder}",
-            hint=f"imgnn finetune --resume {shlex.quote(str(self.folder))}",
-        )
-
     # The end
 
     def tell_kept(self, last: str, best: str) -> None:
@@ -445,7 +429,7 @@ class Training:
             scores=scores,
             epoch=position.best_epoch,
             epochs=position.epochs,
-            seconds=position.seconds + time.monotonic() - self.began,
+            seconds=self.seconds(),
             pictures=len(setup.train) - len(self.material.bad.keys() & {str(file) for file in setup.train.files}),
             skipped=dict(self.material.bad),
             warnings=tuple(self.warnings),

@@ -122,9 +122,7 @@ def preprocessing_of(network: Network) -> Preprocessing:
     Raises:
         InputError: nobody knows.
     """
-    if network.preprocessing is None:
-        raise InputError(f"{network.name} does not say how a picture becomes its input")
-    return network.preprocessing
+    return network.pictures
 
 
 def layers_for(network: Network, role: Literal["content", "style", "dream"], option: str) -> tuple[str, ...]:

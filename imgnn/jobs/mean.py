@@ -35,7 +35,7 @@ from imgnn.images.mean import caffe_order, save_mean
 from imgnn.images.sheet import contact_sheet
 from imgnn.images.structure import Structure, draw_structure, find_structure
 from imgnn.options import LabelOptions, MeanOptions
-from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder, one_interrupt, write_aside
+from imgnn.runs import Reporter, Silent, check_folder, is_file, is_folder, one_interrupt, write_aside, write_json
 
 CHUNK = 32  # pictures that are measured at once
 PROCESSES_FROM = 512  # pictures: with fewer, threads are done before processes have begun
@@ -481,8 +481,7 @@ def write_results(pictures: Source, measured: Measured, prefix: Path, reporter: 
         "furthest": [{"path": entries[place].path, "distance": round(distance, 4)} for place, distance in far],
         "files": {path.name: lists.file_digest(path) for path in files[1:3]},
     }
-    with write_aside(record_path) as aside:
-        aside.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_json(record_path, record)
     files.append(record_path)
 
     note_dropped(measured, reporter, dropped_list)

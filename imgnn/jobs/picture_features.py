@@ -80,15 +80,14 @@ class FeatureExtractor:
         reporter: Reporter,
         workers: int | None = None,
     ) -> None:
-        assert network.preprocessing is not None  # noqa: S101  feature_network() asked for it
         self.network, self.reporter, self.precision = network, reporter, backend.precision_of(precision)
         self.workers = workers or min(4, cores())
-        facts = asdict(network.preprocessing)
+        facts = asdict(network.pictures)
         self.spec = FeatureSpec(
             network=called,
             weights=weights_digest(network.model),
             layers=tuple(layers),
-            size=network.preprocessing.size[0],
+            size=network.pictures.size[0],
             preprocessing={name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()},
             numbers=int(network.model.outputs[0].shape[-1]),
         )
@@ -147,9 +146,15 @@ class FeatureExtractor:
     def compute(
         self, files: Sequence[Path], wanted: Sequence[int], mirrored: bool
     ) -> Iterator[tuple[int, np.ndarray | InputError]]:
-        """Vectors of pictures by number, decoded by threads while the network looks at those before."""
-        preprocessing = self.network.preprocessing
-        assert preprocessing is not None  # noqa: S101
+        """Vectors of pictures by number, decoded by threads while the network looks at those before.
+
+        Args:
+            wanted: the places in `files` that are meant.
+
+        Returns:
+            Place and float16 `(numbers,)`, or why the picture cannot be read, in the order of `wanted`.
+        """
+        preprocessing = self.network.pictures
 
         def crop(number: int) -> np.ndarray | InputError:
             try:
@@ -168,15 +173,14 @@ class FeatureExtractor:
 
     def vectors(self, pixels: np.ndarray, batch: int) -> np.ndarray:
         """uint8 `(n, size, size, 3)` -> float16 `(n, numbers)`."""
-        assert self.network.preprocessing is not None  # noqa: S101
-        x = padded(preprocess(pixels, self.network.preprocessing), batch)
+        x = padded(preprocess(pixels, self.network.pictures), batch)
         with backend.computing_in(self.network.model.layers, self.precision):
             found = keras.ops.convert_to_numpy(self.answer(x))[: len(pixels)]
         return rounded(found)
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """Numbers as features are kept: float16, what is beyond its range being the largest in it."""
+    """Numbers as features are kept: float16 of the same shape, what is beyond its range being the largest in it."""
     return np.clip(values, -LARGEST, LARGEST).astype("float16")
 
 

@@ -1,29 +1,27 @@
 """What a training of sentences works on: sentences as ids, pictures as features. Captions and boke share it."""
 
 import hashlib
-import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, InterruptedRun, OptionError, UnknownNameError
-from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec
+from imgnn.errors import InputError, OptionError, UnknownNameError
+from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec, feature_extractor
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.networks import registry
 from imgnn.options import TrainSentenceOptions
-from imgnn.runs import Reporter, Stop, Stopped, is_file
-from imgnn.training.run_folder import MAKERS, Kind, is_run
+from imgnn.runs import Reporter, Stop, interrupted_with, is_file
+from imgnn.training.run_folder import MAKERS, Kind, is_run, stored_options
 from imgnn.training.sentences import Sentences
 
 Tokens = tuple[tuple[str, ...], ...]  # of the sentences of a picture
-Options = TypeVar("Options", bound=TrainSentenceOptions)
 
 
 @dataclass(frozen=True)
@@ -73,57 +71,69 @@ class Material:
         return digest.hexdigest()
 
 
+def extractor_for(options: TrainSentenceOptions, reporter: Reporter) -> FeatureExtractor:
+    """What looks at the pictures of a training.
+
+    Raises:
+        InputError, UnknownNameError, WeightsError, DownloadError: as of `feature_extractor`.
+    """
+    return feature_extractor(
+        options.network,
+        options.layers,
+        size=options.size,
+        precision=options.precision,
+        workers=options.workers,
+        reporter=reporter,
+    )
+
+
 def look(
     extractor: FeatureExtractor,
+    images: Sequence[Any],
     files: Sequence[Path],
     split: str,
+    bad: dict[str, str],
     *,
     mirror: bool,
     reporter: Reporter,
     stop: Stop,
-) -> tuple[list[int], np.ndarray, np.ndarray | None, dict[int, str]]:
+) -> tuple[tuple[Any, ...], np.ndarray, np.ndarray | None]:
     """The features of a split's pictures.
 
     Args:
-        mirror: those of the mirror images, too.
+        images: as the data set has them, with a `name`; `files` of the same.
+        bad: gains those that cannot be read, name -> why.
+        mirror: those of the mirror images, too; of train alone, which is trained on them.
 
     Returns:
-        The numbers of the pictures that can be read; features float16 `(readable, numbers)`; the mirrored ones or
-        None; of each of the others why not.
+        The images that can be read; their features, float16 `(readable, numbers)`; the mirrored ones or None.
 
     Raises:
         InputError: none of them can be read.
         Stopped: `stop` said so.
     """
     seen = extractor.extract(files, task=f"features ({split})", stop=stop)
-    for why in seen.bad.values():
+    for number, why in seen.bad.items():
         reporter.note(f"Skipped: {why}")
+        bad[images[number].name] = why
     kept = [number for number in range(len(files)) if number not in seen.bad]
     if not kept:
         raise InputError(f"none of the {len(files):,} pictures of {split} can be read: {seen.bad[0]}")
     features = seen.values[kept] if seen.bad else seen.values
     mirrored = None
-    if mirror:
+    if mirror and split == "train":
         turned = extractor.extract(
             [files[number] for number in kept], mirrored=True, task="features (mirrored)", stop=stop
         )
         mirrored = turned.values
         for number in turned.bad:  # it went away in between
             mirrored[number] = features[number]
-    return kept, features, mirrored, seen.bad
+    return tuple(images[number] for number in kept), features, mirrored
 
 
-@contextmanager
-def features_are_kept() -> Iterator[None]:
-    """Where pictures are looked at before a training: what was seen until Ctrl-C is not lost.
-
-    Raises:
-        InterruptedRun: it came.
-    """
-    try:
-        yield
-    except Stopped:
-        raise InterruptedRun("the features so far are kept, and need not be computed again") from None
+def features_are_kept() -> AbstractContextManager[None]:
+    """Where pictures are looked at before a training: what was seen until Ctrl-C is not lost."""
+    return interrupted_with("the features so far are kept, and need not be computed again")
 
 
 def check_same_pictures(material: Material, config: Mapping[str, Any], folder: Path, source: Path) -> None:
@@ -201,30 +211,7 @@ def facts_of(
         "feature": asdict(material.spec),
         "features_sha256": material.digest,
         "decoder": asdict(spec),
-        "options": stored(options),
+        "options": stored_options(options),
         "machine": f"{platform.machine()}, {backend.device()}, Keras on {backend.name()}",
         "precision": backend.precision_of(options.precision),
     }
-
-
-def stored(options: TrainSentenceOptions) -> dict[str, Any]:
-    """Options as config.json has them."""
-    found: dict[str, Any] = json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve())))
-    return found
-
-
-def options_from(kept: Mapping[str, Any], kind: type[Options]) -> Options:
-    """The options of config.json.
-
-    Raises:
-        InputError: another version of imgnn wrote them.
-    """
-    values = dict(kept)
-    for each in fields(kind):
-        if "Path" in str(each.type) and values.get(each.name):
-            values[each.name] = Path(values[each.name])
-    values["layers"] = tuple(values["layers"]) if values.get("layers") else None
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise InputError(f"the run's options are of another imgnn: {error}") from error

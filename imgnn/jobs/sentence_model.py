@@ -180,11 +180,16 @@ class Speaker:
         return states[0] if len(states) == 1 else states
 
     def search(self, features: Sequence[np.ndarray], options: BeamOptions) -> Beams:
-        """Sentences by beam search, of each picture."""
+        """Sentences by beam search, of each picture; `features` as of `begin`."""
         return beam_search(self.step, self.begin(features), images=len(features[0]), options=options)
 
     def sample(self, features: Sequence[np.ndarray], options: SampleOptions, keys: Sequence[int]) -> Beams:
-        """Sentences drawn at random, of each picture."""
+        """Sentences drawn at random, of each picture.
+
+        Args:
+            features: as of `begin`.
+            keys: a number for each picture, which with the options' seed decides what is drawn for it.
+        """
         return sample(self.step, self.begin(features), images=len(features[0]), options=options, keys=keys)
 
     def follow(self, features: Sequence[np.ndarray], tokens: np.ndarray) -> np.ndarray:

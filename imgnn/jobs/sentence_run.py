@@ -5,64 +5,94 @@ What captions and boke share. How an epoch is judged, and what is kept of it, ea
 """
 
 import math
-import shlex
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from imgnn import backend
-from imgnn.errors import DivergedError, InterruptedRun
+from imgnn.errors import DivergedError
 from imgnn.jobs.sentence_data import Material
-from imgnn.jobs.sentence_model import Speaker
+from imgnn.jobs.sentence_model import Speaker, save_decoder
 from imgnn.jobs.sentence_sources import CachedSource, Source
 from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.options import TrainSentenceOptions
-from imgnn.runs import Reporter, Stop, Stopped, is_file
-from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
+from imgnn.runs import Reporter, Stop, is_file, write_json
+from imgnn.training import health, under_way
+from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.likelihood import Likelihood, other_pictures
-from imgnn.training.run_folder import LAST, MAKERS, SKIPPED, Kind
+from imgnn.training.run_folder import DECODER, LAST, METRICS, SKIPPED
 from imgnn.training.run_log import Row, RunLog
 from imgnn.training.schedule import Schedule
 from imgnn.training.sentence_trainer import SentenceTrainer
 from imgnn.training.sentences import SentenceBatch
+from imgnn.training.under_way import STEP_ROWS, UnderWay
 
-DRAW_EVERY = 20.0  # seconds between two drawings of curves
-STEP_ROWS = 20  # lines of single steps in the log, for each epoch
 WARMUP = 50  # steps over which the learning rate rises
 AT_LEAST = 128  # sentences that are judged at once
 
 
+@dataclass(frozen=True)
+class TrainedSentences:
+    """What a run came to, of captions or boke.
+
+    Attributes:
+        folder: of the run.
+        perplexity: of the validation sentences, in the epoch that is kept.
+        image_gain: nats per token that the right picture saves over another one, there.
+        distinct: different ones among the sentences that it wrote there for so many `pictures`.
+        epoch: the one whose decoder is kept.
+        epochs: done in all.
+        seconds: from the command's start.
+        tokens_per_second: of training.
+        skipped: picture -> why it could not be read.
+        warnings: what is wrong with what it said in the last epoch.
+    """
+
+    folder: Path
+    perplexity: float
+    image_gain: float
+    distinct: int
+    pictures: int
+    epoch: int
+    epochs: int
+    seconds: float
+    tokens_per_second: float
+    skipped: dict[str, str]
+    warnings: tuple[str, ...]
+
+
 @dataclass
-class Position:
+class Position(under_way.Position):
     """Where a training stands: all numbers that go into a checkpoint."""
 
     epoch: int = 0  # done
-    step: int = 0  # of the epoch
-    steps: int = 0  # of the run
-    loss: float = 0.0  # sums over the epoch so far
-    tokens: float = 0.0
+    tokens: float = 0.0  # sums over the epoch so far
     batches: float = 0.0  # what sentences of a batch cost on average, summed over batches
     best: float = -1.0  # CIDEr-D of the best epoch
     best_loss: float = 0.0  # of val, there
-    best_epoch: int = 0
-    waited: int = 0  # epochs since
-    seconds: float = 0.0  # of training before this process
     trained: float = 0.0  # seconds of steps, and tokens in them
     trained_tokens: float = 0.0
     ranked: list[tuple[float, int]] = field(default_factory=list)  # CIDEr-D and epoch of those to be averaged
 
 
-class SentenceTraining:
-    """A run under way: its decoder, its material, its position, its files."""
+class SentenceTraining(UnderWay):
+    """A run under way: its decoder, its material, its position, its files.
 
-    kind: Kind
+    Args:
+        resume: go on where the folder's last checkpoint stands.
+    """
+
+    smaller = "a smaller --batch, --hidden or --embedding"
     measure: str  # by which the best epoch is told
+    said = "caption"  # what it writes, as `health.check_sentences` names it
     columns: tuple[str, ...]  # of log.csv
     curves: Callable[[Sequence[Row], Path], None]  # draws curves.png
+    options: TrainSentenceOptions
+    position: Position
 
     def __init__(
         self,
@@ -73,9 +103,11 @@ class SentenceTraining:
         reporter: Reporter,
         stop: Stop,
         began: float,
+        *,
+        resume: bool = False,
     ) -> None:
-        self.material, self.options, self.folder = material, options, folder
-        self.reporter, self.stop, self.began = reporter, stop, began
+        super().__init__(folder, reporter, stop, began)
+        self.material, self.options = material, options
         self.source, self.feature = self.first_source(), material.spec
         self.precision = backend.precision_of(options.precision)
         reporter.note(backend.where(self.precision))
@@ -85,14 +117,16 @@ class SentenceTraining:
         self.trainer = SentenceTrainer(self.decoder, **self.training_options())
         self.speaker, self.likelihood = Speaker([self.decoder]), Likelihood([self.decoder])
         self.position = Position()
-        self.warnings: list[str] = []
         # An epoch of another source has another number of steps: the learning rate goes by those of the first.
         self.steps = self.source.steps
         total = self.steps * options.epochs
         self.schedule = Schedule(options.schedule, total, warmup=min(WARMUP, total // 10))
         self.known = frozenset(tokens for said in material.train.tokens for tokens in said)
-        self.saved = self.drawn = time.monotonic()
-        self.log: RunLog | None = None
+        if resume:
+            self.load()
+        self.log = RunLog(
+            folder, step=self.position.steps, epochs=self.position.epoch, columns=self.columns, curves=self.curves
+        )
 
     # What captions and boke say for themselves
 
@@ -104,15 +138,27 @@ class SentenceTraining:
         """Before an epoch begins, or goes on."""
 
     def mixed(self, x: np.ndarray, batch: SentenceBatch, random: np.random.Generator) -> SentenceBatch:
-        """The batch as it is trained on."""
+        """The batch as it is trained on; `x` is what the trainer takes of its pictures."""
         return batch
 
-    def end_epoch(self, began: float) -> None:
-        """Judge an epoch, write it down, and keep what is best.
+    def judge(self) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+        """What the epoch came to, with `losses` and `distinct` in it, and the sentences that it writes for val.
 
-        Args:
-            began: when the epoch did, or this process with it.
+        Raises:
+            DivergedError: as of `losses`.
         """
+        raise NotImplementedError
+
+    def is_better(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the epoch is the best so far."""
+        raise NotImplementedError
+
+    def epoch_line(self, facts: Mapping[str, Any]) -> str:
+        """What the epoch came to, for the user."""
+        raise NotImplementedError
+
+    def keep_epoch(self, facts: dict[str, Any], said: Sequence[tuple[str, ...]], *, better: bool) -> None:
+        """Write what is to be kept of the epoch."""
         raise NotImplementedError
 
     # The way
@@ -146,43 +192,42 @@ class SentenceTraining:
         Raises:
             InterruptedRun: Ctrl-C; a checkpoint was written.
             DivergedError: the loss is no longer finite.
+            InputError: the memory does not suffice.
         """
-        position, options = self.position, self.options
-        self.log = RunLog(
-            self.folder, step=position.steps, epochs=position.epoch, columns=self.columns, curves=self.curves
-        )
+        position = self.position
         if self.material.bad:
             lines = "".join(f"{name}\t{why}\n" for name, why in self.material.bad.items())
             (self.folder / SKIPPED).write_text(lines, encoding="utf-8")
         self.begin_bar()
-        try:
-            while position.epoch < options.epochs:
-                if options.patience is not None and position.waited >= options.patience:
-                    self.reporter.note(f"No better {self.measure} in {position.waited} epochs: training ends")
-                    break
+        with self.ending_well():
+            while position.epoch < self.options.epochs and not self.has_waited(self.measure, "training"):
                 self.prepare_epoch()
                 began = time.monotonic()
                 self.train_epoch()
                 self.end_epoch(began)
-        except Stopped:
-            self.interrupted()
-        except DivergedError as error:
-            self.log.draw()
-            step = min(position.step + 1, self.source.steps)  # all were done where validation tells of it
-            where = f"step {step} of epoch {position.epoch + 1}, in {self.folder}"
-            raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
-        finally:
-            self.reporter.end()
         self.log.draw()
+
+    def epoch_number(self) -> int:
+        return self.position.epoch + 1
+
+    def at_once(self) -> str:
+        return f"{self.options.batch} sentences"
+
+    def failed_step(self) -> int:
+        return min(self.position.step + 1, self.source.steps)  # all were done where validation tells of it
 
     def begin_bar(self) -> None:
         """The progress of all epochs, as many steps each as one has now."""
         self.reporter.begin("training", self.options.epochs * self.source.steps, "steps")
 
     def train_epoch(self) -> None:
-        """The steps that are left of an epoch."""
-        position, options, log, source = self.position, self.options, self.log, self.source
-        assert log is not None  # noqa: S101  train() made it
+        """The steps that are left of an epoch.
+
+        Raises:
+            Stopped: somebody asked for it.
+            DivergedError: the loss is no longer finite.
+        """
+        position, log, source = self.position, self.log, self.source
         began, tokens_here = time.monotonic(), 0.0
         try:
             with self.trainer.computing():
@@ -206,11 +251,7 @@ class SentenceTraining:
                         epoch=position.epoch + 1,
                         **{"tokens/s": speed},
                     )
-                    if self.stop():
-                        raise Stopped
-                    if time.monotonic() - self.saved > options.save_every:
-                        self.save()
-                    self.draw_now_and_then()
+                    self.after_step()
         finally:
             position.trained += time.monotonic() - began
             position.trained_tokens += tokens_here
@@ -219,7 +260,10 @@ class SentenceTraining:
         """What the validation sentences cost, beside their own pictures and beside others.
 
         Args:
-            features: of the validation pictures.
+            features: of the validation pictures, `(pictures, numbers)`.
+
+        Returns:
+            `val_loss`, nats per token; `perplexity`, its exponential; `image_gain`, nats per token.
 
         Raises:
             DivergedError: the last step made the decoder's weights infinite, or no numbers.
@@ -233,47 +277,70 @@ class SentenceTraining:
         shuffled = self.likelihood.nats_per_token([features], part.sentences, others, batch=batch)
         return {"val_loss": loss, "perplexity": math.exp(min(loss, 50.0)), "image_gain": shuffled - loss}
 
-    def log_epoch(self, began: float, facts: dict[str, Any], words: str) -> None:
-        """Write an epoch down, which is the next one from here on.
+    def end_epoch(self, began: float) -> None:
+        """Judge an epoch, write it down, and keep what is best.
 
         Args:
-            began: as of `end_epoch`.
-            facts: what it came to.
-            words: the same, for the user.
+            began: when the epoch did, or this process with it.
         """
-        position, log = self.position, self.log
-        assert log is not None  # noqa: S101  train() made it
+        position = self.position
+        facts, said = self.judge()
+        better = self.is_better(facts)
+        if better:
+            position.best_loss, position.best_epoch, position.waited = facts["val_loss"], position.epoch + 1, 0
+        else:
+            position.waited += 1
+        if len(said) > 1:  # one picture has no other to be taken for
+            self.warnings = health.check_sentences(facts["distinct"], len(said), facts["image_gain"], self.said)
         rate, loss = self.rate(), position.loss / position.tokens
         position.epoch += 1
-        log.add(
+        self.log.add(
             "epoch", epoch=position.epoch, stage=self.stage, step=position.steps, loss=loss, learning_rate=rate,
             **facts,
             tokens_per_second=round(position.trained_tokens / max(1e-9, position.trained)),
             seconds=round(time.monotonic() - began, 2),
         )  # fmt: skip
-        self.reporter.note(f"epoch {position.epoch}: loss {loss:.3f}, {words}")
+        self.reporter.note(f"epoch {position.epoch}: loss {loss:.3f}, {self.epoch_line(facts)}")
         if position.epoch <= 3:
             for warning in self.warnings:
                 self.reporter.note(f"Warning: {warning}")
         position.step, position.loss, position.tokens, position.batches = 0, 0.0, 0.0, 0.0
+        self.keep_epoch(facts, said, better=better)
+        self.save()
+        self.draw_now_and_then()
 
-    def draw_now_and_then(self) -> None:
-        """Curves and events, while it trains."""
-        if self.log is not None and time.monotonic() - self.drawn > DRAW_EVERY:
-            self.log.draw()
-            self.drawn = time.monotonic()
+    def keep_decoder(self, facts: Mapping[str, Any], epochs: Sequence[int]) -> None:
+        """Write the decoder as it is now as the best, and how good it is.
+
+        Args:
+            epochs: the one that it is of, or those whose mean it is.
+        """
+        known = {"epochs": list(epochs), "metrics": facts}
+        save_decoder(self.folder / DECODER, self.decoder, self.feature, self.material.vocabulary, known)
+        write_json(self.folder / METRICS, {"epochs": list(epochs), **facts})
+
+    def summary(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of `TrainedSentences`.
+
+        Args:
+            kept: the facts of the epoch that is kept.
+        """
+        return {
+            **{name: kept[name] for name in ("perplexity", "image_gain", "distinct")},
+            "folder": self.folder,
+            "pictures": len(self.material.val.images),
+            "epoch": self.position.best_epoch,
+            "epochs": self.position.epoch,
+            "seconds": self.seconds(),
+            "tokens_per_second": self.log.epochs[-1]["tokens_per_second"],
+            "skipped": dict(self.material.bad),
+            "warnings": tuple(self.warnings),
+        }
 
     # Checkpoints
 
     def save(self) -> None:
-        """Write a checkpoint."""
-        position = replace(self.position, seconds=self.position.seconds + time.monotonic() - self.began)
-        save_checkpoint(
-            self.folder / LAST,
-            self.trainer.state(),
-            {"position": asdict(position), "warnings": self.warnings, "stage": self.stage},
-        )
-        self.saved = time.monotonic()
+        self.write_checkpoint(self.trainer.state(), stage=self.stage)
 
     def load(self) -> None:
         """Take up the last checkpoint."""
@@ -287,19 +354,3 @@ class SentenceTraining:
         if facts["stage"] != self.stage:
             self.prepare_epoch()
         self.trainer.restore(arrays)
-
-    def interrupted(self) -> NoReturn:
-        """Save, and leave.
-
-        Raises:
-            InterruptedRun: always.
-        """
-        self.reporter.end()
-        self.reporter.note("Stopping: a checkpoint is being written")
-        self.save()
-        if self.log is not None:
-            self.log.draw()
-        raise InterruptedRun(
-            f"saved at step {self.position.step} of epoch {self.position.epoch + 1}, in {self.folder}",
-            hint=f"{MAKERS[self.kind]} --resume {shlex.quote(str(self.folder))}",
-        )

@@ -47,7 +47,7 @@ class CachedSource:
         self.steps = material.train.sentences.steps(options.batch, self.chosen(0))
 
     def chosen(self, epoch: int) -> np.ndarray | None:
-        """The numbers of the sentences of an epoch; None: all."""
+        """The numbers of the sentences of an epoch, `(sentences,)`; None: all."""
         return None
 
     def epoch(self, epoch: int, first: int) -> Iterator[Given]:
@@ -91,8 +91,7 @@ class PictureSource:
 
     def pictures(self, part: Part, room: int) -> Pictures:
         """The pictures of a split, scaled as the network wants them."""
-        preprocessing = self.trainer.network.preprocessing
-        assert preprocessing is not None  # noqa: S101
+        preprocessing = self.trainer.network.pictures
         files: list[Path] = [self.material.captions.file(image) for image in part.images]
         return Pictures(files, lambda image: classifier_crops(image, preprocessing)[0], room=room)
 
@@ -120,7 +119,7 @@ class PictureSource:
             yield step, padded(pixels, size), batch, random
 
     def val_features(self) -> np.ndarray:
-        """The features as the network gives them now."""
+        """The features as the network gives them now, float16 `(pictures, numbers)`."""
         size, found = self.at_once, []
         frames = spread(self.val.frame, range(len(self.val)), workers=self.options.workers, ahead=2 * size)
         while group := [frame for _, frame in itertools.islice(frames, size)]:

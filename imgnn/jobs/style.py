@@ -18,13 +18,7 @@ from keras import ops
 from imgnn import __version__, backend
 from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
 from imgnn.images import colours
-from imgnn.images.files import (
-    check_apart,
-    check_format_takes,
-    check_writable,
-    save_image,
-    save_or_spare,
-)
+from imgnn.images.files import check_apart, check_format_takes, check_writable, save_image, save_or_spare
 from imgnn.images.resize import resize
 from imgnn.jobs.style_canvas import Canvas, Subject
 from imgnn.jobs.style_plan import describe, gatys_weights, plan, prepare

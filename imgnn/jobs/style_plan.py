@@ -9,9 +9,7 @@ from typing import Literal
 from imgnn import backend
 from imgnn.errors import InputError, missing
 from imgnn.images import colours
-from imgnn.images.files import (
-    load_image,
-)
+from imgnn.images.files import load_image
 from imgnn.images.masks import load_mask
 from imgnn.jobs.load import check_channels, check_memory, layers_for, load_network, preprocessing_of
 from imgnn.jobs.style_canvas import Subject

@@ -15,7 +15,6 @@ from imgnn.jobs.sentence_data import (
     check_same_pictures,
     facts_of,
     features_are_kept,
-    options_from,
     spec_of,
     whole,
 )
@@ -23,7 +22,7 @@ from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainBokeOptions
 from imgnn.runs import Reporter, Silent, stop_after_step
-from imgnn.training.run_folder import VOCABULARY, check_run_folder, read_config, write_config
+from imgnn.training.run_folder import VOCABULARY, check_run_folder, options_from, read_config, write_config
 
 
 def train_boke(
@@ -90,9 +89,8 @@ def resume_boke(folder: Path, reporter: Reporter | None = None) -> TrainedBoke:
         with features_are_kept():
             material = prepare_material(texts, Vocabulary.load(folder / VOCABULARY), options, reporter, stop)
         check_same_pictures(material, config, folder, texts.boke.source)
-        training = BokeTraining(material, DecoderSpec(**config["decoder"]), options, folder, reporter, stop, began)
-        training.load()
-        return training.run()
+        spec = DecoderSpec(**config["decoder"])
+        return BokeTraining(material, spec, options, folder, reporter, stop, began, resume=True).run()
 
 
 def check_options(options: TrainBokeOptions) -> None:

@@ -13,7 +13,6 @@ from imgnn.jobs.sentence_data import (
     check_same_pictures,
     facts_of,
     features_are_kept,
-    options_from,
     spec_of,
     whole,
 )
@@ -23,7 +22,7 @@ from imgnn.language.metrics import FEW
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter, Silent, stop_after_step
-from imgnn.training.run_folder import VOCABULARY, check_run_folder, read_config, write_config
+from imgnn.training.run_folder import VOCABULARY, check_run_folder, options_from, read_config, write_config
 
 
 def train_caption(
@@ -90,9 +89,7 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
             material = prepare_material(captions, tokens_of(captions), vocabulary, options, reporter, stop)
         check_same_pictures(material, config, folder, captions.source)
         spec = DecoderSpec(**config["decoder"])
-        training = CaptionTraining(material, spec, options, folder, reporter, stop, began)
-        training.load()
-        return training.run()
+        return CaptionTraining(material, spec, options, folder, reporter, stop, began, resume=True).run()
 
 
 def check_options(options: TrainCaptionOptions) -> None:

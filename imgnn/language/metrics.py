@@ -301,23 +301,6 @@ def similarity(hypothesis: Vector, references: Sequence[Vector]) -> float:
     return 10 * result / (ORDERS * len(references))
 
 
-def cider_d(
-    hypotheses: Sequence[Tokens],
-    references: Sequence[Sequence[Tokens]],
-    document_frequency: DocumentFrequency | None = None,
-) -> tuple[float, np.ndarray]:
-    """How much the hypotheses have of what references say of this image and of few others; see `CiderD`.
-
-    Returns:
-        The mean over the images, 0..10, and `(images,)`: of each.
-
-    Raises:
-        InputError: an image has no reference or no hypothesis, or there is none.
-    """
-    scores = CiderD(references, document_frequency).score(hypotheses)
-    return float(scores.mean()), scores
-
-
 # Diversity
 
 

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from imgnn import backend
-from imgnn.errors import InputError
 from imgnn.networks.head import before_dropout, copy_weights, fresh_layer, trunk
 from imgnn.networks.network import Network
 
@@ -32,8 +31,7 @@ def feature_network(network: Network, layers: Sequence[str], size: tuple[int, in
         InputError: the network says nothing of pixels, or a layer cannot be computed at this size.
         UnknownNameError: there is no such layer.
     """
-    if network.preprocessing is None:
-        raise InputError(f"{network.name} does not say how a picture becomes its input")
+    preprocessing = replace(network.pictures, size=size, crop="caffe", resize=max(size))
     with backend.standard():
         cuts = [before_dropout(network.tensor(name)) for name in layers]
         entry, outputs = trunk(network, cuts, size, fresh_layer(0, 0.0))
@@ -50,7 +48,7 @@ def feature_network(network: Network, layers: Sequence[str], size: tuple[int, in
         model=model,
         layers={**{name: layer for name, layer in network.layers.items() if layer in there}, FEATURE: own},
         blobs={**{name: place for name, place in network.blobs.items() if place[0] in there}, FEATURE: (own, 0)},
-        preprocessing=replace(network.preprocessing, size=size, crop="caffe", resize=max(size)),
+        preprocessing=preprocessing,
         words=None,
     )
 

@@ -71,6 +71,9 @@ def look(
         pooling: "average" puts the mean of each window where the network takes the largest value. (Gatys et al.,
             arXiv:1508.06576, found that it gives slightly more pleasing pictures.)
 
+    Returns:
+        A function of `x`, float32 `(batch, height, width, channels)`; layer -> float32 `(batch, h, w, channels)`.
+
     Raises:
         UnknownNameError, InputError: as `cut`.
     """
@@ -98,7 +101,15 @@ def averaging(layer: Any) -> Any:
 
 
 def of_size(network: Network, outputs: Mapping[str, Any], size: tuple[int, int]) -> keras.Model:
-    """The network's own layers between its input and some of its tensors, for pictures of this size."""
+    """The network's own layers between its input and some of its tensors, for pictures of this size.
+
+    Args:
+        outputs: symbolic values of `network.model`, by the names that the result is to have.
+        size: `(height, width)`, pixels.
+
+    Raises:
+        InputError: a layer on the way wants another size.
+    """
     entry = network.model.inputs[0]
     part = keras.Model(entry, dict(outputs))
     x = keras.Input((*size, entry.shape[-1]), dtype="float32", name="x")

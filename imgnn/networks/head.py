@@ -36,8 +36,7 @@ def head_layers(network: Network) -> tuple[str, ...]:
 
 def enlarged_size(network: Network, layers: Sequence[str]) -> tuple[int, int]:
     """The size of pictures for a head on `layers`: larger than the network's own where all of them take any size."""
-    assert network.preprocessing is not None  # noqa: S101  asked for before
-    size = network.preprocessing.size
+    size = network.pictures.size
     larger = (round(size[0] * ENLARGED / 32) * 32, round(size[1] * ENLARGED / 32) * 32)
     try:
         _, outputs = trunk(network, [network.tensor(name) for name in layers], larger, keep)
@@ -82,9 +81,7 @@ def replace_head(
         InputError: the network has no classifier that could be replaced, or takes no pictures of this size.
         UnknownNameError: there is no such layer.
     """
-    if network.preprocessing is None:
-        raise InputError(f"{network.name} does not say how a picture becomes its input")
-    size = size or network.preprocessing.size
+    size = size or network.pictures.size
     old = network.roles.classifier[0] if network.roles.classifier else CLASSIFIER_NAME
     with backend.standard():
         if layers:
@@ -135,8 +132,7 @@ def named(
     known = layers.keys() | blobs.keys()
     left = {role: tuple(name for name in getattr(roles, role) if name in known) for role in roles.__dataclass_fields__}
     left["features"] = left["features"] or left["head"][-1:]
-    assert network.preprocessing is not None  # noqa: S101  asked for before
-    preprocessing = network.preprocessing
+    preprocessing = network.pictures
     if size != preprocessing.size:
         preprocessing = replace(preprocessing, size=size, resize=round(max(size) * 8 / 7))
     return replace(
@@ -291,7 +287,6 @@ def initialise(network: Network, seed: int) -> Network:
     Sources: Delving Deep into Rectifiers, arXiv:1502.01852, eq. 10; BVLC Caffe, include/caffe/filler.hpp.
     """
     random = np.random.default_rng(seed)
-    assert network.preprocessing is not None  # noqa: S101  replace_head() asked for it
     kernels = [v for layer in network.model.layers for v in layer.trainable_weights if len(v.shape) > 1]
     for kernel in kernels:
         gain = 2 if len(kernel.shape) > 2 else 1
@@ -301,5 +296,5 @@ def initialise(network: Network, seed: int) -> Network:
         for variable in layer.trainable_weights:
             if variable.name == "bias":
                 variable.assign(np.zeros(variable.shape, "float32"))
-    scale = (1 / PIXELS,) * len(network.preprocessing.mean)
-    return replace(network, preprocessing=replace(network.preprocessing, scale=scale))
+    scale = (1 / PIXELS,) * len(network.pictures.mean)
+    return replace(network, preprocessing=replace(network.pictures, scale=scale))

@@ -173,7 +173,15 @@ def conv(
     group: int = 1,
     bias: bool = True,
 ) -> Tensor:
-    """Convolution; output size `floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1`."""
+    """Convolution; output size `floor((in + 2 * pad - dilation * (kernel - 1) - 1) / stride) + 1`.
+
+    Args:
+        x: `(batch, h, w, channels)`, as of all layers here that have a kernel.
+        filters: channels that come out.
+        kernel, stride, pad, dilation: pixels, a number for both axes or `(vertical, horizontal)`, as in the prototxt;
+            `pad` is zeros on each side, the same on both.
+        group: so many convolutions side by side, each of its share of the channels.
+    """
     name, kernel, stride, pad, dilation = keras_name(name), pair(kernel), pair(stride), pair(pad), pair(dilation)
     padding = "valid"
     if pad != (0, 0):
@@ -200,7 +208,11 @@ def deconv(
     group: int = 1,
     bias: bool = True,
 ) -> Tensor:
-    """Transposed convolution; output size `stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad`."""
+    """Transposed convolution; output size `stride * (in - 1) + dilation * (kernel - 1) + 1 - 2 * pad`.
+
+    Args:
+        pad: is cut off on each side of what comes out; the others as of `conv`.
+    """
     options: dict[str, Any] = {"dilation_rate": dilation, "groups": group, "use_bias": bias}
     return Deconvolution(filters, kernel, stride, pad, name=keras_name(name), **options)(x)
 
@@ -313,7 +325,12 @@ def _stock_padding(kernel: Pair, stride: Pair, pad: Pair, ceil: bool, average: b
 
 
 def max_pool(x: Tensor, kernel: Pair, *, name: str, stride: Pair = 1, pad: Pair = 0, ceil: bool = True) -> Tensor:
-    """The largest value in each window; Caffe rounds the output size up."""
+    """The largest value in each window.
+
+    Args:
+        kernel, stride, pad: as of `conv`; the padding never is the largest value.
+        ceil: the output size is rounded up, as Caffe does: a last window may lie partly outside.
+    """
     name, kernel, stride, pad = keras_name(name), pair(kernel), pair(stride), pair(pad)
     padding = _stock_padding(kernel, stride, pad, ceil, average=False)
     if padding is None:
@@ -322,7 +339,11 @@ def max_pool(x: Tensor, kernel: Pair, *, name: str, stride: Pair = 1, pad: Pair 
 
 
 def average_pool(x: Tensor, kernel: Pair, *, name: str, stride: Pair = 1, pad: Pair = 0, ceil: bool = True) -> Tensor:
-    """The mean of each window, padding counted; Caffe rounds the output size up."""
+    """The mean of each window; zeros of the padding count, what lies beyond it does not.
+
+    Args:
+        kernel, stride, pad, ceil: as of `max_pool`.
+    """
     name, kernel, stride, pad = keras_name(name), pair(kernel), pair(stride), pair(pad)
     padding = _stock_padding(kernel, stride, pad, ceil, average=True)
     if padding is None:
@@ -439,14 +460,22 @@ def lrn(
     k: float = 1.0,
     within: bool = False,
 ) -> Tensor:
-    """Local response normalisation across channels, or within each (the prototxt's default alpha is 1)."""
+    """Local response normalisation across channels, or within each: the formula is at `LRN`.
+
+    Args:
+        size: channels (`within`: pixels of a side) that are added up, odd.
+        alpha, beta, k: AlexNet's; the prototxt's own default of alpha is 1.
+    """
     return LRN(size, alpha, beta, k, within, name=keras_name(name))(x)
 
 
 def batch_norm(x: Tensor, *, name: str, epsilon: float = 1e-5, axis: int = -1, momentum: float = 0.999) -> Tensor:
     """Caffe's BatchNorm: the stored mean and variance only; gamma and beta are a Scale layer of their own.
 
-    `momentum` is Caffe's moving_average_fraction: what is kept of the stored statistics in a training step.
+    Args:
+        epsilon: is added to the variance.
+        axis: of the channels.
+        momentum: Caffe's moving_average_fraction: what is kept of the stored statistics in a training step.
     """
     options: dict[str, Any] = {"momentum": momentum, "epsilon": epsilon, "center": False, "scale": False}
     return keras.layers.BatchNormalization(axis, **options, name=keras_name(name))(x)
@@ -539,7 +568,11 @@ class Bias(Scale):
 
 
 def scale(x: Tensor, *, name: str, bias: bool = True, axes: Sequence[int] = (-1,)) -> Tensor:
-    """A factor and a bias per channel: what follows Caffe's BatchNorm."""
+    """A factor and a bias per channel: what follows Caffe's BatchNorm.
+
+    Args:
+        axes: along which each position has its own; their sizes have to be known.
+    """
     return Scale(axes, bias, name=keras_name(name))(x)
 
 

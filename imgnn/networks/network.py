@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from imgnn.errors import UnknownNameError
+from imgnn.errors import InputError, UnknownNameError
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.networks.registry import LayerRoles
 
@@ -35,7 +35,8 @@ class Network:
     Attributes:
         name: the registry's name, or the file's stem.
         model: flat functional model; takes `x`, float32 `(batch, height, width, channels)`.
-        preprocessing: how an image becomes `x`; None if nothing is known (several inputs, no image).
+        preprocessing: how an image becomes `x`; None if nothing is known (several inputs, no image). Who cannot do
+            without asks for `pictures`.
         layers: Caffe layer name -> Keras layer name.
         blobs: Caffe blob name -> (Keras layer name, index of its output) that holds the blob's value at
             the end, after in-place layers (post-ReLU).
@@ -57,6 +58,17 @@ class Network:
     source: Mapping[str, Any] = field(default_factory=dict)
     mean_image: np.ndarray | None = field(default=None, compare=False, repr=False)
     file: str | None = None
+
+    @property
+    def pictures(self) -> Preprocessing:
+        """How a picture becomes its input.
+
+        Raises:
+            InputError: nobody knows.
+        """
+        if self.preprocessing is None:
+            raise InputError(f"{self.name} does not say how a picture becomes its input")
+        return self.preprocessing
 
     @property
     def layers_command(self) -> str:

@@ -29,7 +29,7 @@ from imgnn import __version__
 from imgnn.errors import DownloadError, WeightsError
 from imgnn.home import home
 from imgnn.networks.registry import NetworkSpec, PublishedWeights
-from imgnn.runs import Reporter, Silent, is_set
+from imgnn.runs import Reporter, Silent, is_set, lock
 
 CHUNK = 1 << 18  # bytes, at most, between two looks at the clock
 WORTHWHILE = 1 << 20  # bytes; an attempt that brought so much does not count as a failed one
@@ -182,27 +182,22 @@ def mismatch(path: Path, published: PublishedWeights) -> str | None:
 def exclusive(path: Path, *, reporter: Reporter | None = None) -> Iterator[None]:
     """Only one process at a time is in this block for the same `path`; the others wait.
 
-    The lock is the operating system's, on `.NAME.lock` beside the path, so it ends with the
-    process that holds it, however that ends. (Without `fcntl`, on Windows, nobody waits: two
-    processes do the work twice, and the last rename wins.)
+    The lock is on `.NAME.lock` beside the path. (Where nothing can be locked, nobody waits: two processes do the work
+    twice, and the last rename wins.)
+
+    Raises:
+        WeightsError: the folder cannot be made, or may not be written.
     """
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    try:
-        lock = (made_folder(path.parent) / f".{path.name}.lock").open("a")
+        file = (made_folder(path.parent) / f".{path.name}.lock").open("a")
     except OSError as error:
         raise WeightsError(
             f"cannot write into {path.parent}: {error.strerror}", hint="IMGNN_HOME names another place for weights"
         ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    with file:
+        if not lock(file):
             (reporter or Silent()).note(f"waiting for another imgnn that is getting {path.name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(file, wait=True)
         yield
 
 

@@ -13,10 +13,16 @@ from imgnn.runs import check_version, is_file, write_aside
 
 FACTS = "facts"  # the key of the JSON among the arrays
 VERSION = 1
+# What NumPy, or who looks into the arrays, makes of a file that was cut.
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 def save_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
     """Write arrays and facts, whole or not at all.
+
+    Args:
+        arrays: of any shapes and types, by name; none is called `facts`.
+        facts: what JSON can say.
 
     Raises:
         InputError: the disk is full, or the folder may not be written.
@@ -28,7 +34,7 @@ def save_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the facts.
+    """The arrays and the facts, as `save_checkpoint` was given them.
 
     Raises:
         InputError: there is no such file, it is damaged, or of a later imgnn.
@@ -41,7 +47,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             arrays = {name: archive[name] for name in archive.files}
         facts = json.loads(str(arrays.pop(FACTS)))
         version = int(facts["version"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} is damaged, or no checkpoint: {error}") from error
     check_version(version, VERSION, f"{path} is")
     return arrays, facts

@@ -172,7 +172,11 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def places_of(epochs: Rows, steps: Rows) -> tuple[np.ndarray, float]:
-    """Where steps lie between the ends of epochs, which are the whole numbers on the axis; and where the axis ends."""
+    """Where steps lie between the ends of epochs, which are the whole numbers on the axis; and where the axis ends.
+
+    Returns:
+        float64 `(steps,)`, epochs; and the last epoch's number.
+    """
     marks = [0, *(row["epoch"] for row in epochs)]
     if not steps:
         return np.zeros(0), marks[-1]
@@ -183,7 +187,7 @@ def places_of(epochs: Rows, steps: Rows) -> tuple[np.ndarray, float]:
 
 
 def column(rows: Rows, name: str) -> np.ndarray:
-    """The values of one name, float64; nan where a row has none or one that is not finite."""
+    """The values of one name, float64 `(rows,)`; nan where a row has none or one that is not finite."""
     return finite([row.get(name) for row in rows])
 
 
@@ -224,7 +228,7 @@ def dress(axes: "Axes", title: str, theme: Theme, *, room: float = 0) -> None:
 
 
 def draw_line(axes: "Axes", x: np.ndarray, y: np.ndarray, label: str, colour: str) -> None:
-    """A curve; a few points, or one that stands between two gaps, are dots as well."""
+    """A curve through `(points,)`; a few points, or one that stands between two gaps of nan, are dots as well."""
     alone = np.isfinite(y) & ~np.isfinite(np.roll(y, 1)) & ~np.isfinite(np.roll(y, -1))
     dots = "o" if len(y) <= FEW or alone.any() else ""
     axes.plot(x, y, color=colour, label=label, linewidth=2.2, marker=dots, markersize=4.5)

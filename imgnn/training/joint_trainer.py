@@ -33,15 +33,14 @@ class JointTrainer(SentenceTrainer):
 
     def __init__(self, decoder: Decoder, network: Network, *, pace: float, precision: str, **options: Any) -> None:
         super().__init__(decoder, **options)
-        assert network.preprocessing is not None  # noqa: S101  feature_network() asked for it
         self.network, self.precision = network, precision
         for layer in network.model.layers:
             layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
         paces = {variable.path: Pace(rate=pace) for variable in network.model.trainable_variables}
         if not paces:
             raise InputError(f"{network.name} has no weights that could be trained")
-        pixels = keras.Input((*network.preprocessing.size, 3), dtype="float32")
-        x = Prepare(network.preprocessing)(pixels)
+        pixels = keras.Input((*network.pictures.size, 3), dtype="float32")
+        x = Prepare(network.pictures)(pixels)
         self.looking = keras.Model(pixels, network.model(x))
         self.look = backend.answering(self.looking)
         self.optimizer = build_optimizer("adam", paces, beta=0.999, weight_decay=self.weight_decay, clip=self.clip)

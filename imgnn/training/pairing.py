@@ -63,7 +63,11 @@ def rank(stars: int | None) -> int:
 
 
 def draw(rows: Sequence[int], seed: int, epoch: int) -> np.ndarray:
-    """One text of each picture, drawn at random: their numbers, rising."""
+    """One text of each picture, drawn at random by seed and epoch: their numbers, rising, `(pictures,)`.
+
+    Args:
+        rows: the picture's number of each text.
+    """
     order = np.random.default_rng([seed, epoch]).permutation(len(rows))
     _, first = np.unique(np.asarray(rows)[order], return_index=True)
     found: np.ndarray = np.sort(order[first])
@@ -83,7 +87,7 @@ def star_weights(stars: Sequence[int | None]) -> np.ndarray:
 
 
 def batches_of(lengths: np.ndarray, epochs: Sequence[np.ndarray], batch: int) -> np.ndarray:
-    """How many batches of each length an epoch has, on average: float64, at index i of texts with i tokens.
+    """How many batches of each length an epoch has, on average: float64 `(longest + 1,)`, at index i of i tokens.
 
     Batches have texts of one length each, `batch` of them or, the last of a length, what is left.
 

@@ -30,16 +30,19 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from imgnn.errors import InputError, UnknownNameError, missing
 from imgnn.home import ASSETS
 from imgnn.networks import registry
-from imgnn.runs import check_folder, check_version, is_file, is_folder, write_aside
+from imgnn.options import FinetuneOptions, TrainSentenceOptions
+from imgnn.runs import check_folder, check_version, is_file, is_folder, write_json
 
 FORMAT, VERSION = "imgnn run", 1
 Kind = Literal["classifier", "caption", "boke"]
+Options = TypeVar("Options", bound=FinetuneOptions | TrainSentenceOptions)
 MAKERS: dict[str, str] = {  # what writes them
     "classifier": "imgnn finetune",
     "caption": "imgnn train caption",
@@ -73,9 +76,7 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    with write_aside(folder / CONFIG) as aside:
-        text = json.dumps({"format": FORMAT, "version": VERSION, **config}, ensure_ascii=False, indent=1)
-        aside.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / CONFIG, {"format": FORMAT, "version": VERSION, **config})
 
 
 def read_config(folder: str | Path, *kinds: Kind) -> dict[str, Any]:
@@ -113,6 +114,33 @@ def read_config(folder: str | Path, *kinds: Kind) -> dict[str, Any]:
         hint = f"{maker} makes one"
         raise InputError(f"{folder} is a run of {MAKERS.get(found, repr(found))}; one of {maker} is wanted", hint=hint)
     return config
+
+
+def stored_options(options: FinetuneOptions | TrainSentenceOptions) -> dict[str, Any]:
+    """Options as a run's config has them: paths from the root, so that it can be resumed from anywhere."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(options), default=lambda path: str(path.resolve())))
+    return found
+
+
+def options_from(stored: Mapping[str, Any], kind: type[Options]) -> Options:
+    """The options that `stored_options` wrote down.
+
+    Raises:
+        InputError: another version of imgnn wrote them.
+    """
+    paths = {name for name, hint in get_type_hints(kind).items() if Path in (hint, *get_args(hint))}
+    values: dict[str, Any] = {
+        name: Path(value) if name in paths and value is not None else as_tuple(value) for name, value in stored.items()
+    }
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"the run's options are of another imgnn: {error}") from error
+
+
+def as_tuple(value: Any) -> Any:
+    """A list, and those in it, as tuples, which options have; anything else as it is."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
 
 
 def check_run_folder(folder: Path, kind: Kind, *, early: str) -> None:

@@ -73,7 +73,11 @@ class SentenceTrainer(Stateful):
         return self.decoder.model(length)
 
     def inputs(self, x: np.ndarray, batch: SentenceBatch) -> list[np.ndarray]:
-        """What the model takes."""
+        """What the model takes.
+
+        Args:
+            x: features float32 `(n, numbers)`, of the batch's pictures.
+        """
         return [x, batch.tokens]
 
     def step(self, x: np.ndarray, batch: SentenceBatch, learning_rate: float) -> float:

@@ -78,7 +78,7 @@ class Sentences:
         return int(self.sizes.sum())
 
     def steps(self, batch: int, only: np.ndarray | None = None) -> int:
-        """Batches in an epoch; `only`: as of `epoch`."""
+        """Batches of `batch` sentences in an epoch; `only`: `(sentences,)`, as of `epoch`."""
         buckets = self.bucket if only is None else self.bucket[only]
         return sum(math.ceil(count / batch) for count in np.bincount(buckets))
 
@@ -111,7 +111,11 @@ class Sentences:
                 yield self.gather(inside[start : start + batch], batch)
 
     def gather(self, chosen: np.ndarray, batch: int) -> SentenceBatch:
-        """Some sentences, as long as the longest's bucket; there are `batch` rows, of which the last weigh nothing."""
+        """Some sentences, as long as the longest's bucket; there are `batch` rows, of which the last weigh nothing.
+
+        Args:
+            chosen: the numbers of at most `batch` sentences, `(n,)`.
+        """
         length = self.lengths[self.padded[chosen].max()]
         tokens, targets = np.full((2, batch, length), END, "int32")
         weights = np.zeros((batch, length), "float32")

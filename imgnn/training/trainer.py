@@ -24,7 +24,10 @@ Tensor = Any
 
 
 class Prepare(keras.layers.Layer):
-    """Pixels to `x`, on the device: `(image[..., channel_order] - mean) * scale`. A part of no saved network."""
+    """Pixels to `x`, on the device: `(image[..., channel_order] - mean) * scale`. A part of no saved network.
+
+    Takes `(n, height, width, 3)`, RGB, 0..255; gives float32 `(n, height, width, channels)`.
+    """
 
     def __init__(self, preprocessing: Preprocessing, **options: Any):
         super().__init__(**options)
@@ -108,14 +111,14 @@ class Stateful(ABC):
         """What steps change, by name: weights, the optimiser's memory, the states of random generators."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that steps change."""
+        """Everything that steps change: a copy of each variable, of its shape, by the names of `variables`."""
         return {name: ops.convert_to_numpy(variable.value) for name, variable in self.variables().items()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from there.
+        """Go on from what `state` gave.
 
         Raises:
-            KeyError, ValueError: the state is of another training.
+            KeyError, ValueError: it is of another training.
         """
         for name, variable in self.variables().items():
             variable.assign(state[name])
@@ -225,7 +228,7 @@ def every_layer(model: keras.Model) -> Iterator[Any]:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Of each row."""
+    """The logarithm of the softmax of each row: `(n, classes)` -> `(n, classes)`."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 

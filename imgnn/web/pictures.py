@@ -13,7 +13,8 @@ from PIL import Image
 
 from imgnn.data.known_pictures import KnownPicture
 from imgnn.errors import InputError, PictureError
-from imgnn.images.files import describe, load_image, read_image
+from imgnn.images.decode import describe, read_image
+from imgnn.images.files import load_image
 from imgnn.images.resize import fit_long_side, resize
 from imgnn.runs import is_file
 from imgnn.web.api import MAX_PICTURE, MAX_UPLOAD_PIXELS, SHOWN, Kind, Split

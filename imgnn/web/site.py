@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import anyio
 from starlette.exceptions import HTTPException
 
 from imgnn.errors import ImgnnError, InputError
+from imgnn.runs import lock
 from imgnn.web.api import StudioKind
 from imgnn.web.guard import without_paths
 from imgnn.web.pictures import Catalogue
@@ -104,37 +104,17 @@ def held(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     with file:
-        try:
-            lock(file.fileno())
-        except BlockingIOError:
+        if not lock(file):
             file.seek(0)
             raise InputError(
                 f"another imgnn serve, process {file.read(20)}, has the folder {folder}",
                 hint="imgnn serve --folder ANOTHER",
-            ) from None
+            )
         with contextlib.suppress(OSError):  # a full disk
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
         yield
-
-
-def lock(file: int) -> None:
-    """Lock an open file until it is closed; Windows and some network drives do not do it.
-
-    Raises:
-        BlockingIOError: another process has.
-    """
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return
 
 
 def open_site(runs: Sequence[Run], folder: Path, *, token: bool = False) -> Site:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import platform
-import re
 import secrets
 import shlex
 import shutil
@@ -30,7 +29,7 @@ from imgnn.errors import ImgnnError, InputError
 from imgnn.images.files import save_image
 from imgnn.jobs.networks import list_networks
 from imgnn.options import DreamOptions, StyleOptions
-from imgnn.runs import check_folder, is_file, is_folder, write_aside
+from imgnn.runs import check_folder, is_file, is_folder, write_json
 from imgnn.web.api import QUEUE, JobState, StudioKind
 from imgnn.web.guard import without_paths
 
@@ -140,8 +139,7 @@ class Job:
             InputError: it cannot be written.
         """
         facts = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("folder", "stop")}
-        with write_aside(self.folder / FACTS) as aside:
-            aside.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_json(self.folder / FACTS, facts)
 
     @classmethod
     def load(cls, folder: Path) -> "Job | None":
@@ -346,8 +344,9 @@ class Studio:
             facts = json.loads(last)
             loss = facts["loss"] if "loss" in facts else facts["objective"]
             job.step, job.loss = int(facts["step"]), float(loss)
-        if job.steps is None and (planned := re.search(r"; ([0-9]+) steps on ", read_text(job.folder / SAID))):
-            job.steps = int(planned[1])
+        if job.steps is None:
+            with contextlib.suppress(ValueError, TypeError, LookupError):
+                job.steps = int(json.loads(read_text(job.folder / LOG).partition("\n")[0])["steps"])
 
     def end(self, job: Job, state: JobState, error: str | None = None) -> None:
         """Delete what was uploaded for a job, and note how it ended."""

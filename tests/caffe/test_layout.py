@@ -4,10 +4,16 @@ import keras
 import numpy as np
 import pytest
 
+from imgnn.caffe import layout
 from imgnn.caffe.filler import Filled
-from imgnn.caffe.layout import assign_blobs, keras_arrays
+from imgnn.caffe.layout import assign_blobs
 from imgnn.errors import WeightsError
 from imgnn.networks import layers as L
+
+
+def keras_arrays(layer, blobs, **more):
+    """All of them at once."""
+    return list(layout.keras_arrays(layer, blobs, caffe_name=layer.name, **more))
 
 
 def numbered(*shape: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from imgnn.home import ASSETS
 
 CAT, INK = (str(ASSETS / "examples" / name) for name in ("cat.jpg", "ink.jpg"))
+MODEL = str(ASSETS / "captions-mini")  # of captions
 # What is typed, the exit code, and what the line says.
 MISTAKES = [
     (("style", "foto.jpg", INK), 1, "no such file: foto.jpg"),
@@ -29,6 +30,9 @@ MISTAKES = [
     (("networks", "vgg99"), 1, "no network is called 'vgg99'"),
     (("evaluate", "classify", "val.txt", "--network", "mini"), 1, "no such file or folder: val.txt"),
     (("evaluate", "caption", "val.jsonl"), 1, "no such file or folder: val.jsonl"),
+    (("evaluate", "boke", "boke.jsonl", "--model", "boke_run"), 1, "no such file or folder: boke.jsonl"),
+    (("evaluate", "boke", str(ASSETS), "--model", "boke_run"), 1, "no such folder: boke_run"),
+    (("evaluate", "boke", str(ASSETS), "--model", MODEL), 1, "one of imgnn train boke is wanted"),
     (("finetune", "photos"), 1, "no such file or folder: photos"),
     (("finetune", str(ASSETS), "--network", "vgg99"), 1, "no network is called 'vgg99'"),
     (("train", "caption", "said.jsonl"), 1, "no such file or folder: said.jsonl"),

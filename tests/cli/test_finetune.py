@@ -9,6 +9,7 @@ import pytest
 from imgnn.cli.finetune import run_name
 from imgnn.errors import DivergedError, InterruptedRun
 from imgnn.jobs.finetune_run import Training
+from imgnn.runs import Stopped
 from imgnn.training.run_folder import read_config
 from tests.training.made import COLOURS
 from tests.training.painted import paint_classes, save_small, write_lines
@@ -152,7 +153,7 @@ def test_ctrl_c_is_130_and_resume_goes_on(finetune, cli, monkeypatch):
     def interrupted(self, *given):
         end_epoch(self, *given)
         if self.position.epochs == 2:
-            self.interrupted()
+            raise Stopped
 
     monkeypatch.setattr(Training, "end_epoch", interrupted)
     result = finetune("-o", "run", "--no-report")

@@ -15,6 +15,7 @@ from imgnn.data.caption_files import read_captions
 from imgnn.errors import DivergedError, InterruptedRun
 from imgnn.jobs.caption_run import CaptionTraining
 from imgnn.networks.files import save_network
+from imgnn.runs import Stopped
 from imgnn.training.run_folder import read_config
 from imgnn.training.sentence_trainer import SentenceTrainer
 from tests.training.made import COLOURS, make_network
@@ -286,7 +287,7 @@ def test_ctrl_c_is_130_and_resume_goes_on(train, cli, monkeypatch):
     def interrupted(self, *given):
         end_epoch(self, *given)
         if self.position.epoch == 1:
-            self.interrupted()
+            raise Stopped
 
     monkeypatch.setattr(CaptionTraining, "end_epoch", interrupted)
     result = train("-o", "run")

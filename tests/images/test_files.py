@@ -11,15 +11,8 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from imgnn.errors import InputError
-from imgnn.images.files import (
-    check_writable,
-    describe,
-    find_images,
-    is_image,
-    load_image,
-    read_settings,
-    save_image,
-)
+from imgnn.images.decode import describe
+from imgnn.images.files import check_writable, find_images, is_image, load_image, read_settings, save_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

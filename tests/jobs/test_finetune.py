@@ -18,7 +18,7 @@ from imgnn.data.lists import Entry, write_list
 from imgnn.errors import DivergedError, ImgnnError, InputError, InterruptedRun
 from imgnn.images.preprocessing import Preprocessing
 from imgnn.jobs.classify import classify_images
-from imgnn.jobs.finetune import finetune, options_from, resume
+from imgnn.jobs.finetune import finetune, resume
 from imgnn.jobs.finetune_run import START
 from imgnn.jobs.load import load_network
 from imgnn.jobs.mean import compute_mean
@@ -29,7 +29,7 @@ from imgnn.networks.registry import LayerRoles
 from imgnn.options import ClassifyOptions, FinetuneOptions, MeanOptions
 from imgnn.runs import Silent
 from imgnn.training.checkpoint import load_checkpoint
-from imgnn.training.run_folder import BEST, LAST, PREDICTIONS, REPORT, SKIPPED
+from imgnn.training.run_folder import BEST, LAST, PREDICTIONS, REPORT, SKIPPED, options_from
 from imgnn.training.run_log import read_log
 
 CLASSES = ("across", "checks", "down")
@@ -263,12 +263,14 @@ import sys
 from pathlib import Path
 from imgnn import backend
 backend.quiet()
-from imgnn.jobs.finetune import finetune, options_from, resume
+from imgnn.jobs.finetune import finetune, resume
+from imgnn.options import FinetuneOptions
+from imgnn.training.run_folder import options_from
 import json
 if sys.argv[1] == "resume":
     resume(Path(sys.argv[2]))
 else:
-    finetune(Path(sys.argv[3]), Path(sys.argv[2]), options_from(json.loads(sys.argv[4])))
+    finetune(Path(sys.argv[3]), Path(sys.argv[2]), options_from(json.loads(sys.argv[4]), FinetuneOptions))
 """
 
 
@@ -442,8 +444,10 @@ count = int(sys.argv[1])
 if count > 1:
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * count)
-from imgnn.jobs.finetune import finetune, options_from
-finetune(Path(sys.argv[3]), Path(sys.argv[2]), options_from(json.loads(sys.argv[4])))
+from imgnn.jobs.finetune import finetune
+from imgnn.options import FinetuneOptions
+from imgnn.training.run_folder import options_from
+finetune(Path(sys.argv[3]), Path(sys.argv[2]), options_from(json.loads(sys.argv[4]), FinetuneOptions))
 """
 
 
@@ -466,7 +470,7 @@ def test_options_come_back_from_the_config(options):
     from dataclasses import asdict
 
     wanted = replace(options, val=Path("/x/val"), layers=("a", "b"), rates=(("conv*", 2.0),), freeze="pool1")
-    assert options_from(json.loads(json.dumps(asdict(wanted), default=str))) == wanted
+    assert options_from(json.loads(json.dumps(asdict(wanted), default=str)), FinetuneOptions) == wanted
 
 
 # Between two files
@@ -474,11 +478,11 @@ def test_options_come_back_from_the_config(options):
 
 @pytest.mark.parametrize("which", [1, 2, 3, 4, 5, 6])
 def test_a_run_killed_between_two_files_ends_as_if_it_had_not(which, options, pictures, tmp_path, monkeypatch):
-    from imgnn.jobs import finetune_run
+    from imgnn.training import under_way
 
     options = replace(options, recipe="gradual", epochs=1, head_epochs=4, dropout=0.3, optimizer="adam")
     finetune(pictures, tmp_path / "whole", options)
-    saves, real = [], finetune_run.save_checkpoint
+    saves, real = [], under_way.save_checkpoint
 
     def killed(*arguments):
         saves.append(1)
@@ -486,7 +490,7 @@ def test_a_run_killed_between_two_files_ends_as_if_it_had_not(which, options, pi
             raise KeyboardInterrupt  # best.keras is written already
         real(*arguments)
 
-    monkeypatch.setattr(finetune_run, "save_checkpoint", killed)
+    monkeypatch.setattr(under_way, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         finetune(pictures, tmp_path / "broken", options)
     monkeypatch.undo()

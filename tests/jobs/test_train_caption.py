@@ -16,11 +16,9 @@ from scipy.io import savemat
 from imgnn.data.caption_files import read_captions, read_results
 from imgnn.errors import DivergedError, InputError, InterruptedRun, WeightsError
 from imgnn.images.files import load_image
-from imgnn.jobs import sentence_run
 from imgnn.jobs.caption_data import prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_run import CaptionTraining
 from imgnn.jobs.picture_features import FeatureExtractor, extractor_of
-from imgnn.jobs.sentence_data import options_from
 from imgnn.jobs.sentence_model import load_caption_model
 from imgnn.jobs.sentence_sources import CachedSource, PictureSource
 from imgnn.jobs.train_caption import resume_caption, train_caption
@@ -28,6 +26,7 @@ from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.networks.files import save_network
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Silent
+from imgnn.training import under_way
 from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.run_folder import (
@@ -39,6 +38,7 @@ from imgnn.training.run_folder import (
     NETWORK,
     SKIPPED,
     VOCABULARY,
+    options_from,
     read_config,
 )
 from imgnn.training.run_log import read_log
@@ -360,7 +360,7 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
     which, train, tmp_path, options, unbroken, monkeypatch
 ):
     """Killed as it begins to write a checkpoint, one after each step: at 1 there is none."""
-    saves, real = [], sentence_run.save_checkpoint
+    saves, real = [], under_way.save_checkpoint
 
     def killed(*arguments):
         saves.append(1)
@@ -368,7 +368,7 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
             raise KeyboardInterrupt
         real(*arguments)
 
-    monkeypatch.setattr(sentence_run, "save_checkpoint", killed)
+    monkeypatch.setattr(under_way, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         train(**WORTH, average=2)
     monkeypatch.undo()

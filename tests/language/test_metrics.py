@@ -14,7 +14,6 @@ from imgnn.language.metrics import (
     CiderD,
     DocumentFrequency,
     bleu,
-    cider_d,
     distinct,
     div_n,
     novel,
@@ -25,6 +24,12 @@ from imgnn.language.tokens import tokenize
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "captions.json").read_text(encoding="utf-8"))
 HYPOTHESES = [hypothesis.split() for hypothesis, _ in GOLDEN["captions"]]
 REFERENCES = [[reference.split() for reference in references] for _, references in GOLDEN["captions"]]
+
+
+def cider_d(hypotheses, references, corpus=None):
+    """The mean over the images, and each, as `bleu` and `rouge_l` give them."""
+    scores = CiderD(references, corpus).score(hypotheses)
+    return scores.mean(), scores
 
 
 def words(text):

@@ -1,9 +1,20 @@
 import json
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from imgnn.errors import InputError
-from imgnn.training.run_folder import CONFIG, as_network, is_run, read_config, write_config
+from imgnn.options import FinetuneOptions, TrainBokeOptions, TrainCaptionOptions
+from imgnn.training.run_folder import (
+    CONFIG,
+    as_network,
+    is_run,
+    options_from,
+    read_config,
+    stored_options,
+    write_config,
+)
 
 
 def test_a_config_comes_back_as_it_was_written(tmp_path):
@@ -21,6 +32,15 @@ def test_a_config_that_cannot_be_written_leaves_the_old_one(tmp_path):
     assert read_config(tmp_path)["kind"] == "classifier"
     with pytest.raises(InputError, match="cannot write"):
         write_config(tmp_path / "nowhere", {})
+
+
+@pytest.mark.parametrize("kind", [FinetuneOptions, TrainCaptionOptions, TrainBokeOptions])
+def test_options_come_back_from_a_config_with_their_paths_and_tuples(tmp_path, kind):
+    given = {each.name: Path("/data", each.name) for each in fields(kind) if "Path" in str(each.type)}
+    given |= {"layers": ("a", "b")} | ({"rates": (("conv*", 2.0),)} if kind is FinetuneOptions else {})
+    options = kind(**given)
+    write_config(tmp_path, {"kind": "classifier", "options": stored_options(options)})
+    assert options_from(read_config(tmp_path)["options"], kind) == options
 
 
 @pytest.mark.parametrize(
