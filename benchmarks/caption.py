@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers
-from benchmarks.finetune_step import PEERS, rates_of, work_of_layers
+from benchmarks.comparison import Row, Setting
+from benchmarks.finetune_step import PEERS, work_of_layers
 from benchmarks.style_vgg19 import matmul_rate
 
 VOCABULARY, FEATURE, UNITS, BATCH, LENGTH, DROP, RATE = 2600, 1024, 512, 128, 12, 0.5, 0.001
@@ -152,8 +153,6 @@ def prepare_decoder(
 
 def prepare_googlenet(shared: Path, files: Files) -> None:
     """GoogLeNet's weights for both sides, and pixels of flowers."""
-    from imgnn.images.files import load_image
-    from imgnn.images.preprocess import classifier_crops
     from imgnn.jobs.load import load_network
     from imgnn.networks.files import save_network
 
@@ -161,9 +160,16 @@ def prepare_googlenet(shared: Path, files: Files) -> None:
     peers.save_npz(peers.read_blobs(caffemodel), files.blobs)
     network = load_network(caffemodel)
     save_network(network, files.network)
-    assert network.preprocessing is not None
-    crops = (classifier_crops(load_image(path), network.preprocessing)[0] for path in flowers_of(shared)[:PICTURES])
-    np.save(files.pixels, np.stack(list(crops)))
+    prepare_pixels(network, flowers_of(shared), files)
+
+
+def prepare_pixels(network: Any, pictures: Sequence[Path], files: Files) -> None:
+    """A batch of pictures as the network takes them."""
+    from imgnn.images.files import load_image
+    from imgnn.images.preprocess import classifier_crops
+
+    crops = [classifier_crops(load_image(path), network.preprocessing)[0] for path in pictures[:PICTURES]]
+    np.save(files.pixels, np.resize(np.stack(crops), (PICTURES, *crops[0].shape)))
 
 
 def flowers_of(shared: Path) -> list[Path]:
@@ -341,20 +347,13 @@ def interleaved(
 
 def medians(runs: Sequence[peers.Process]) -> list[float]:
     """The median of the seconds that each of several processes answered, in rising order."""
-    return sorted(statistics.median(rates_of(run)) for run in runs)
+    return sorted(statistics.median(run.answer()) for run in runs)
 
 
 def spread(values: Sequence[float], digits: int) -> str:
     """The median, and the range where there is one."""
     middle = f"{statistics.median(values):,.{digits}f}"
     return middle if len(values) == 1 else f"{middle} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
-
-
-def precisions() -> list[str]:
-    """Ours: float32, and what "auto" means here if that is another."""
-    from imgnn import backend
-
-    return list(dict.fromkeys(("float32", backend.precision_of("auto"))))
 
 
 def print_rates(
@@ -365,7 +364,7 @@ def print_rates(
     Args:
         count: units in each of the seconds that the commands answer; they take `work` operations.
     """
-    floors = {f"imgnn, {precision}": matmul_rate(precision) for precision in precisions()}
+    floors = {f"imgnn, {precision}": matmul_rate(precision) for precision in peers.precisions()}
     runs, rates = interleaved(commands, repeats, floors)
     best = max(count / statistics.median(medians(each)) for label, each in runs.items() if "PyTorch, float32" in label)
     print(
@@ -384,8 +383,8 @@ def print_rates(
         print(f"| {label} | {' | '.join(cells)} |", flush=True)
 
 
-def compare_training(files: Files, python: str, amounts: Amounts, title: str = "Training") -> None:
-    """Print tokens a second.
+def check_losses(files: Files, python: str) -> tuple[list[float], float]:
+    """Our losses of some steps, and how far PyTorch's are from them, as a share.
 
     Raises:
         SystemExit: the two sides do not train alike.
@@ -396,6 +395,16 @@ def compare_training(files: Files, python: str, amounts: Amounts, title: str = "
     apart = max(abs(mine - their) / their for mine, their in zip(ours, theirs, strict=True))
     if not apart <= MOST_APART["loss"]:
         raise SystemExit(f"the two trainings differ: losses {ours}, PyTorch's {theirs}")
+    return ours, apart
+
+
+def compare_training(files: Files, python: str, amounts: Amounts, title: str = "Training") -> None:
+    """Print tokens a second.
+
+    Raises:
+        SystemExit: the two sides do not train alike.
+    """
+    ours, apart = check_losses(files, python)
     form, (size, length) = decoder_of(files.decoder, "float32").spec, np.load(files.batch)["tokens"].shape
     work, tokens = work_of_training(form, size, length), size * length
     print(
@@ -410,7 +419,7 @@ def compare_training(files: Files, python: str, amounts: Amounts, title: str = "
         f"PyTorch, {label}": peers.peer_side(python, "captioning_seconds", *words, precision, DROP, WARM, amounts.steps)
         for label, precision in {"float32": "float32", "bfloat16 (autocast)": "bfloat16"}.items()
     }
-    for precision in precisions():
+    for precision in peers.precisions():
         commands[f"imgnn, {precision}"] = own_side(trained, files.folder, precision, amounts.steps)
     print_rates("tokens", tokens, 0, work, commands, amounts.repeats)
 
@@ -424,10 +433,11 @@ def measure_epoch(files: Files, amounts: Amounts) -> None:
         f"{amounts.repeats} runs.\n\n| | first epoch | later | tokens/s, later |\n|---|---|---|---|"
     )
     commands = {
-        f"imgnn, {precision}": own_side(epochs, files.folder, precision, amounts.share) for precision in precisions()
+        f"imgnn, {precision}": own_side(epochs, files.folder, precision, amounts.share)
+        for precision in peers.precisions()
     }
     for label, each in interleaved(commands, amounts.repeats)[0].items():
-        found = [rates_of(run) for run in each]
+        found = [run.answer() for run in each]
         first, later = ([one[name] for one in found] for name in ("first", "later"))
         rate = spread([one["tokens"] / one["later"] for one in found], 0)
         print(f"| {label} | {spread(first, 1)} s | {spread(later, 1)} s | {rate} |", flush=True)
@@ -463,13 +473,13 @@ def compare_decoding(files: Files, python: str, amounts: Amounts) -> None:
         peer: peers.peer_side(python, "captions_by_rows", files.speaker, files.features, WIDTH, WORDS, few),
         rows: own_side(searched_by_rows, files.folder, "float32", few),  # in bfloat16 it is slower
     }
-    for precision in precisions():
+    for precision in peers.precisions():
         commands |= {
             f"imgnn, one picture at a time, {precision}": own_side(searched, files.folder, precision, few, 1),
             f"imgnn, {many} pictures at once, {precision}": own_side(searched, files.folder, precision, many, many),
         }
     runs, _ = interleaved(commands, amounts.repeats)
-    found = {label: rates_of(each[0])["sentences"][:few] for label, each in runs.items()}
+    found = {label: each[0].answer()["sentences"][:few] for label, each in runs.items()}
     apart = max(difference(found[peer], beams) for label, beams in found.items() if label.endswith("float32"))
     if not apart <= MOST_APART["log_prob"]:
         raise SystemExit(f"the searches do not find the same sentences: {apart}")
@@ -486,18 +496,18 @@ def compare_decoding(files: Files, python: str, amounts: Amounts) -> None:
     seconds = {}
     for label, each in runs.items():
         together = many if "at once" in label else 1
-        seconds[label] = [statistics.median(rates_of(run)["seconds"]) / together for run in each]
+        seconds[label] = [statistics.median(run.answer()["seconds"]) / together for run in each]
     for label, taken in seconds.items():
         middle, *slow = (statistics.median(some) for some in (taken, seconds[peer], seconds[rows]))
         cells = [f"{spread([1000 * one for one in taken], 1)} ms", f"{middle * many:.1f} s"]
         print(f"| {label} | {' | '.join(cells + [f'{one / middle:.1f}' for one in slow])} |", flush=True)
 
 
-def compare_features(shared: Path, files: Files, python: str, amounts: Amounts) -> None:
-    """Print pictures a second of GoogLeNet.
+def check_vectors(files: Files, python: str) -> tuple[Any, float]:
+    """What gives our features, and how far PyTorch's are from them, as a share of the largest.
 
     Raises:
-        SystemExit: the two sides' features differ.
+        SystemExit: too far.
     """
     theirs_at = files.folder / "vectors.npy"
     peers.call(python, "googlenet_vectors", files.blobs, files.pixels, theirs_at)
@@ -506,6 +516,16 @@ def compare_features(shared: Path, files: Files, python: str, amounts: Amounts) 
     apart = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     if not apart <= MOST_APART["features"]:
         raise SystemExit(f"the two networks differ: {LAYER} by {apart:.1e} of its largest value")
+    return extractor, apart
+
+
+def compare_features(shared: Path, files: Files, python: str, amounts: Amounts) -> None:
+    """Print pictures a second of GoogLeNet.
+
+    Raises:
+        SystemExit: the two sides' features differ.
+    """
+    extractor, apart = check_vectors(files, python)
     work = PICTURES * sum(work_of_layers(extractor.network.model).values())
     print(
         f"\n## Features\n\nGoogLeNet up to {LAYER}, {SIZE} x {SIZE} pixels, batches of {PICTURES}, from uint8 pixels "
@@ -516,19 +536,78 @@ def compare_features(shared: Path, files: Files, python: str, amounts: Amounts) 
         label: peers.peer_side(python, "googlenet_seconds", files.blobs, files.pixels, *how, WARM, amounts.looks)
         for label, how in PEERS.items()
     }
-    for precision in precisions():
+    for precision in peers.precisions():
         commands[f"imgnn, {precision}"] = own_side(looked, files.folder, precision, amounts.looks)
     print_rates("pictures", PICTURES, 1, work, commands, amounts.repeats)
 
-    words = (precisions()[-1], shared, amounts.files)
+    words = (peers.precisions()[-1], shared, amounts.files)
     runs, _ = interleaved({"files": own_side(looked_at_files, files.folder, *words)}, amounts.repeats)
-    found = [rates_of(run) for run in runs["files"]]
+    found = [run.answer() for run in runs["files"]]
     first, again = (spread([one["pictures"] / one[name] for one in found], 1) for name in ("first", "again"))
     print(
         f"\nFrom {found[0]['pictures']} JPEGs of flowers, read, scaled and looked at in {words[0]}, the features kept: "
         f"{first} pictures/s; again, from what was kept: {again}.",
         flush=True,
     )
+
+
+def prepare_random(setting: Setting) -> Files:
+    """Everything for both sides, with random weights and the package's pictures; and a look at whether they agree."""
+    from imgnn.networks.files import load_network_file
+
+    files = Files(setting.work / "caption")
+    if not files.folder.exists():
+        peers.save_random("googlenet", files.folder)
+        prepare_decoder(files)
+        prepare_pixels(load_network_file(files.network), setting.pictures(), files)
+        if setting.has("PyTorch"):
+            check_losses(files, setting.python)
+            check_vectors(files, setting.python)
+    return files
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Tokens a second in training, milliseconds of a beam search, pictures a second of features; memory.
+
+    Raises:
+        SystemExit: in float32 the two searches do not find the same sentences.
+    """
+    files, amounts = prepare_random(setting), QUICK if setting.quick else Amounts()
+    python = setting.python if setting.has("PyTorch") else ""
+
+    def beside(
+        what: str, unit: str, count: int, ours: Sequence[object], peer: str, words: Sequence[object]
+    ) -> Iterator[Row]:
+        own = peers.timed(ours)
+        rate = count / min(own.answer())
+        if not python:
+            yield Row(what, unit, rate, peer)
+            return
+        theirs = peers.timed(peers.peer_side(python, *words))  # type: ignore[arg-type]
+        yield Row(what, unit, rate, peer, count / min(theirs.answer()))
+        yield Row(f"{what}, memory", "MB", own.peak, peer, theirs.peak)
+
+    for precision in peers.precisions():
+        words = ("captioning_seconds", files.decoder, files.batch, RATE, precision, DROP, WARM, amounts.steps)
+        ours = own_side(trained, files.folder, precision, amounts.steps)
+        yield from beside(f"training, {precision}", "tokens/s", BATCH * LENGTH, ours, f"PyTorch, {precision}", words)
+    for precision in peers.precisions():
+        words = ("googlenet_seconds", files.blobs, files.pixels, "channels_last", precision, WARM, amounts.looks)
+        ours = own_side(looked, files.folder, precision, amounts.looks)
+        peer = f"PyTorch, {precision}, channels_last"
+        yield from beside(f"features, {precision}", "pictures/s", PICTURES, ours, peer, words)
+    few, many = amounts.by_rows, amounts.pictures
+    peer, theirs, beams = "PyTorch, row by row, float32", None, []
+    if python:
+        words = (files.speaker, files.features, WIDTH, WORDS, few)
+        found = peers.timed(peers.peer_side(python, "captions_by_rows", *words)).answer()
+        theirs, beams = 1000 * min(found["seconds"]), found["sentences"]
+    for together, count in ((1, few), (many, many)):
+        found = peers.timed(own_side(searched, files.folder, "float32", count, together)).answer()
+        if python and difference(found["sentences"][:few], beams) > MOST_APART["log_prob"]:
+            raise SystemExit("the two searches do not find the same sentences")
+        what = f"a picture's beam search, {together} at once, float32"
+        yield Row(what, "ms", 1000 * min(found["seconds"]) / together, peer, theirs)
 
 
 def main(shared: Path, python: str, folder: Path, parts: Sequence[str], amounts: Amounts) -> None:

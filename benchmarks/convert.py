@@ -14,10 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import peers
+from benchmarks.comparison import Row, Setting
 
 MAKE = """
 import sys, pathlib, numpy
+from imgnn import backend
+backend.quiet()
 from tests.jobs.test_convert import write_vgg19
 write_vgg19(pathlib.Path(sys.argv[1]), numpy.random.default_rng(0))
 """
@@ -36,6 +43,24 @@ def measure(words: list[str], home: Path) -> tuple[float, float, float]:
     return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
+def make_random(path: Path) -> None:
+    """A file of VGG-19's size; by a process of its own, whose memory would else be counted with each that follows."""
+    subprocess.run([sys.executable, "-c", MAKE, str(path)], check=True, cwd=Path(__file__).parents[1])
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Seconds and memory of the command on a file of VGG-19's size, and of loading what it wrote."""
+    file, target = setting.once("random.caffemodel", make_random), setting.work / "converted.keras"
+    run = peers.timed([sys.executable, "-m", "imgnn", "convert", file, "-o", target])
+    what = f"`imgnn convert`, {file.stat().st_size / 1e6:.0f} MB"
+    yield Row(what, "s", run.seconds)
+    yield Row(f"{what}, memory", "MB", run.peak)
+    ours, theirs = (peers.timed([sys.executable, "-c", text, target]) for text in (LOAD, PLAIN))
+    peer = "keras.saving.load_model"
+    yield Row("start Python and load it", "s", ours.seconds, peer, theirs.seconds)
+    yield Row("start Python and load it, memory", "MB", ours.peak, peer, theirs.peak)
+
+
 def report(what: str, words: list[str], home: Path) -> None:
     seconds, processor, memory = measure(words, home)
     print(f"| {what} | {seconds:.1f} s | {processor:.1f} s | {memory:.0f} MB |", flush=True)
@@ -50,8 +75,7 @@ def main(files: list[str]) -> None:
         report("import keras", [*python, IMPORT], home)
         if not files:
             files = [str(Path(folder) / "random.caffemodel")]
-            # In a process of its own: the memory of this one would be counted with each that it starts.
-            subprocess.run([*python, MAKE, *files], check=True, cwd=Path(__file__).parents[1])
+            make_random(Path(files[0]))
         for file in files:
             target = str(Path(folder) / "out.keras")
             name = f"{Path(file).name}, {Path(file).stat().st_size / 1e6:.0f} MB"

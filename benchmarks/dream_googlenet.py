@@ -13,12 +13,14 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers
+from benchmarks.comparison import Row, Setting
 
 PHOTO = "sky1024px.jpg"
 DREAM = """
@@ -27,11 +29,12 @@ from imgnn import backend
 backend.quiet()
 from imgnn.jobs.dream import dream_picture
 from imgnn.options import DreamOptions
-print(json.dumps({"seconds": dream_picture(*sys.argv[1:3], DreamOptions(precision=sys.argv[3])).seconds}))
+options = DreamOptions(precision=sys.argv[3], network=sys.argv[4])
+print(json.dumps({"seconds": dream_picture(*sys.argv[1:3], options).seconds}))
 """
 
 
-def difference(caffemodel: Path, folder: Path, python: str) -> float:
+def difference(weights: Path, folder: Path, python: str) -> float:
     """How far inception_4c/output of both is apart, as a share of the largest activation."""
     from keras import ops
 
@@ -42,9 +45,38 @@ def difference(caffemodel: Path, folder: Path, python: str) -> float:
     np.save(folder / "x.npy", x)
     peers.call(python, "inception_4c", folder / "googlenet.npz", folder / "x.npy", folder / "4c.npy")
     theirs = np.load(folder / "4c.npy")
-    network = load_network(caffemodel)
+    network = load_network(weights)
     ours = ops.convert_to_numpy(cut(network, ["inception_4c/output"], (75, 90))(x)["inception_4c/output"])
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Seconds of the whole program on both sides, with random weights, and of its steps alone; and memory."""
+    folder = setting.once("googlenet", lambda path: peers.save_random("googlenet", path))
+    npz, network, photo = folder / "googlenet.npz", folder / "googlenet.keras", setting.example("sky")
+    if setting.has("PyTorch") and not (folder / "4c.npy").is_file():
+        check_difference(network, folder, setting.python)
+    peer, theirs = "PyTorch, float32", None
+    if setting.has("PyTorch"):
+        theirs = peers.timed(peers.peer_side(setting.python, "deepdream", npz, photo, folder / "theirs.png"))
+    for precision in peers.precisions():
+        words = (photo, folder / "ours.png", precision, network)
+        ours = peers.timed([sys.executable, "-c", DREAM, *words])
+        yield Row(f"the whole program, {precision}", "s", ours.seconds, peer, theirs and theirs.seconds)
+        steps = theirs and theirs.answer()["seconds"]
+        yield Row(f"the 40 steps, {precision}", "s", ours.answer()["seconds"], peer, steps)
+        yield Row(f"memory, {precision}", "MB", ours.peak, peer, theirs and theirs.peak)
+
+
+def check_difference(weights: Path, folder: Path, python: str) -> float:
+    """How far inception_4c/output of both is apart.
+
+    Raises:
+        SystemExit: too far.
+    """
+    if (apart := difference(weights, folder, python)) > 1e-4:
+        raise SystemExit(f"the two networks differ: inception_4c/output by {apart:.1e} of its largest value")
+    return apart
 
 
 def main(shared: Path, python: str, folder: Path, repeats: int) -> None:
@@ -58,16 +90,14 @@ def main(shared: Path, python: str, folder: Path, repeats: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     photo, caffemodel = shared / "photos" / PHOTO, shared / "weights" / "bvlc_googlenet.caffemodel"
     peers.save_npz(peers.read_blobs(caffemodel), folder / "googlenet.npz")
-    apart = difference(caffemodel, folder, python)
-    if apart > 1e-4:
-        raise SystemExit(f"the two networks differ: inception_4c/output by {apart:.1e} of its largest value")
+    apart = check_difference(caffemodel, folder, python)
 
     peer = "google/deepdream in PyTorch, float32"
     outputs = {peer: folder / "deepdream.png"}
     commands = {peer: peers.peer_side(python, "deepdream", folder / "googlenet.npz", photo, outputs[peer])}
     for precision in ("float32", "bfloat16"):
         outputs[name := f"imgnn dream, {precision}"] = folder / f"imgnn_{precision}.png"
-        commands[name] = [sys.executable, "-c", DREAM, photo, outputs[name], precision]
+        commands[name] = [sys.executable, "-c", DREAM, photo, outputs[name], precision, "googlenet"]
     runs: dict[str, list[peers.Process]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():

@@ -25,6 +25,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import comparison, peers
+from benchmarks.comparison import Row, Setting, Skipped
+
 COUNT = 2000
 CONFIGURATION = """
 worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -65,7 +69,7 @@ def imgnn(urls: Path, folder: Path, *more: object) -> list[object]:
     return [sys.executable, "-m", "imgnn", "fetch", urls, "-o", folder, "--allow-private", "--json", *more]
 
 
-def img2dataset(peer: Path, urls: Path, folder: Path, *more: str) -> list[object]:
+def img2dataset(peer: str | Path, urls: Path, folder: Path, *more: str) -> list[object]:
     return [
         peer, f"--url_list={urls}", f"--output_folder={folder}", "--processes_count=2", "--thread_count=64",
         f"--number_sample_per_shard={COUNT // 2}", "--enable_wandb=False", *more,
@@ -125,6 +129,38 @@ def compare(pictures: Path, peer: Path, folder: Path, rounds: int) -> None:
                 f"\n{names[ours]}: the command {statistics.median(whole):.2f} times as fast, "
                 f"its rate {statistics.median(rates):.2f} times (medians of {rounds} pairs)"
             )
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Seconds and memory of both commands, and pictures a second as they count them.
+
+    Raises:
+        Skipped: there is no nginx.
+    """
+    if not shutil.which("nginx"):
+        raise Skipped("nginx is not installed: apt install nginx")
+    folder, found = setting.work / "fetch", setting.pictures()[:COUNT]
+    peer, peer_name = comparison.img2dataset(setting.python), "img2dataset"
+    if not folder.exists():
+        (folder / "www").mkdir(parents=True)
+        for index, path in enumerate(found):
+            shutil.copyfile(path, folder / "www" / f"{index:05d}.jpg")
+    with nginx(folder) as address:
+        urls, out = folder / "urls.txt", folder / "out"
+        urls.write_text("".join(f"{address}/{index:05d}.jpg\n" for index in range(len(found))))
+        for what, own, theirs in (
+            ("the bytes as they came", (), ("--disable_all_reencoding=True",)),
+            ("256 pixels with a border", ("--resize", 256), ("--image_size=256",)),
+        ):
+            shutil.rmtree(out, ignore_errors=True)
+            ours, rate = peers.timed(imgnn(urls, out, *own)), own_rate(out)
+            other, other_rate = None, None
+            if peer:
+                shutil.rmtree(out)
+                other, other_rate = peers.timed(img2dataset(peer, urls, out, *theirs)), own_rate_of_peer(out)
+            yield Row(f"the command, {what}", "s", ours.seconds, peer_name, other and other.seconds)
+            yield Row(f"its own rate, {what}", "pictures/s", rate, peer_name, other_rate)
+            yield Row(f"memory of one process, {what}", "MB", ours.peak, peer_name, other and other.peak)
 
 
 def grow(folder: Path, most: int) -> None:

@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers
+from benchmarks.comparison import Row, Setting
 from benchmarks.style_vgg19 import matmul_rate
 
 NETWORKS = ("squeezenet-v1.1", "caffenet")
@@ -53,8 +54,8 @@ PEERS = {  # order of the arrays in memory, precision
 # The networks, the same for both sides
 
 
-def blobs_of(name: str, shared: Path, seed: int = 0) -> dict[str, list[np.ndarray]]:
-    """A network's blobs in Caffe's axes, with a new classifier."""
+def blobs_of(name: str, shared: Path | None, seed: int = 0) -> dict[str, list[np.ndarray]]:
+    """A network's blobs in Caffe's axes, with a new classifier; without `shared` they are all random."""
     random = np.random.default_rng(seed)
 
     def drawn(shape: tuple[int, ...], deviation: float, bias: float) -> list[np.ndarray]:
@@ -63,7 +64,8 @@ def blobs_of(name: str, shared: Path, seed: int = 0) -> dict[str, list[np.ndarra
 
     if name == "caffenet":
         return {layer: drawn(*filler) for layer, filler in CAFFENET.items()}
-    stored = peers.read_blobs(shared / "weights" / "squeezenet_v1.1.caffemodel")
+    weights = shared and shared / "weights" / "squeezenet_v1.1.caffemodel"
+    stored = peers.read_blobs(weights) if weights else peers.random_blobs(name)
     blobs = {layer: [own[0], own[1].ravel()] for layer, own in stored.items() if own}
     return {**blobs, "conv10": drawn((CLASSES, 512, 1, 1), 0.01, 0)}
 
@@ -76,7 +78,7 @@ def headed(name: str) -> Any:
     return replace_head(names.network_of(name), [str(number) for number in range(CLASSES)])
 
 
-def prepare_files(shared: Path, folder: Path) -> None:
+def prepare_files(shared: Path | None, folder: Path) -> None:
     """The weights for both sides, and a batch of noise with labels."""
     from imgnn.caffe.layout import assign_blobs
     from imgnn.networks.files import save_network
@@ -229,11 +231,6 @@ def own_side(function: str, *words: object) -> list[object]:
     return [sys.executable, __file__, "--own", function, *words]
 
 
-def rates_of(run: peers.Process) -> Any:
-    """What such a process answered."""
-    return json.loads(run.output.splitlines()[-1])
-
-
 def compare_steps(name: str, folder: Path, python: str, repeats: int) -> None:
     """Print images a second and memory of both, and the floor of ours."""
     from imgnn import backend
@@ -256,7 +253,7 @@ def compare_steps(name: str, folder: Path, python: str, repeats: int) -> None:
         for label, measure in floors.items():
             rates[label].append(measure())
     seconds = {
-        label: statistics.median(statistics.median(rates_of(run)) for run in each) for label, each in runs.items()
+        label: statistics.median(statistics.median(run.answer()) for run in each) for label, each in runs.items()
     }
     work = BATCH * work_of_step(load_network_file(folder / f"{name}-{CLASSES}.keras").model)
     peer = min(seconds[label] for label, (_, precision) in PEERS.items() if precision == "float32")
@@ -286,7 +283,7 @@ def compare_delivery(shared: Path, folder: Path, repeats: int) -> None:
     found: dict[str, list[dict[str, float]]] = {label: [] for label in commands}
     for _ in range(repeats):
         for label, command in commands.items():
-            found[label].append(rates_of(peers.timed(command)))
+            found[label].append(peers.timed(command).answer())
     print(
         f"\nJPEGs of {flowers.relative_to(shared)} in random crops, pictures/s. The first epoch decodes; later ones "
         "find frames in memory. Then the steps alone, in the same process, and what share of their rate is left.\n\n"
@@ -298,6 +295,18 @@ def compare_delivery(shared: Path, folder: Path, repeats: int) -> None:
         alone = rate.get("alone")
         cells += [f"{rate[key] / alone:.0%}" for key in ("first", "later")] if alone else [""] * 3
         print(f"| {label} | {' | '.join(cells)} |", flush=True)
+
+
+def check_differences(name: str, folder: Path, python: str) -> dict[str, float]:
+    """The same.
+
+    Raises:
+        SystemExit: they are too far apart.
+    """
+    apart = differences(name, folder, python)
+    if any(apart[what] > most for what, most in MOST_APART.items()):
+        raise SystemExit(f"the two trainings of {name} differ: {apart}")
+    return apart
 
 
 def heading(folder: Path, python: str) -> None:
@@ -317,14 +326,35 @@ def heading(folder: Path, python: str) -> None:
         f"trained. How far both are apart after {COMPARED} steps in float32, nothing dropped:\n"
     )
     for name in NETWORKS:
-        apart = differences(name, folder, python)
-        if any(apart[what] > most for what, most in MOST_APART.items()):
-            raise SystemExit(f"the two trainings of {name} differ: {apart}")
+        apart = check_differences(name, folder, python)
         print(
             f"- {name}: the loss {apart['loss']:.0e}, the weights {apart['weights']:.0e} of their largest, what "
             f"changed in them {apart['change']:.0e} of the change",
             flush=True,
         )
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Seconds of a training step on both sides, with random weights; and memory."""
+    folder, there = setting.work / "finetune", setting.has("PyTorch")
+    networks = NETWORKS[:1] if setting.quick else NETWORKS
+    if not folder.exists():
+        prepare_files(None, folder)
+        for name in networks if there else ():
+            check_differences(name, folder, setting.python)
+    for name in networks:
+        files = [folder / f"{name}-{end}.npz" for end in (CLASSES, "batch")]
+        for precision in peers.precisions():
+            what, peer = f"{name}, {precision}", f"PyTorch, {precision}, channels_last"
+            ours = peers.timed(own_side("steps", name, folder, precision))
+            own = min(ours.answer())
+            if not there:
+                yield Row(what, "s", own, peer)
+                continue
+            words = (name, *files, RATE, "channels_last", precision, WARM, STEPS)
+            theirs = peers.timed(peers.peer_side(setting.python, "training_seconds", *words))
+            yield Row(what, "s", own, peer, min(theirs.answer()))
+            yield Row(f"{what}, memory", "MB", ours.peak, peer, theirs.peak)
 
 
 def main(shared: Path, python: str, folder: Path, repeats: int) -> None:

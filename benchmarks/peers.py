@@ -45,7 +45,7 @@ def read_blobs(caffemodel: Path) -> dict[str, list[np.ndarray]]:
     return {layer.name: [blob_array(blob) for blob in layer.blobs] for layer in [*net.layer, *net.layers]}
 
 
-def vgg19_blobs(caffemodel: Path, seed: int = 0) -> dict[str, list[np.ndarray]]:
+def vgg19_blobs(caffemodel: Path | None, seed: int = 0) -> dict[str, list[np.ndarray]]:
     """VGG-19's blobs: those of the file; for the layers it lacks, random ones that keep the losses' proportions.
 
     Random kernels are normal with a variance of `2 / (9 * channels in)`, biases 0: what a ReLU halves is put back
@@ -53,13 +53,39 @@ def vgg19_blobs(caffemodel: Path, seed: int = 0) -> dict[str, list[np.ndarray]]:
     trained network shrink there, and the style loss of relu5_1 is 5e-5 of relu4_1's (563 and 11347409 in the log of
     neural-style-pt's INSTALL.md; here 2e-5). At full size relu5_1 would be nearly all that is optimised.
     """
-    stored, random = read_blobs(caffemodel), np.random.default_rng(seed)
+    stored, random = read_blobs(caffemodel) if caffemodel else {}, np.random.default_rng(seed)
     blobs = {}
     for name, (channels, filters) in convolutions().items():
         gain = 1.0 if name <= "conv4_1" else 0.5
         kernel = random.normal(0, gain * np.sqrt(2 / (9 * channels)), (filters, channels, 3, 3)).astype("float32")
         blobs[name] = stored.get(name) or [kernel, np.zeros(filters, "float32")]
     return blobs
+
+
+def random_blobs(name: str, classes: int = 1000, seed: int = 0) -> dict[str, list[np.ndarray]]:
+    """Blobs of a network of the registry, in Caffe's axes: they cost the same time as trained ones.
+
+    The first kernel is a 64th of He et al.'s: activations are about 1, not as large as pixels.
+    """
+    from tests.networks import prototxts
+
+    drawn = prototxts.random_blobs(prototxts.deploy(name, (227, 227), classes), np.random.default_rng(seed))
+    blobs = {layer: [kernel, 0 * bias] for layer, (kernel, bias) in drawn.items()}
+    next(iter(blobs.values()))[0] /= 64
+    return blobs
+
+
+def save_random(name: str, folder: Path) -> None:
+    """A network with such weights in a new folder, for both sides: NAME.npz and NAME.keras."""
+    from imgnn.caffe.layout import assign_blobs
+    from imgnn.networks import names
+    from imgnn.networks.files import save_network
+
+    folder.mkdir(parents=True)
+    network, blobs = names.network_of(name), random_blobs(name)
+    assign_blobs(network.model, network.layers, blobs)
+    save_npz(blobs, folder / f"{name}.npz")
+    save_network(network, folder / f"{name}.keras")
 
 
 def save_npz(blobs: Blobs, path: Path) -> Path:
@@ -103,6 +129,10 @@ class Process:
     peak: float
     output: str
 
+    def answer(self) -> Any:
+        """What it printed last, as JSON."""
+        return json.loads(self.output.splitlines()[-1])
+
 
 # Runs a program and tells, in a last line, what it took. A process's peak of memory counts from its parent's at the
 # fork: between a benchmark that has TensorFlow loaded and the program there has to be one that is small.
@@ -113,6 +143,13 @@ _, status, usage = os.wait4(process.pid, 0)
 print()  # the program may not have ended its last line
 print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 """
+
+
+def precisions() -> list[str]:
+    """Ours: float32, and what "auto" means on this machine if that is another."""
+    from imgnn import backend
+
+    return list(dict.fromkeys(("float32", backend.precision_of("auto"))))
 
 
 def launched(command: Sequence[object], errors: int | None = None) -> "subprocess.Popen[str]":
@@ -282,12 +319,12 @@ def state_dict(npz: str, path: str) -> None:
     torch.save(state, path)
 
 
-def vgg19_features(npz: str, x: Any, wanted: Sequence[str]) -> dict[str, Any]:
+def vgg19_features(npz: str | Mapping[str, np.ndarray], x: Any, wanted: Sequence[str]) -> dict[str, Any]:
     """VGG-19's activations after their ReLUs: `x` is `(1, 3, height, width)`, BGR minus mean."""
     import torch
     import torch.nn.functional as F
 
-    blobs, found, block = np.load(npz), {}, "1"
+    blobs, found, block = np.load(npz) if isinstance(npz, str) else npz, {}, "1"
     for name in convolutions():
         if name[4] != block:
             x, block = F.max_pool2d(x, 2, 2), name[4]
@@ -340,6 +377,36 @@ def picture_losses(npz: str, content: str, style: str, *pictures: str) -> list[d
                 }
             )
     return losses
+
+
+def style_seconds(npz: str, content: str, style: str, precision: str, warm: str, count: str) -> list[float]:
+    """Seconds of neural-style's loss, as of `picture_losses`, and its gradient by the pixels of the photo.
+
+    Args:
+        precision: "float32", or "bfloat16" for what autocast chooses to compute in it.
+    """
+    import torch
+
+    layers, blobs = [f"relu{block}_1" for block in range(1, 6)], dict(np.load(npz))
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+
+    def gram(features: Any) -> Any:
+        flat = features.flatten(2)[0]
+        return flat @ flat.T / flat.numel()
+
+    with torch.no_grad(), autocast:
+        photo = vgg19_features(blobs, picture_tensor(content), ["relu4_2"])["relu4_2"]
+        painting = {name: gram(each) for name, each in vgg19_features(blobs, picture_tensor(style), layers).items()}
+    x = picture_tensor(content).requires_grad_()
+
+    def evaluate() -> None:
+        with autocast:
+            seen = vgg19_features(blobs, x, ["relu4_2", *layers])
+            style_loss = sum((gram(seen[name]) - painting[name]).float().square().mean() for name in layers)
+            loss = 5 * (seen["relu4_2"] - photo).float().square().mean() + 100 * style_loss
+        torch.autograd.grad(loss, x)
+
+    return seconds_of(evaluate, int(count), int(warm))
 
 
 def picture_tensor(path: str, mean: Sequence[float] = MEAN) -> Any:

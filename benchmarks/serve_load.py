@@ -54,6 +54,39 @@ def generate(address: str, client: int, split: str, total: int, until: float, an
         place = (place + 1) % total
 
 
+def at_once(picture: Path, counts: Sequence[int]) -> list[tuple[int, float]]:
+    """Seconds until so many clients, who ask at once for a caption of a picture of their own, all have their answer.
+
+    Of a server with the package's model of captions, after an answer that nobody waits for.
+
+    Raises:
+        SystemExit: an answer was an error.
+    """
+    answers, found = Answers(), []
+
+    def ask(address: str) -> None:
+        with picture.open("rb") as file:
+            answers.ask(requests.Session(), "POST", f"{address}api/playground", files={"picture": file})
+
+    with tempfile.TemporaryDirectory() as folder:
+        process, address = serve([], folder)
+        try:
+            for count in (1, *counts):
+                threads = [threading.Thread(target=ask, args=(address,)) for _ in range(count)]
+                began = time.perf_counter()
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                found.append((count, time.perf_counter() - began))
+        finally:
+            process.terminate()
+            process.wait(60)
+    if set(answers.codes) != {200}:
+        raise SystemExit(f"answers that were errors: {dict(answers.codes)}")
+    return found[1:]
+
+
 def look(address: str, until: float, answers: Answers) -> None:
     """One that only looks."""
     session = requests.Session()

@@ -73,8 +73,8 @@ def one(content: str, style: str, network: str, side: str, tile: str) -> None:
     from imgnn import backend
 
     backend.quiet()
-    from imgnn.jobs.style import prepare
     from imgnn.jobs.style_canvas import Canvas, to_pixels
+    from imgnn.jobs.style_plan import prepare
     from imgnn.options import StyleOptions
     from imgnn.runs import Silent
 

@@ -9,13 +9,14 @@ and kept in the work folder, with everything else. Prints Markdown.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers
+from benchmarks.comparison import Row, Setting
 
 SIZE, ITERATIONS = 512, 500
 CONTENT, STYLE = "tubingen.jpg", "starry_night_google.jpg"
@@ -75,12 +77,42 @@ def prepare_files(shared: Path, folder: Path, python: str) -> Files:
         peers.call(python, "state_dict", files.arrays, files.torch)
         peers.save_keras(blobs, files.keras)
     for name, path in ((CONTENT, files.content), (STYLE, files.style)):
-        with Image.open(shared / "photos" / name) as picture:
-            width, height = (int(SIZE / max(picture.size) * side) for side in picture.size)
-            image = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-        # Where a side is odd Caffe's pools round up, neural-style-pt's down: with multiples of 16 they agree.
-        image.crop((0, 0, width // 16 * 16, height // 16 * 16)).save(path)
+        save_scaled(shared / "photos" / name, path, SIZE)
     return files
+
+
+def save_scaled(picture: Path, path: Path, size: int) -> None:
+    """A picture whose long side has `size` pixels, the other a multiple of 16 of them."""
+    with Image.open(picture) as file:
+        width, height = (int(size / max(file.size) * side) for side in file.size)
+        image = file.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    # Where a side is odd Caffe's pools round up, neural-style-pt's down: with multiples of 16 they agree.
+    image.crop((0, 0, width // 16 * 16, height // 16 * 16)).save(path)
+
+
+def prepare_random(setting: Setting) -> Files:
+    """Random weights, and the example's photo and painting."""
+    files = Files(setting.once("style", Path.mkdir))
+    if not files.keras.is_file():
+        blobs = peers.vgg19_blobs(None)
+        peers.save_npz(blobs, files.arrays)
+        for name, path in (("photo", files.content), ("painting", files.style)):
+            save_scaled(setting.example(name), path, 128 if setting.quick else SIZE)
+        peers.save_keras(blobs, files.keras)
+        if setting.has("PyTorch"):
+            check_difference(files, setting.python)
+    return files
+
+
+def check_difference(files: Files, python: str) -> float:
+    """How far relu5_1 of both is apart.
+
+    Raises:
+        SystemExit: too far.
+    """
+    if (apart := difference(files, python)) > 1e-4:
+        raise SystemExit(f"the two networks differ: relu5_1 by {apart:.1e} of its largest value")
+    return apart
 
 
 def difference(files: Files, python: str) -> float:
@@ -134,15 +166,23 @@ def matmul_rate(precision: str) -> Callable[[], float]:
     return measure
 
 
-def own_steps(files: Files, precision: Any) -> tuple[Callable[[], float], Callable[[], float]]:
-    """What measures our seconds for one evaluation, and for one step of L-BFGS, the evaluation in it."""
-    from imgnn.jobs.style import build_optimizer, prepare
+def own_steps(
+    files: Files, precision: Any, chosen: Callable[[list[float]], float] = statistics.median
+) -> tuple[Callable[[], float], Callable[[], float]]:
+    """What measures our seconds for one evaluation, and for one step of L-BFGS, the evaluation in it.
+
+    Args:
+        chosen: of the seconds of several.
+    """
+    from imgnn.jobs.style import build_optimizer
     from imgnn.jobs.style_canvas import Canvas, to_pixels
+    from imgnn.jobs.style_plan import prepare
     from imgnn.options import StyleOptions
     from imgnn.runs import Silent
 
-    options = StyleOptions(network="vgg19", size=SIZE, tv_weight=0.0, precision=precision)
-    canvas = Canvas(prepare(files.content, [files.style], options, Silent()), SIZE, dreaming=False, reporter=Silent())
+    size = max(size_of(files.content))
+    options = StyleOptions(network=str(files.keras), size=size, tv_weight=0.0, precision=precision)
+    canvas = Canvas(prepare(files.content, [files.style], options, Silent()), size, dreaming=False, reporter=Silent())
     optimizer = build_optimizer(options, ITERATIONS, canvas.parameter.bounds)
     values = canvas.parameter.values(to_pixels(canvas.photo))
 
@@ -162,7 +202,7 @@ def own_steps(files: Files, precision: Any) -> tuple[Callable[[], float], Callab
             began = time.perf_counter()
             action()
             times.append(time.perf_counter() - began)
-        return statistics.median(times)
+        return chosen(times)
 
     return lambda: seconds(evaluate), lambda: seconds(step)
 
@@ -192,9 +232,7 @@ def heading(files: Files, program: Path, python: str) -> None:
     import keras
     import tensorflow
 
-    apart = difference(files, python)
-    if apart > 1e-4:
-        raise SystemExit(f"the two networks differ: relu5_1 by {apart:.1e} of its largest value")
+    apart = check_difference(files, python)
     told = peers.call(python, "versions")
     commit = subprocess.check_output(["git", "-C", str(program), "rev-parse", "--short", "HEAD"], text=True).strip()
     height, width = size_of(files.content)
@@ -291,6 +329,36 @@ def size_of(picture: Path) -> tuple[int, int]:
         return file.height, file.width
 
 
+def evaluation(folder: str, precision: str) -> float:
+    """Our seconds for an evaluation: the work of one process."""
+    return own_steps(Files(Path(folder)), precision, min)[0]()
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Seconds of an evaluation on both sides, with random weights; and memory."""
+    files = prepare_random(setting)
+    height, width = size_of(files.content)
+    words = (files.arrays, files.content, files.style)
+    for precision in peers.precisions():
+        ours = peers.timed([sys.executable, __file__, "--own", files.folder, precision])
+        what, peer = f"{width} x {height} pixels, {precision}", f"PyTorch, {precision}"
+        if setting.has("PyTorch"):
+            command = peers.peer_side(setting.python, "style_seconds", *words, precision, PEER_WARM, OWN_STEPS)
+            theirs = peers.timed(command)
+            yield Row(what, "s", ours.answer(), peer, min(theirs.answer()))
+            yield Row(f"{what}, memory", "MB", ours.peak, peer, theirs.peak)
+        else:
+            yield Row(what, "s", ours.answer(), peer)
+
+
+def own() -> None:
+    """Print what `evaluation` gives."""
+    from imgnn import backend
+
+    backend.quiet()
+    print(json.dumps(evaluation(*sys.argv[2:])))
+
+
 def main(shared: Path, program: Path, python: str, folder: Path, repeats: int) -> None:
     os.environ["IMGNN_HOME"] = str(folder / "home")
     from imgnn import backend
@@ -302,6 +370,9 @@ def main(shared: Path, program: Path, python: str, folder: Path, repeats: int) -
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--own"]:
+        own()
+        sys.exit()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path)
     parser.add_argument("program", type=Path, metavar="NEURAL_STYLE_PT")

@@ -1,6 +1,11 @@
 """What imgnn writes it reads as it was: files that one part leaves for another."""
 
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -10,7 +15,9 @@ from imgnn.caffe.wire import read_binaryproto
 from imgnn.data.lists import Entry, is_listable, read_list, read_words, write_list, write_words
 from imgnn.images.mean import load_mean, save_mean
 from imgnn.language.vocabulary import MARKS, Vocabulary
+from imgnn.options import FinetuneOptions, TrainBokeOptions, TrainCaptionOptions
 from imgnn.training.checkpoint import load_checkpoint, save_checkpoint
+from imgnn.training.run_folder import options_from, stored_options
 
 MANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
@@ -78,3 +85,14 @@ def test_a_checkpoint(tmp_path, arrays, facts):
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype
+
+
+@pytest.mark.parametrize("kind", [FinetuneOptions, TrainCaptionOptions, TrainBokeOptions])
+@MANY
+@given(data=st.data())
+def test_the_options_of_a_run(kind, data, tmp_path_factory):
+    root = tmp_path_factory.getbasetemp().resolve()
+    st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+    st.register_type_strategy(Path, st.sampled_from([root / "a", root / "b c", root / "ü"]))
+    drawn = data.draw(st.builds(kind, **{field.name: ... for field in dataclasses.fields(kind)}))
+    assert options_from(json.loads(json.dumps(stored_options(drawn))), kind) == drawn

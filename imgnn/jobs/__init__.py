@@ -27,7 +27,6 @@ convert.py    convert_caffemodel; convert_plan.py which network a file is, conve
 networks.py   list_networks, describe_network
 demo.py       the files and the page of `imgnn demo`
 load.py       a network by any name; named.py: the same before Keras wakes; features.py: what its frozen part gives
-options_json.py       options in the record of a run
 """
 
 from imgnn import backend

@@ -172,9 +172,11 @@ def test_stars_are_compared_on_one_picture_alone():
     assert share_of_stars(rows, cost, [1, 1, 1, 2, None, 3, 4, 4]) is None
 
 
-def test_the_better_boke_of_a_picture_is_the_more_probable_one(evaluate):
+def test_of_two_boke_the_one_with_more_stars_is_the_more_probable_by_its_tokens(evaluate, data):
+    # END is improbable: the longer one is the less probable, but each of its tokens is the more so.
+    write_data(data, [("l.png", "test", LEFT, {"left left left": 5, "left": 1}), *PICTURES[1:]])
     found = evaluate().more_stars
-    assert (found.value, found.pictures) == (1, 1)  # "left" and "Dark left!" of l.png
+    assert (found.value, found.pictures) == (1, 1)
 
 
 def test_weights_without_a_number_are_told_of(evaluate, run):
@@ -238,6 +240,7 @@ def test_a_picture_that_cannot_be_read_is_left_out(evaluate, data):
     assert [path.name for path, _ in found.skipped] == ["l.png"]
     assert (found.pictures, found.boke, found.more_stars) == (2, 2, None)
     assert [each.picture.name for each in found.written] == ["r.png", "m.png"]
+    assert [each.picture.name for each in evaluate(write=1).written] == ["r.png"]
     for name in "rm":
         (data.parent / f"{name}.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"none of the 3 pictures can be read: .*l.png"):
@@ -249,6 +252,11 @@ def test_boke_too_long_for_its_training_are_not_judged(evaluate, run):
     recorder = Recorder()
     assert evaluate(recorder).boke == 3
     assert any(note.startswith("1 boke do not have 1 to 2 tokens") for note in recorder.notes)
+
+
+def test_tokens_are_those_of_the_model(evaluate, tmp_path):
+    found = evaluate(model=str(make_boke_model(tmp_path / "signs", tokenizer="chars")), limit=1)
+    assert (found.tokenizer, found.tokens) == ("chars", len("left") + len("Dark left!") + 2)
 
 
 # What it writes
