@@ -22,6 +22,7 @@ from imgnn.cli.train_show import (
     show_lengths,
     show_splits,
 )
+from imgnn.training.run_folder import read_config
 
 if TYPE_CHECKING:
     from imgnn.data.boke_checks import BokeReport
@@ -75,9 +76,9 @@ def show(done: "TrainedBoke") -> None:
         ("image gain", f"{done.image_gain:.3f}", "  nats per token that the right picture saves over another"),
         ("drawn", f"{done.distinct:,}", f"  different, for {done.pictures:,} pictures; {100 * done.novel:.0f} % new"),
     ]
-    run = shlex.quote(folder)
-    commands = (f"imgnn boke photo.jpg --model {run}", f"imgnn serve --model {run}")
-    show_done([*rows, *how(done)], done.warnings, done.folder, *commands)
+    run, data = shlex.quote(folder), shlex.join(read_config(done.folder, "boke")["sources"])
+    commands = ("boke photo.jpg", f"evaluate boke {data}", "serve")
+    show_done([*rows, *how(done)], done.warnings, done.folder, *(f"imgnn {each} --model {run}" for each in commands))
 
 
 def show_experiment(arms: Sequence["Arm"], folder: Path, *, json: bool) -> None:

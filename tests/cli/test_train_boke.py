@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,6 +71,7 @@ def test_a_run_is_named_after_its_data_and_summed_up(look, small, cli):
         assert words in result.stdout
     assert result.stdout.endswith("\nboke_run\n")
     assert "Next: imgnn boke photo.jpg --model boke_run\n" in result.stderr
+    assert f"Next: imgnn evaluate boke {Path('boke.jsonl').resolve()} --model boke_run\n" in result.stderr
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
     assert read_config("boke_run", "boke")["data"]["train"] == {"pictures": 12, "boke": 24}
     again = cli("train", "boke", "--resume", "boke_run", "--json")
