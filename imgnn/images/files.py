@@ -15,16 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from imgnn.errors import InputError, OptionError
-from imgnn.images.decode import (
-    MAX_PIXELS,
-    READS,
-    describe,
-    formats,
-    open_file,
-    quiet_pillow,
-    read_image,
-    refusal,
-)
+from imgnn.images.decode import MAX_PIXELS, READS, describe, formats, open_file, quiet_pillow, read_image, refusal
 from imgnn.runs import check_folder, is_file, is_folder, write_aside
 
 WRITES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}

@@ -6,7 +6,7 @@ A job reads and writes the files it is told of, reports through the `Reporter` i
 fetch.py      fetch_pictures, merge_journals, look; fetch_dask.py: by the workers of a cluster;
               fetch_journal.py: stories_of, export_journal
 label.py      label_pictures; label_sheets.py: contact sheets of what it found
-mean.py       compute_mean, merge_means
+mean.py       compute_mean, merge_means; mean_results.py what they write
 finetune.py   finetune, resume; finetune_probe.py: dry_run; finetune_rate.py: find_learning_rate
               finetune_data.py what a run is trained on, finetune_run.py the run under way, finetune_layers.py what it
               changes, finetune_report.py the page at its end

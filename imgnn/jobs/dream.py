@@ -21,17 +21,8 @@ from imgnn.jobs.dreamer import LBFGS_HISTORY, Dreamer, Ending, Watch, build_see
 from imgnn.jobs.load import check_channels, check_memory, layers_for, load_network
 from imgnn.networks.features import cut
 from imgnn.networks.network import Network
-from imgnn.optimize.dreaming import (
-    enhance_objective,
-    guide_objective,
-    mean_objective,
-    norm_objective,
-)
-from imgnn.optimize.evaluate import (
-    compute_features,
-    if_it_fits,
-    tile_for,
-)
+from imgnn.optimize.dreaming import enhance_objective, guide_objective, mean_objective, norm_objective
+from imgnn.optimize.evaluate import compute_features, if_it_fits, tile_for
 from imgnn.optimize.parameters import to_image, to_pixels
 from imgnn.optimize.scales import Size, enlarge, octave_sizes
 from imgnn.options import DreamOptions, LayerChoice

@@ -16,18 +16,8 @@ from imgnn.images.files import save_image
 from imgnn.jobs.load import preprocessing_of
 from imgnn.networks.features import look
 from imgnn.networks.network import Network
-from imgnn.optimize.dreaming import (
-    Ascent,
-)
-from imgnn.optimize.evaluate import (
-    ANY_SIZE,
-    Picture,
-    See,
-    build_picture,
-    compute_features,
-    halve_tile,
-    tile_for,
-)
+from imgnn.optimize.dreaming import Ascent
+from imgnn.optimize.evaluate import ANY_SIZE, Picture, See, build_picture, compute_features, halve_tile, tile_for
 from imgnn.optimize.objectives import NOWHERE, Objective, Scene, tv_loss
 from imgnn.optimize.optimizers import LBFGS, Adam, Optimizer
 from imgnn.optimize.parameters import LEVELS, to_image, to_pixels, to_x

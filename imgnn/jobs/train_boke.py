@@ -10,14 +10,7 @@ from imgnn.errors import InputError, OptionError
 from imgnn.jobs.boke_data import BokeMaterial, prepare_material
 from imgnn.jobs.boke_run import KIND, BokeTraining, TrainedBoke
 from imgnn.jobs.boke_texts import read_texts, words_of
-from imgnn.jobs.sentence_data import (
-    check_form,
-    check_same_pictures,
-    facts_of,
-    features_are_kept,
-    spec_of,
-    whole,
-)
+from imgnn.jobs.sentence_data import check_form, check_same_pictures, facts_of, features_are_kept, spec_of, whole
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainBokeOptions

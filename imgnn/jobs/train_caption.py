@@ -8,14 +8,7 @@ from typing import Any
 from imgnn.errors import InputError, OptionError
 from imgnn.jobs.caption_data import CaptionMaterial, prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
-from imgnn.jobs.sentence_data import (
-    check_form,
-    check_same_pictures,
-    facts_of,
-    features_are_kept,
-    spec_of,
-    whole,
-)
+from imgnn.jobs.sentence_data import check_form, check_same_pictures, facts_of, features_are_kept, spec_of, whole
 from imgnn.jobs.sentence_model import KIND
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import FEW
