@@ -17,8 +17,12 @@ The message says what was expected, what was received, and where; the hint names
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
+
+# What a message quotes of a file, a name or a key, may hold line breaks, or codes that a terminal obeys.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class ImgnnError(Exception):
@@ -33,7 +37,7 @@ class ImgnnError(Exception):
     label = "Error"  # what the line begins with
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(CONTROLS.sub(" ", message))
         self.hint = hint
 
     def told(self) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from imgnn.errors import ImgnnError, InterruptedRun, UnknownNameError, missing
+from imgnn.errors import ImgnnError, InputError, InterruptedRun, UnknownNameError, missing
 
 
 def test_an_unknown_name_offers_the_near_ones():
@@ -15,6 +15,14 @@ def test_an_unknown_name_offers_names_that_contain_it():
 
 def test_nothing_near_offers_nothing():
     assert str(UnknownNameError("layer", "zzz", ["conv1"])) == "no layer is called 'zzz'"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb", "a\x0bb", "a\x1b[31mb", "a\u2028b", "a\x9bb"])
+def test_a_message_is_one_line_that_no_terminal_obeys_whatever_it_quotes(name):
+    for error in (InputError(f"no column {name}"), missing(name), UnknownNameError("layer", name, [])):
+        assert len(str(error).splitlines()) == 1
+        assert not any(letter < " " or "\x7f" <= letter <= "\x9f" for letter in str(error))
+    assert str(InputError("ボケ　名前 ü")) == "ボケ　名前 ü"
 
 
 @pytest.mark.parametrize(("error", "code"), [(ImgnnError("x"), 1), (InterruptedRun("x"), 130)])

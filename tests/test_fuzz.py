@@ -64,13 +64,6 @@ def test_any_other_error_is_a_finding_with_its_place(tmp_path):
     assert "Traceback" in (tmp_path / f"{found}.txt").read_text(encoding="utf-8")
 
 
-def test_a_message_of_several_lines_is_a_finding(tmp_path):
-    def read(data):
-        raise InputError("one\ntwo")
-
-    assert kinds(tmp_path, read) == ["lines"]
-
-
 def test_slow_reading_is_a_finding(tmp_path, monkeypatch):
     monkeypatch.setattr("fuzz.watch.SECONDS", 0.01)
     assert kinds(tmp_path, lambda data: sum(range(2_000_000))) == ["slow"]
