@@ -9,14 +9,15 @@ ones. A peer that is not installed is skipped, in words.
 
 A run of all parts writes benchmarks/results/DATE-MACHINE.json, and of it the tables and the figure of
 docs/performance.md. Of some parts, or with --quick, the tables are printed and nothing is written, but for --out FILE:
-there the parts that were measured take the place of older ones. `--render FILE` writes the page of a file. Ctrl-C ends
-a run: rounds that are finished count.
+there the parts that were measured take the place of older ones; each part keeps its own machine and note. `--render
+FILE` writes the page of a file. Ctrl-C ends a run: rounds that are finished count.
 """
 
 import argparse
 import datetime
 import itertools
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import report
 from benchmarks.comparison import Row, Setting, Skipped, find_missing
 from benchmarks.parts import PARTS, Part
-from imgnn import backend
+from imgnn import start
 
 
 @dataclass
@@ -56,8 +57,14 @@ class Record:
             self.trouble = f"failed: {error}"
 
 
-def measure(parts: Mapping[str, Part], setting: Setting, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(
+    parts: Mapping[str, Part], setting: Setting, rounds: int, machine: Mapping[str, Any], meanwhile: str = ""
+) -> dict[str, dict[str, Any]]:
     """Run all parts in turn, several times; Ctrl-C ends it, and what is measured by then is kept.
+
+    Args:
+        machine: what computes (`report.machine`).
+        meanwhile: what else it has to do.
 
     Returns:
         Part -> what the result file has of it (`report.as_facts`). A part that cannot run is not tried again.
@@ -65,7 +72,7 @@ def measure(parts: Mapping[str, Part], setting: Setting, rounds: int) -> dict[st
     records = {name: Record() for name in parts}
     try:
         for number, name in itertools.product(range(1, rounds + 1), parts):
-            if not records[name].trouble:
+            if not records[name].trouble and not (parts[name].once and number > 1):
                 print(f"round {number} of {rounds}: {name}", file=sys.stderr, flush=True)
                 records[name].measure(parts[name], setting)
     except KeyboardInterrupt:
@@ -74,8 +81,18 @@ def measure(parts: Mapping[str, Part], setting: Setting, rounds: int) -> dict[st
     for name, record in records.items():
         missing = [f"skipped: {setting.missing[peer]}" for peer in parts[name].peers if peer in setting.missing]
         notes = [record.trouble] if record.trouble else missing
-        facts[name] = report.as_facts(record.rounds, notes, record.seconds, record.loads)
+        loads = [] if parts[name].once else record.loads
+        own = report.as_facts(record.rounds, notes, record.seconds, loads)
+        facts[name] = {"machine": dict(machine), "meanwhile": meanwhile, **own}
     return facts
+
+
+def loaded(parser: argparse.ArgumentParser, path: Path) -> report.Result:
+    """A result file; one that is not there, or is none, is a usage error."""
+    try:
+        return report.load(path)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 def main(words: Sequence[str]) -> None:
@@ -84,7 +101,7 @@ def main(words: Sequence[str]) -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="default: all")
     parser.add_argument("--list", action="store_true", help="the parts, and what each needs")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--quick", action="store_true", help="little of everything, once: whether it works")
     parser.add_argument("--peer-python", default=sys.executable, metavar="PYTHON", help="a Python that has PyTorch")
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="JPEGs of your own in place of the package's")
@@ -97,30 +114,37 @@ def main(words: Sequence[str]) -> None:
             beside = ", ".join(part.peers) or "no peer"
             print(f"{name:10} {part.about} ({beside})")
         return
+    if given.rounds < 1:
+        parser.error("--rounds: at least 1")
     if given.render:
-        report.write_page(report.load(given.render))
+        report.write_page(loaded(parser, given.render))
         return
+    out: Path = given.out or report.RESULTS / f"{datetime.date.today()}-{report.slug()}.json"
+    if out.exists():
+        loaded(parser, out)  # not after half an hour of measuring
+    if not shutil.which(given.peer_python):
+        parser.error(f"--peer-python: there is no program {given.peer_python}")
     if unknown := sorted(set(given.parts) - set(PARTS)):
         parser.error(f"there is no part {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     photos = sorted(given.photos.rglob("*.jpg")) if given.photos else []
     if given.photos and not photos:
         parser.error(f"there are no .jpg in {given.photos}")
     parts = {name: part for name, part in PARTS.items() if not given.parts or name in given.parts}
-    backend.quiet()
+    start.quiet()
     with tempfile.TemporaryDirectory(prefix="imgnn-benchmarks-") as work:
         # The machine's own networks and what it knows of pictures are not to be met.
         os.environ["IMGNN_HOME"] = str(Path(work) / "home")
         Path(work).chmod(0o755)  # nginx serves from it, as another user
         setting = Setting(Path(work), given.peer_python, find_missing(given.peer_python), photos, given.quick)
-        facts = measure(parts, setting, 1 if given.quick else given.rounds)
+        rounds, machine = 1 if given.quick else given.rounds, report.machine(given.peer_python)
+        facts = measure(parts, setting, rounds, machine, given.note)
     whole = (
         len(parts) == len(PARTS) and not given.quick and all(each["rounds"] or each["notes"] for each in facts.values())
     )
-    result = report.Result(machine=report.machine(given.peer_python), note=given.note, parts=facts)
+    result = report.Result(facts)
     for name, text in report.tables(result).items():
         print(f"\n## {name}\n\n{text}")
     failed = any(note.startswith("failed") for each in facts.values() for note in each["notes"])
-    out: Path = given.out or report.RESULTS / f"{datetime.date.today()}-{report.slug()}.json"
     if whole or given.out:
         report.save(result, out)
     if whole and not failed:

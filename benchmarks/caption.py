@@ -597,7 +597,7 @@ def rows(setting: Setting) -> Iterator[Row]:
         peer = f"PyTorch, {precision}, channels_last"
         yield from beside(f"features, {precision}", "pictures/s", PICTURES, ours, peer, words)
     few, many = amounts.by_rows, amounts.pictures
-    peer, theirs, beams = "PyTorch, row by row, float32", None, []
+    theirs, beams = None, []
     if python:
         words = (files.speaker, files.features, WIDTH, WORDS, few)
         found = peers.timed(peers.peer_side(python, "captions_by_rows", *words)).answer()
@@ -606,14 +606,16 @@ def rows(setting: Setting) -> Iterator[Row]:
         found = peers.timed(own_side(searched, files.folder, "float32", count, together)).answer()
         if python and difference(found["sentences"][:few], beams) > MOST_APART["log_prob"]:
             raise SystemExit("the two searches do not find the same sentences")
+        # The peer has nothing that takes pictures together: beside many at once stands nothing.
+        peer, beside_it = ("PyTorch, one hypothesis at a time, float32", theirs) if together == 1 else ("", None)
         what = f"a picture's beam search, {together} at once, float32"
-        yield Row(what, "ms", 1000 * min(found["seconds"]) / together, peer, theirs)
+        yield Row(what, "ms", 1000 * min(found["seconds"]) / together, peer, beside_it)
 
 
 def main(shared: Path, python: str, folder: Path, parts: Sequence[str], amounts: Amounts) -> None:
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     import keras
     import tensorflow
 
@@ -644,9 +646,9 @@ def main(shared: Path, python: str, folder: Path, parts: Sequence[str], amounts:
 
 def own() -> None:
     """The work of one process: print what a function of this file gives."""
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     functions = (trained, epochs, searched, searched_by_rows, looked, looked_at_files)
     function = {each.__name__: each for each in functions}[sys.argv[2]]
     print(json.dumps(function(*sys.argv[3:])))

@@ -16,7 +16,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[1] / "imgnn" / "assets" / "examples"
 DRAWN = 512  # of each of the four classes: enough for a fetch of 2,000 pictures
 INSTALL = {
-    "PyTorch": "pip install torch --index-url https://download.pytorch.org/whl/cpu",
+    "PyTorch": "pip install torch",
     "OpenCV": "pip install opencv-python-headless",
     "img2dataset": "pip install img2dataset",
 }

@@ -23,8 +23,8 @@ from benchmarks.comparison import Row, Setting
 
 MAKE = """
 import sys, pathlib, numpy
-from imgnn import backend
-backend.quiet()
+from imgnn import start
+start.quiet()
 from tests.jobs.test_convert import write_vgg19
 write_vgg19(pathlib.Path(sys.argv[1]), numpy.random.default_rng(0))
 """

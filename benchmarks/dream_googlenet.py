@@ -25,8 +25,8 @@ from benchmarks.comparison import Row, Setting
 PHOTO = "sky1024px.jpg"
 DREAM = """
 import json, sys
-from imgnn import backend
-backend.quiet()
+from imgnn import start
+start.quiet()
 from imgnn.jobs.dream import dream_picture
 from imgnn.options import DreamOptions
 options = DreamOptions(precision=sys.argv[3], network=sys.argv[4])
@@ -81,9 +81,9 @@ def check_difference(weights: Path, folder: Path, python: str) -> float:
 
 def main(shared: Path, python: str, folder: Path, repeats: int) -> None:
     os.environ["IMGNN_HOME"], os.environ["IMGNN_WEIGHTS_URL"] = str(folder / "home"), str(shared / "weights")
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     import keras
     import tensorflow
 

@@ -298,7 +298,7 @@ def compare_delivery(shared: Path, folder: Path, repeats: int) -> None:
 
 
 def check_differences(name: str, folder: Path, python: str) -> dict[str, float]:
-    """The same.
+    """How far both are apart after a few steps: of the losses, and of what changed in the weights (`differences`).
 
     Raises:
         SystemExit: they are too far apart.
@@ -358,9 +358,9 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 
 def main(shared: Path, python: str, folder: Path, repeats: int) -> None:
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     prepare_files(shared, folder)
     heading(folder, python)
     print(f"\nMedians of {repeats} interleaved repeats, each a process of its own; dropout as in training.")
@@ -371,9 +371,9 @@ def main(shared: Path, python: str, folder: Path, repeats: int) -> None:
 
 def own() -> None:
     """The work of one process: print what a function of this file gives."""
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     function = {"steps": steps, "delivered": delivered, "trained": trained}[sys.argv[2]]
     print(json.dumps(function(*sys.argv[3:])))
 

@@ -17,13 +17,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import peers, serve_load
 from benchmarks.comparison import Row, Setting
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Points = Sequence[tuple[float, float]]
 REPEATS = 3  # of a short piece of work; the fastest counts
@@ -66,9 +69,14 @@ def dream(folder: str, *sides: int) -> Points:
 
 
 def pictures_of(folder: str, count: int, place: int = 0) -> list[Path]:
-    """So many of the pictures, from a place on."""
+    """So many of the pictures, from a place on.
+
+    Raises:
+        SystemExit: the folder's list has fewer.
+    """
     files = [Path(line.rpartition(" ")[0]) for line in Path(folder, "pictures.txt").read_text().splitlines()]
-    assert place + count <= len(files)
+    if place + count > len(files):
+        raise SystemExit(f"{folder}/pictures.txt lists {len(files)} pictures; {place + count} are wanted")
     return files[place : place + count]
 
 
@@ -220,7 +228,7 @@ def write_nets(folder: Path, units: Sequence[int]) -> None:
 
 
 def serve(folder: str, *counts: int) -> Points:
-    """Seconds until so many clients, who ask at once for a caption of their picture, all have it."""
+    """Seconds until so many clients, who ask at once for a caption of one picture, all have it."""
     return serve_load.at_once(Path(folder, "photo"), counts)
 
 
@@ -348,16 +356,15 @@ def amount(size: float, of: str) -> str:
     return f"{size:,.0f} {of if size > 1 else of.removesuffix('s')}"
 
 
-def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def figure_of(rows: Sequence[Mapping[str, Any]]) -> "Figure":
     """The curves, each over what its sizes are counted in, logarithm over logarithm; their fits are the lines."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
+    from matplotlib import ticker
+    from matplotlib.figure import Figure
 
     curves = points_of(rows)
     counted = list(dict.fromkeys(of for _, of in curves))
-    figure, axes = pyplot.subplots(1, len(counted), figsize=(3.1 * len(counted), 3.6), sharey=True, squeeze=False)
+    figure = Figure(figsize=(3.1 * len(counted), 3.6))
+    axes = figure.subplots(1, len(counted), sharey=True, squeeze=False)
     for axis, of in zip(axes[0], counted, strict=True):
         for (what, own), points in curves.items():
             if own != of:
@@ -372,13 +379,19 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False)
     axes[0, 0].set_ylabel("seconds")
     figure.suptitle("Time against the work; the number is the exponent", fontsize=10)
+    return figure
+
+
+def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Save the figure as a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
-    pyplot.close(figure)
+    figure_of(rows).savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
 if __name__ == "__main__":
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    if len(sys.argv) < 4 or sys.argv[1] not in CURVES:
+        raise SystemExit(f"growth.py CURVE FOLDER SIZE ...; the curves are {', '.join(CURVES)}")
+    start.quiet()
     print(json.dumps(CURVES[sys.argv[1]].measure(sys.argv[2], *map(int, sys.argv[3:]))))

@@ -26,11 +26,13 @@ class Part:
     Attributes:
         about: what it measures, for the list.
         peers: those of `comparison.INSTALL` that it stands beside.
+        once: it is the same in every round, and whatever else the machine does.
     """
 
     rows: Callable[[Setting], Iterable[Row]]
     about: str
     peers: tuple[str, ...] = ()
+    once: bool = False
 
 
 PARTS = {
@@ -41,8 +43,9 @@ PARTS = {
     "fetch": Part(fetch_nginx.rows, "2,000 pictures from an nginx on this machine", ("img2dataset",)),
     "mean": Part(mean_opencv.rows, "the mean picture of a data set, the whole command", ("OpenCV",)),
     "convert": Part(convert.rows, "a .caffemodel of VGG-19's size, the whole command; loading the file"),
-    "start": Part(start.rows, "from the prompt to the first step of each command, Keras as it comes beside it"),
+    "start": Part(start.rows, "from the prompt to a command's first progress, Keras as it comes beside it"),
+    "mistakes": Part(start.mistakes, "from the prompt to what is said of a mistake"),
     "commands": Part(commands.rows, "commands as they come, from prompt to result"),
-    "weight": Part(weight.rows, "megabytes of what pip installs, and what each package is for"),
+    "weight": Part(weight.rows, "megabytes of what pip installs, and what each package is for", once=True),
     "growth": Part(growth.rows, "time against pixels, pictures, captions, file size, clients"),
 }

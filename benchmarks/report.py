@@ -1,7 +1,8 @@
 """What becomes of measurements: the result file, and of it the tables and the figure of docs/performance.md.
 
-In the page a table stands between `<!-- benchmarks: PART -->` and `<!-- end -->`, and the machine between those of
-`machine`; what stands there is replaced, the rest of the page is written by hand.
+In the page a table stands between `<!-- benchmarks: PART -->` and `<!-- end -->`, and between those of `machine` what
+computed, in how many rounds, and what else it did; what stands there is replaced, the rest of the page is written by
+hand.
 """
 
 import datetime
@@ -12,7 +13,7 @@ import platform
 import re
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,24 +30,26 @@ TITLES = {"python": "Python", "tensorflow": "TensorFlow", "keras": "Keras", "tor
 
 @dataclass(frozen=True)
 class Result:
-    """A result file.
+    """A result file; its parts may be of several runs.
 
     Attributes:
-        machine: "processor", "cores", "memory", and the versions of what computes.
-        note: what else the machine had to do.
-        parts: part -> "date", "rounds", "seconds" (of all rounds), "load" (before each), "notes" (what was skipped),
+        parts: part -> "machine": "processor", "cores", "memory_gb", and the versions of what computes;
+            "meanwhile": what else the machine had to do;
+            "date", "rounds", "seconds" (of all rounds), "load" (before each), "notes" (what was skipped),
             "rows": "what", "unit", "peer", "size", "of"; "ours" and "theirs" with a number for each round.
     """
 
-    machine: Mapping[str, Any]
-    note: str
     parts: Mapping[str, Mapping[str, Any]]
 
 
 def as_facts(
     rounds: Sequence[Sequence[Row]], notes: Sequence[str], seconds: float, loads: Sequence[float]
 ) -> dict[str, Any]:
-    """What the file has of a part."""
+    """What the file has of a part, but for the machine.
+
+    Args:
+        loads: before each round; none of what is the same whatever else the machine does.
+    """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for rows in rounds:
         names = [(row.what, row.unit, row.size) for row in rows]
@@ -113,18 +116,31 @@ def machine_name() -> str:
 
 
 def save(result: Result, path: Path) -> None:
-    """Write the file; parts that it has, and that were not measured, stay."""
+    """Write the file; parts that it has, and that were not measured, stay, with their own machine."""
     older = load(path).parts if path.is_file() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A row is a line: numbers of a list would else be a line each.
-    text = json.dumps(asdict(Result(result.machine, result.note, {**older, **result.parts})), indent=1)
-    text = re.sub(r"\[([^\[\]{}]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    # Numbers of a list, and facts of a machine, would else be a line each.
+    text = json.dumps(asdict(Result({**older, **result.parts})), indent=1)
+    text = re.sub(r"([\[{])\s*([^\[\]{}]*?)\s*([\]}])", lambda found: "".join(map(one_line, found.groups())), text)
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def one_line(text: str) -> str:
+    """Without its line ends."""
+    return " ".join(text.split())
+
+
 def load(path: Path) -> Result:
-    """Read it."""
-    return Result(**json.loads(path.read_text(encoding="utf-8")))
+    """Read it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no result file.
+    """
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or set(found) != {"parts"}:
+        raise ValueError(f"{path} is no file of results")
+    return Result(**found)
 
 
 def newest() -> Path:
@@ -136,15 +152,40 @@ def newest() -> Path:
 
 
 def tables(result: Result) -> dict[str, str]:
-    """Part -> its table, and what is to be known of it, in Markdown; and the machine of all."""
-    return {"machine": sentence(result)} | {name: table(facts) for name, facts in result.parts.items()}
+    """Part -> its table, and what is to be known of it, in Markdown; and "machine", those of all runs."""
+    return {"machine": runs(result.parts)} | {name: table(facts) for name, facts in result.parts.items()}
 
 
-def sentence(result: Result) -> str:
-    """The machine, what computed, and what else there was to do."""
-    own = result.machine
-    versions = ", ".join(f"{title} {own[name]}" for name, title in TITLES.items() if name in own)
-    return f"{own['processor']}, {own['cores']} cores, {own['memory_gb']} GB; {versions}. {result.note}".rstrip()
+def runs(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each machine and note: the parts, what computed, the rounds and loads, what else there was to do."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, facts in parts.items():
+        found.setdefault((machine_of(facts["machine"]), facts["meanwhile"]), []).append(name)
+    lines = []
+    for (computed, meanwhile), names in found.items():
+        own = [parts[name] for name in names]
+        told = [", ".join(unique(facts["date"] for facts in own)), f"{computed}."]
+        if loads := [load for facts in own for load in facts["load"]]:
+            counts = unique(str(facts["rounds"]) for facts in own if facts["load"])
+            told.append(f"Rounds: {' or '.join(sorted(counts))}; load {span(loads)}.")
+        lines.append(f"- {', '.join(names)}: {' '.join([*told, meanwhile]).rstrip()}")
+    return "\n".join(lines)
+
+
+def machine_of(facts: Mapping[str, Any]) -> str:
+    """What computed, in words."""
+    versions = ", ".join(f"{title} {facts[name]}" for name, title in TITLES.items() if name in facts)
+    return f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gb']} GB; {versions}"
+
+
+def unique(words: Iterable[str]) -> list[str]:
+    """Each once."""
+    return list(dict.fromkeys(words))
+
+
+def span(loads: Sequence[float]) -> str:
+    """From the lowest to the highest."""
+    return " to ".join(unique(f"{load:.1f}" for load in (min(loads), max(loads))))
 
 
 def table(facts: Mapping[str, Any]) -> str:
@@ -155,18 +196,21 @@ def table(facts: Mapping[str, Any]) -> str:
     curves = [row for row in facts["rows"] if "size" in row]
     lines = growth.table(curves) if curves else comparison(facts["rows"])
     rounds = facts["rounds"]
-    loads = dict.fromkeys(f"{load:.1f}" for load in (min(facts["load"]), max(facts["load"])))
-    told = f"Medians of {rounds} rounds (and their range)" if rounds > 1 else "One round"
-    told += f"; {facts['date']}, load {' to '.join(loads)}."
+    told = f"{facts['date']}."
+    if facts["load"]:
+        counted = f"Medians of {rounds} rounds (and their range)" if rounds > 1 else "One round"
+        told = f"{counted}; {facts['date']}, load {span(facts['load'])}."
     return "\n".join([*lines, "", " ".join([told, *notes])])
 
 
 def comparison(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each figure; the peer's columns are left out where no row has one."""
     beside = any(row.get("peer") for row in rows)
-    lines = (
-        ["| | imgnn | beside | | of the peer's |", "|---|---|---|---|---|"] if beside else ["| | imgnn |", "|---|---|"]
-    )
+    # A rate's share is that of the time.
+    shared = "time or memory" if any(row.get("peer") and row["unit"] == "MB" for row in rows) else "time"
+    lines = [f"| | imgnn | beside | | {shared}, of the peer's |", "|---|---|---|---|---|"]
+    if not beside:
+        lines = ["| | imgnn |", "|---|---|"]
     for row in rows:
         cells = [row["what"], spread(row["ours"], row["unit"])]
         if beside:

@@ -55,7 +55,7 @@ def generate(address: str, client: int, split: str, total: int, until: float, an
 
 
 def at_once(picture: Path, counts: Sequence[int]) -> list[tuple[int, float]]:
-    """Seconds until so many clients, who ask at once for a caption of a picture of their own, all have their answer.
+    """Seconds until so many clients, who ask at once for a caption of one picture, all have their answer.
 
     Of a server with the package's model of captions, after an answer that nobody waits for.
 

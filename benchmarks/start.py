@@ -1,8 +1,7 @@
-"""From the prompt to a command's first step: where the seconds go. A part of `python -m benchmarks`.
+"""From the prompt to a command's first progress: where the seconds go. Two parts of `python -m benchmarks`.
 
-A child process runs the command and stops at its first step (the first that its progress counts, or the result). It
-tells when Keras's import began and ended. Beside it: the same with Keras imported as it comes, without
-`backend.start_lean`.
+A child process runs the command and stops when its progress counts for the first time, or at the answer. It tells when
+Keras's import began and ended. Beside it: the same with Keras imported as it comes, without `imgnn/start.py`.
 """
 
 import contextlib
@@ -19,6 +18,7 @@ from benchmarks import peers
 from benchmarks.comparison import EXAMPLES, Row, Setting
 
 PEER = "Keras as it comes"
+PARTS = ("the command line", "Keras", "up to the first progress or the answer")
 
 
 def rows(setting: Setting) -> Iterator[Row]:
@@ -47,6 +47,30 @@ def rows(setting: Setting) -> Iterator[Row]:
             yield Row(f"`imgnn {name}`: {part}", "s", seconds, PEER if theirs is not None else "", theirs)
 
 
+def mistakes(setting: Setting) -> Iterator[Row]:
+    """Seconds from the prompt to what a command says of a mistake, and the shell's next prompt.
+
+    Raises:
+        SystemExit: it was none.
+    """
+    photo, nowhere = setting.example("photo"), setting.work / "nowhere"
+    commands: dict[str, list[object]] = {
+        "style foto.jpg ink.jpg`: no such picture": ["style", nowhere / "foto.jpg", nowhere / "ink.jpg"],
+        "classify photo.jpg --network vgg99`: no such network": ["classify", photo, "--network", "vgg99"],
+        "caption photo.jpg --model nowhere`: no such model": ["caption", photo, "--model", nowhere],
+        "dream photo.jpg -o nowhere/out.png`: cannot be written": ["dream", photo, "-o", nowhere / "out.png"],
+        "finetune list.txt`: no such list": ["finetune", nowhere / "list.txt"],
+        "train caption nowhere`: no such data": ["train", "caption", nowhere],
+    }
+    for typed, words in commands.items():
+        began = time.perf_counter()
+        told = subprocess.run([sys.executable, "-m", "imgnn", *map(str, words)], capture_output=True, text=True)
+        seconds = time.perf_counter() - began
+        if told.returncode not in (1, 2) or "Error" not in told.stderr:
+            raise SystemExit(f"imgnn {typed}: exit {told.returncode}, {told.stderr}")
+        yield Row(f"`imgnn {typed}", "s", seconds)
+
+
 def listed(pictures: list[Path]) -> str:
     """A list of pictures and labels: their folders' names, or two that alternate."""
     folders = len({path.parent for path in pictures}) > 1
@@ -63,7 +87,7 @@ def said(pictures: list[Path]) -> str:
 
 
 def started(words: list[object], *, plain: bool = False) -> dict[str, float]:
-    """Seconds of a command's parts up to its first step; "in all" is their sum.
+    """Seconds of a command's parts up to its first progress or its answer; "in all" is their sum.
 
     Args:
         plain: with Keras imported as it comes.
@@ -74,7 +98,7 @@ def started(words: list[object], *, plain: bool = False) -> dict[str, float]:
     if not result.stdout:
         raise SystemExit(f"{' '.join(map(str, words))}: {result.stderr}")
     began, *marks = json.loads(result.stdout.splitlines()[-1])
-    names = ("the command line",) if len(marks) == 1 else ("the command line", "Keras", "up to the first step")
+    names = PARTS[: len(marks)]
     seconds = dict(zip(names, (b - a for a, b in zip([began, *marks], marks, strict=False)), strict=True))
     return {**seconds, "in all": marks[-1] - began} if len(marks) > 1 else seconds
 
@@ -84,10 +108,10 @@ def main() -> None:
     kind, began, *words = sys.argv[1:]
     marks, stdout = [float(began)], os.dup(1)
     os.dup2(2, 1)  # the result is not what is wanted
-    from imgnn import backend
+    from imgnn import start
     from imgnn.cli import app, console
 
-    lean = backend._lean if kind == "lean" else contextlib.nullcontext
+    lean = start.leanly if kind == "lean" else contextlib.nullcontext
 
     @contextlib.contextmanager
     def timed() -> Iterator[None]:
@@ -105,7 +129,7 @@ def main() -> None:
         os.write(stdout, json.dumps(marks).encode())
         os._exit(0)
 
-    backend._lean = timed
+    start.leanly = timed
     console.BarReporter.advance = console.LineReporter.advance = advance  # type: ignore[method-assign]
     with contextlib.suppress(SystemExit):
         app.app(words)

@@ -475,9 +475,9 @@ def check(given: argparse.Namespace) -> None:
 
 def main(given: argparse.Namespace, judges: Mapping[str, str]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     from imgnn.images.files import save_image
 
     comparison = Comparison(given, judges)

@@ -70,9 +70,9 @@ def one(content: str, style: str, network: str, side: str, tile: str) -> None:
     """Print seconds of an evaluation, peak bytes, megapixels: the work of one process."""
     import resource
 
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     from imgnn.jobs.style_canvas import Canvas, to_pixels
     from imgnn.jobs.style_plan import prepare
     from imgnn.options import StyleOptions

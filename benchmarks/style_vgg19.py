@@ -353,17 +353,17 @@ def rows(setting: Setting) -> Iterator[Row]:
 
 def own() -> None:
     """Print what `evaluation` gives."""
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     print(json.dumps(evaluation(*sys.argv[2:])))
 
 
 def main(shared: Path, program: Path, python: str, folder: Path, repeats: int) -> None:
     os.environ["IMGNN_HOME"] = str(folder / "home")
-    from imgnn import backend
+    from imgnn import start
 
-    backend.quiet()
+    start.quiet()
     files = prepare_files(shared, folder, python)
     heading(files, program, python)
     compare_losses(files, program, python, compare_speed(files, program, python, repeats))

@@ -5,11 +5,15 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from imgnn.errors import InputError, OptionError
+from imgnn.errors import InputError, OptionError, missing
+from imgnn.runs import is_file
+
+SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
 
 
 def option_name(field: str) -> str:
@@ -17,7 +21,6 @@ def option_name(field: str) -> str:
     return f"--{TYPED.get(field, field).replace('_', '-')}"
 
 
-SMALLEST_TILE = 128  # pixels: below it a tile is nearly all overlap
 # Those that are called otherwise
 TYPED = {"parameter": "param", "masks": "mask", "target": "class", "rates": "layer-rate", "n": "number"}
 
@@ -135,16 +138,14 @@ class StyleOptions:
 
         Raises:
             OptionError: an option is out of its range, or does not fit the others.
+            MissingError: there is no file `init`.
         """
         if not styles:
             raise OptionError("at least one style picture is expected")
         numbers = dict.fromkeys(("size", "iterations", "initial_iterations", "history", "preview", "keep_every"), 1)
-        numbers |= {"seed": 0, "jitter": 0, "min_size": 16, "tile_size": SMALLEST_TILE}
-        for name, least in numbers.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise OptionError(f"{option_name(name)} is at least {least}, not {value}")
-        for name in ("content_weight", "style_weight", "tv_weight", "dream_weight"):
+        _check_least(self, {**numbers, "seed": 0, "jitter": 0, "min_size": 16, "tile_size": SMALLEST_TILE})
+        _check_choices(self)
+        for name in ("content_weight", "style_weight", "tv_weight", "dream_weight", "max_time"):
             weight = getattr(self, name)
             if weight is not None and not 0 <= weight < math.inf:
                 raise OptionError(f"{option_name(name)} is a number, 0 or more; {weight} was given")
@@ -152,11 +153,6 @@ class StyleOptions:
             raise OptionError("--content-weight and --style-weight are both 0: nothing would be asked for")
         if self.dream and not self.style_weight:
             raise OptionError("--dream pulls by a share of the style: it wants a --style-weight above 0")
-        for name, allowed in _choices(StyleOptions):
-            value = getattr(self, name)
-            if value not in allowed:
-                words = ", ".join(str(each) for each in allowed if each is not None)
-                raise OptionError(f"{option_name(name)} is one of {words}, not {value!r}")
         for choice in (*(self.content_layers or ()), *(self.style_layers or ())):
             if choice.weight < 0:
                 raise OptionError(f"the weight of a layer is 0 or more; {choice} was given")
@@ -176,6 +172,8 @@ class StyleOptions:
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise OptionError(f"--learning-rate is a number above 0; {self.learning_rate} was given")
         self.shares(styles)
+        if self.init not in STARTS and not is_file(Path(self.init).expanduser()):
+            raise missing(self.init, hint=f"--init is {', '.join(STARTS)} or a picture")
 
     def shares(self, styles: int) -> tuple[float, ...]:
         """The share of each of so many styles; they add up to 1.
@@ -233,18 +231,16 @@ class DreamOptions:
         Raises:
             OptionError: an option is out of its range, or does not fit the others.
         """
-        numbers = dict.fromkeys(("size", "octaves", "iterations", "preview"), 1) | {"jitter": 0, "laplacian": 0}
-        for name, least in numbers.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise OptionError(f"--{name} is at least {least}, not {value}")
+        numbers = dict.fromkeys(("size", "octaves", "iterations", "preview"), 1)
+        _check_least(self, {**numbers, "seed": 0, "jitter": 0, "laplacian": 0, "tile_size": SMALLEST_TILE})
+        _check_choices(self)
         for name, above in (("octave_scale", 1.0), ("step_size", 0.0)):
             value = getattr(self, name)
             if value is not None and not above < value < math.inf:
-                raise OptionError(f"--{name.replace('_', '-')} is a number above {above:g}; {value} was given")
+                raise OptionError(f"{option_name(name)} is a number above {above:g}; {value} was given")
         for name in ("smooth", "tv_weight"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise OptionError(f"--{name.replace('_', '-')} is a number, 0 or more; {getattr(self, name)} was given")
+                raise OptionError(f"{option_name(name)} is a number, 0 or more; {getattr(self, name)} was given")
         if not math.isfinite(self.gain):
             raise OptionError(f"--gain is a number; {self.gain} was given")
         choices = self.layers or ()
@@ -290,6 +286,21 @@ class ConvertOptions:
 
 
 Recipe = Literal["head", "svm", "gradual", "one-cycle", "caffe"]
+
+
+# Options that some recipes have no use for: recipes, fields, why.
+IDLE = (
+    (("head", "svm"), ("crop", "colour", "mixup", "cutmix"), "it looks at every picture once"),
+    (("head", "svm"), ("freeze",), "all but the classifier is frozen"),
+    (
+        ("svm",),
+        (
+            *("epochs", "optimizer", "learning_rate", "schedule", "rates", "weight_decay"),
+            *("smoothing", "balance", "dropout", "patience"),
+        ),
+        "it is solved in one go",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -344,6 +355,27 @@ class FinetuneOptions:
     deterministic: bool = False  # the same numbers on each run, where that costs speed (GPU)
     workers: int | None = None  # threads that decode; None: one for each core
     memory: float = 0.25  # share of the machine's memory for pictures and features that are kept from epoch to epoch
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            OptionError: which.
+        """
+        if self.ungrouped and not self.from_scratch:
+            raise OptionError("--ungrouped goes with --from-scratch: published weights are of grouped convolutions")
+        if self.from_scratch and self.recipe != FinetuneOptions.recipe:
+            raise OptionError(f"--from-scratch does not go with --recipe {self.recipe}: all layers are trained at once")
+        if self.from_scratch and self.freeze is not None:
+            raise OptionError("--freeze does not go with --from-scratch: the layers that it keeps are random")
+        if self.recipe == "svm" and self.layers == ():
+            raise OptionError("the svm recipe wants features of several layers: --layers LAYER,LAYER")
+        recipe = "scratch" if self.from_scratch else self.recipe
+        for recipes, fields, why in IDLE:
+            given = [name for name in fields if getattr(self, name) != getattr(FinetuneOptions(), name)]
+            if recipe in recipes and given:
+                what = "training from scratch" if self.from_scratch else recipe
+                raise OptionError(f"{option_name(given[0])} changes nothing in {what}: {why}")
 
 
 @dataclass(frozen=True)
@@ -488,6 +520,19 @@ class TrainSentenceOptions:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: int | None = None  # threads that decode; None: one for each core
 
+    def check(self) -> None:
+        """Refuse a training of nothing, a decoder that cannot be, and options that do not go together.
+
+        Raises:
+            OptionError: which.
+        """
+        if self.epochs < 1:
+            raise OptionError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
+        if self.tied and self.embedding != self.hidden:
+            raise OptionError(
+                f"--tied wants --embedding and --hidden to be the same, not {self.embedding} and {self.hidden}"
+            )
+
 
 @dataclass(frozen=True)
 class TrainCaptionOptions(TrainSentenceOptions):
@@ -498,6 +543,28 @@ class TrainCaptionOptions(TrainSentenceOptions):
     average: int = 0  # of so many of the best epochs the weights are averaged at the end, if that is better
     finetune_after: int | None = None  # epochs after which the network of the feature is trained along; None: never
     network_rate: float = 1e-5  # the learning rate of that network
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            OptionError: which.
+        """
+        super().check()
+        after = self.finetune_after
+        if self.features is not None and after is not None:
+            raise OptionError("--features does not go with --finetune-after: a file has no network to be trained along")
+        if self.features is not None and (not self.layers or self.network == TrainCaptionOptions.network):
+            raise OptionError(
+                "--features goes with --network and --layers: a file does not tell what it is of",
+                hint="as --network vgg16 --layers fc7: for the photos to come",
+            )
+        if after is not None and after >= self.epochs:
+            raise OptionError(f"--finetune-after {after} comes after the last of --epochs {self.epochs}")
+        if after is None and self.network_rate != TrainCaptionOptions.network_rate:
+            raise OptionError("--network-rate goes with --finetune-after: else the network is not trained")
+        if after is not None and self.average:
+            raise OptionError("--finetune-after does not go with --average, which is of a decoder alone")
 
 
 Pairing = Literal["many", "one", "best", "sampled", "stars"]
@@ -521,6 +588,16 @@ class TrainBokeOptions(TrainSentenceOptions):
     epochs: int = 100
     batch: int = 16
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+
+    def check(self) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            OptionError: which.
+        """
+        super().check()
+        if not 1 <= self.shortest <= self.longest:
+            raise OptionError(f"--shortest {self.shortest} and --longest {self.longest} leave no boke")
 
 
 WIDEST = 1_000  # hypotheses of a beam: memory and time grow with them
@@ -689,7 +766,7 @@ class EvaluateBokeOptions:
     limit: int | None = None  # pictures, the first ones; None: all
 
     # What the model writes, as `imgnn boke` does
-    write: int = 200  # pictures that it writes a boke for, the first ones; 0: none
+    sentences: int = 200  # pictures that it writes a boke for, the first ones; 0: none
     ng: Path | None = None  # a file with a word a line, which are looked for there; None: the one of the training
 
     # The machine
@@ -709,11 +786,18 @@ class ServeOptions:
     requests_per_minute: int = 240  # requests of one client that change or compute something; 0: any
 
 
-def _choices(kind: type) -> list[tuple[str, tuple[Any, ...]]]:
-    """The options that are words, with what they may be; None among them where it is the default."""
-    found = []
-    for name, hint in get_type_hints(kind).items():
-        literals = [each for each in (hint, *get_args(hint)) if get_origin(each) is Literal]
-        if literals:
-            found.append((name, (*get_args(literals[0]), *([None] if type(None) in get_args(hint) else []))))
-    return found
+def _check_least(options: Any, numbers: Mapping[str, int]) -> None:
+    """Refuse fields that are less than they may be; None is the network's own."""
+    for name, least in numbers.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise OptionError(f"{option_name(name)} is at least {least}, not {value}")
+
+
+def _check_choices(options: Any) -> None:
+    """Refuse fields that are words, and none of those that their type names."""
+    for name, hint in get_type_hints(type(options)).items():
+        words = next((get_args(each) for each in (hint, *get_args(hint)) if get_origin(each) is Literal), None)
+        value = getattr(options, name)
+        if words and value not in words and not (value is None and type(None) in get_args(hint)):
+            raise OptionError(f"{option_name(name)} is one of {', '.join(map(str, words))}, not {value!r}")

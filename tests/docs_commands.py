@@ -165,7 +165,10 @@ def misread(command, words, mention, before="imgnn"):
                     said = error.format_message()
                     if "does not exist" not in said and not (mention and said.startswith(MISSING)):
                         yield said
-                except (MissingError, UnknownNameError):
-                    pass  # a file, or a run, that an earlier line makes
+                except MissingError:
+                    pass  # a file that an earlier line makes
+                except UnknownNameError as error:
+                    if not (mention or re.search(r"_run\b", str(error))):  # one that an earlier line makes
+                        yield str(error)
         if rest:
             yield f"{before} takes no further words: {rest}"

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "imgnn"
-FOUNDATION = {"errors", "runs", "options", "home", "__version__"}
+FOUNDATION = {"errors", "runs", "options", "home", "start", "__version__"}
 
 
 def levels():

@@ -33,7 +33,7 @@ def run(code, **environment):
 
 def test_quiet_keeps_what_tensorflow_writes_to_itself():
     result = run(
-        "from imgnn import backend; backend.quiet()\n"
+        "from imgnn import start; start.quiet()\n"
         "import keras, sys\n"
         "keras.layers.Conv2D(2, 3)(keras.ops.zeros((1, 8, 8, 3)))\n"
         "print('still heard', file=sys.stderr)"
@@ -43,7 +43,7 @@ def test_quiet_keeps_what_tensorflow_writes_to_itself():
 
 def test_quiet_stays_when_somebody_only_asks_for_tensorflow():
     result = run(
-        "from imgnn import backend; backend.quiet()\n"
+        "from imgnn import start; start.quiet()\n"
         "import importlib.util as u; assert u.find_spec('tensorflow')\n"
         "import tensorflow"
     )
@@ -53,7 +53,7 @@ def test_quiet_stays_when_somebody_only_asks_for_tensorflow():
 def test_networks_are_float32_and_channels_last_whatever_the_user_s_keras_json_says(tmp_path):
     (tmp_path / "keras.json").write_text('{"floatx": "float16", "image_data_format": "channels_first"}')
     result = run(
-        "from imgnn import backend; backend.quiet()\n"
+        "from imgnn import start; start.quiet()\n"
         "from imgnn.networks.applications import load\n"
         "from imgnn.networks.names import network_of\n"
         "import keras\n"
@@ -72,7 +72,7 @@ def test_networks_are_float32_and_channels_last_whatever_the_user_s_keras_json_s
 def test_quiet_shows_why_an_import_failed(tmp_path):
     (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'from C++')\nraise ImportError('broken')")
     result = run(
-        "from imgnn import backend; backend.quiet()\nimport tensorflow",
+        "from imgnn import start; start.quiet()\nimport tensorflow",
         PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])]),
     )
     assert "from C++" in result.stderr
@@ -81,7 +81,7 @@ def test_quiet_shows_why_an_import_failed(tmp_path):
 
 def test_quiet_imports_nothing():
     result = run(
-        "import sys; from imgnn import backend; backend.quiet(); print([m for m in sys.modules if m in "
+        "import sys; from imgnn import start; start.quiet(); print([m for m in sys.modules if m in "
         "('tensorflow', 'keras', 'numpy', 'jax', 'torch')])"
     )
     assert result.stdout == "[]\n"
@@ -91,9 +91,9 @@ def test_a_lean_start_leaves_out_what_no_command_uses_and_gives_it_back(tmp_path
     for name in ("matplotlib", "pandas"):
         (tmp_path / f"{name}.py").write_text("print('imported', __name__)")
     result = run(
-        "from imgnn import backend; backend.start_lean(); backend.start_lean()\n"
+        "from imgnn import start; start.lean(); start.lean()\n"
         "import gc, sys, keras\n"
-        "print(gc.isenabled(), gc.get_freeze_count() > 100_000, set(backend.NEVER_USED) & set(sys.modules))\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000, set(start.NEVER_USED) & set(sys.modules))\n"
         "import matplotlib",
         PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])]),
     )

@@ -30,9 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imgnn import backend
+from imgnn import backend, start
 
-backend.quiet()
+start.quiet()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -478,8 +478,8 @@ def batches(files: Sequence[Path], options: argparse.Namespace) -> Iterator[np.n
         image = load_image(path)
         top, left = ((length - options.side) // 2 for length in image.shape[:2])
         crops.append(image[top : top + options.side, left : left + options.side])
-    for start in range(0, len(crops) - options.batch + 1, options.batch):
-        yield preprocess(np.stack(crops[start : start + options.batch]), registry.find("mini").preprocessing)
+    for first in range(0, len(crops) - options.batch + 1, options.batch):
+        yield preprocess(np.stack(crops[first : first + options.batch]), registry.find("mini").preprocessing)
 
 
 if __name__ == "__main__":

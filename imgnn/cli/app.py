@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgnn import __version__
+from imgnn import __version__, start
 from imgnn.cli import (
     boke,
     caption,
@@ -126,9 +126,7 @@ def root(
     """
     if debug:
         os.environ["IMGNN_DEBUG"] = "1"
-    from imgnn import backend  # not for --help to wait for
-
-    backend.start_lean()
+    start.lean()
 
 
 def main() -> None:

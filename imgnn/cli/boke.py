@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.early import check_run, check_there
 from imgnn.cli.parsing import (
     COUNT,
     MACHINE,
@@ -25,7 +26,7 @@ from imgnn.cli.parsing import (
 from imgnn.cli.rows import Form, Lists, Output, Pictures, Rows, chosen_format, find, row_of
 from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile
 from imgnn.options import BokeMode, BokeOptions, option_name
-from imgnn.training.run_folder import packaged_model, read_config
+from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.boke import BokeImage, Joke
@@ -150,7 +151,8 @@ def boke(
     files = find(images, lists)
     model = models[0] if models else str(packaged_model(network))
     options = replace(options, model=model)
-    read_config(model, "boke", "caption")
+    check_run(model, "boke", "caption")
+    check_there([ng] if ng else [], "file")
 
     from imgnn.jobs.boke import make_boke  # Keras wakes here, not at --help
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
+from imgnn.cli.early import check_run
 from imgnn.cli.parsing import (
     COUNT,
     NUMBER,
@@ -43,7 +44,7 @@ from imgnn.cli.sentences import (
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions
 from imgnn.runs import check_folder, is_file, write_aside
-from imgnn.training.run_folder import packaged_model, read_config
+from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.caption import Caption, CaptionedImage
@@ -148,7 +149,7 @@ def caption(
     if not models:
         options = replace(options, models=(str(packaged_model(network)),))
     for folder in options.models:
-        read_config(folder, "caption")
+        check_run(folder, "caption")
 
     from imgnn.jobs.caption import caption_images  # Keras wakes here, not at --help
 

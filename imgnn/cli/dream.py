@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.early import check_output, check_pictures
+from imgnn.cli.early import check_output, check_pictures, known_network
 from imgnn.cli.parsing import (
     CHOSEN,
     COUNT,
@@ -170,6 +170,7 @@ def dream(
             KNOWS,
             "Which other network tells whether it sees the class. \\[default: one on this machine]",
             metavar="NETWORK",
+            callback=known_network,
             **UNSAID,
         ),
     ] = ClassPictureOptions.judge,

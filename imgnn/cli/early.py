@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imgnn.errors import missing
+from imgnn.training.run_folder import Kind, read_config
 
 
 def check_there(paths: Iterable[Path], what: str = "file or folder") -> None:
@@ -18,6 +19,15 @@ def check_there(paths: Iterable[Path], what: str = "file or folder") -> None:
     for path in paths:
         if not path.exists():
             raise missing(path, what)
+
+
+def check_run(folder: str | Path, *kinds: Kind) -> None:
+    """Refuse a folder that is no run of these kinds.
+
+    Raises:
+        InputError: why it is none; as of `read_config`.
+    """
+    read_config(folder, *kinds)
 
 
 def check_pictures(paths: Iterable[Path]) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from imgnn.cli import console
 from imgnn.cli.early import check_there
-from imgnn.cli.parsing import COUNT, NETWORK, UNSAID, Json, Precision, option
+from imgnn.cli.parsing import COUNT, NETWORK, UNSAID, Json, Precision, option, options_of
 from imgnn.cli.sentences import DATA, MODELS, Images, SkipMissing
 from imgnn.cli.train_boke import FORMS
 from imgnn.errors import InputError
@@ -20,7 +20,8 @@ from imgnn.runs import percent
 from imgnn.training.run_folder import read_config
 
 if TYPE_CHECKING:
-    from imgnn.jobs.evaluate_boke import Cost, EvaluatedBoke, Share
+    from imgnn.jobs.evaluate_boke import Cost, EvaluatedBoke
+    from imgnn.language.metrics import Share
 
 WRITTEN = "What it writes"
 BESIDE = {
@@ -31,6 +32,7 @@ SKIPPED = 10  # pictures that could not be read, named one by one
 
 
 def boke(
+    context: typer.Context,
     *,
     sources: Annotated[
         list[Path], typer.Argument(metavar="DATA", help="Boke: files, or folders that have one.", show_default=False)
@@ -59,9 +61,9 @@ def boke(
     ] = None,
     images: Images = EvaluateBokeOptions.images,
     skip_missing: SkipMissing = EvaluateBokeOptions.skip_missing,
-    write: Annotated[
+    sentences: Annotated[
         int, option(WRITTEN, "Pictures that it writes a boke for, the first ones; 0: none.", metavar="N", min=0)
-    ] = EvaluateBokeOptions.write,
+    ] = EvaluateBokeOptions.sentences,
     ng: Annotated[
         Path | None,
         option(
@@ -84,18 +86,7 @@ def boke(
       imgnn evaluate boke boke.jsonl --model boke_run
       imgnn evaluate boke boke.jsonl --model boke_run --split all --json
     """
-    options = EvaluateBokeOptions(
-        model=model,
-        network=network,
-        split=split,
-        form=form,
-        images=images,
-        skip_missing=skip_missing,
-        limit=limit,
-        write=write,
-        ng=ng,
-        precision=precision,
-    )
+    options = options_of(EvaluateBokeOptions, context)
     check_there(sources)
     read_config(model, "boke")
 
@@ -111,7 +102,7 @@ def boke(
     if len(result.skipped) > SKIPPED:
         console.note(f"and {len(result.skipped) - SKIPPED:,} more; --json names them all")
     if json:
-        console.print_json({"data": [console.shown(each) for each in sources], "model": model, **as_json(result)})
+        console.print_json({"data": [console.shown(each) for each in sources], **as_json(result, options)})
     else:
         show(result)
     if result.skipped:
@@ -119,21 +110,21 @@ def boke(
         raise InputError(f"{len(result.skipped):,} of {total:,} pictures could not be read")
 
 
-def as_json(result: "EvaluatedBoke") -> dict[str, object]:
+def as_json(result: "EvaluatedBoke", options: EvaluateBokeOptions) -> dict[str, object]:
     """The fields of `--json`; docs/evaluate.md describes them."""
-    own, stars = result.own_picture, result.more_stars
+    model = result.costs["model"]
     return {
         "split": result.split,
         "pictures": result.pictures,
         "boke": result.boke,
         "tokens": result.tokens,
+        "models": [options.model],
         "tokenizer": result.tokenizer,
-        "losses": {
-            name: {"nats_per_token": cost.nats, "perplexity": cost.perplexity} for name, cost in result.costs.items()
-        },
+        **cost_json(model),
+        "baselines": {name: cost_json(cost) for name, cost in result.costs.items() if cost is not model},
         "image_gain": result.image_gain,
-        "own_picture": own and own.value,
-        "more_stars": stars and {"share": stars.value, "pictures": stars.pictures},
+        "own_picture": share_json(result.own_picture),
+        "more_stars": share_json(result.more_stars),
         "distinct": result.distinct,
         "copied": result.copied,
         "banned": result.banned,
@@ -143,6 +134,16 @@ def as_json(result: "EvaluatedBoke") -> dict[str, object]:
         ],
         "skipped": console.skipped_json(result.skipped),
     }
+
+
+def cost_json(cost: "Cost") -> dict[str, float]:
+    """What boke cost."""
+    return {"nats_per_token": cost.nats, "perplexity": cost.perplexity}
+
+
+def share_json(share: "Share | None") -> dict[str, float] | None:
+    """On how many pictures something is so."""
+    return None if share is None else {"share": share.value, "pictures": share.pictures}
 
 
 def show(result: "EvaluatedBoke") -> None:

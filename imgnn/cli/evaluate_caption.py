@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.early import check_there
+from imgnn.cli.early import check_run, check_there
 from imgnn.cli.parsing import (
     COUNT,
     NETWORK,
@@ -42,7 +42,7 @@ from imgnn.cli.sentences import (
 from imgnn.errors import InputError
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
 from imgnn.runs import percent
-from imgnn.training.run_folder import packaged_model, read_config
+from imgnn.training.run_folder import packaged_model
 
 if TYPE_CHECKING:
     from imgnn.jobs.evaluate_caption import EvaluatedCaptions
@@ -175,7 +175,7 @@ def caption(
         writing.check()
     check_there([source])
     for folder in writing.models if writing else ():
-        read_config(folder, "caption")
+        check_run(folder, "caption")
 
     from imgnn.jobs.evaluate_caption import Outputs, evaluate_captions  # NumPy wakes here, not at --help
 

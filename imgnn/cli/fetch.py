@@ -228,7 +228,7 @@ def fetch(
     """
     modes = [name for name, given in (("--status", status), ("--why", why), ("--export", export)) if given]
     if modes and (
-        others := [*modes[1:], *(["SOURCE"] if sources else []), *(["--retry-failed"] if retry_failed else [])]
+        others := [*modes[1:], *(["LIST"] if sources else []), *(["--retry-failed"] if retry_failed else [])]
     ):
         refuse_together(modes[0], others[0])
     for name in ("retry_failed", "limit", "dask", "shard") if merge else ():

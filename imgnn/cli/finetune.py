@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.early import check_there
+from imgnn.cli.early import check_run, check_there
 from imgnn.cli.finetune_show import plan_json, show_layers, show_plan, tell, tell_rate
 from imgnn.cli.parsing import (
     COUNT,
@@ -290,9 +290,7 @@ def finetune(
     check_together(given)
     reporter = console.reporter()
     if resume is not None:
-        from imgnn.training.run_folder import read_config
-
-        read_config(resume, "classifier")  # a mistyped name should not wait for Keras
+        check_run(resume, "classifier")
         from imgnn.jobs.finetune import resume as go_on
 
         try:
@@ -309,6 +307,7 @@ def finetune(
     if said.get("patience") == 0:
         said["patience"] = None
     options = FinetuneOptions(**said, rates=tuple(parse_rate(each) for each in layer_rate or ()))
+    options.check()
     if lr_find:
         path = output or Path(LR_FIND)
         if path.suffix.lower() != ".png":

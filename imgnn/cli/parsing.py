@@ -13,7 +13,7 @@ import typer
 
 from imgnn.cli.early import known_network
 from imgnn.errors import InputError
-from imgnn.options import LayerChoice
+from imgnn.options import SMALLEST_TILE, LayerChoice
 from imgnn.training.run_folder import as_network
 
 Options = TypeVar("Options")
@@ -126,7 +126,11 @@ Precision = Annotated[
 TileSize = Annotated[
     int | None,
     option(
-        MACHINE, "Look at tiles of this side. \\[default: when memory asks for it]", metavar="PIXELS", min=128, **UNSAID
+        MACHINE,
+        "Look at tiles of this side. \\[default: when memory asks for it]",
+        metavar="PIXELS",
+        min=SMALLEST_TILE,
+        **UNSAID,
     ),
 ]
 Run = Annotated[

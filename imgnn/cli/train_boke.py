@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.early import check_there
+from imgnn.cli.early import check_run, check_there
 from imgnn.cli.parsing import COUNT, UNSAID, Json, Network, Precision, Workers, option
 from imgnn.cli.sentences import DATA, Images, SkipMissing
 from imgnn.cli.train_boke_show import show_experiment, show_report, tell
@@ -45,7 +45,6 @@ from imgnn.cli.train_options import (
 from imgnn.errors import InputError
 from imgnn.options import Pairing, TrainBokeOptions
 from imgnn.runs import Reporter
-from imgnn.training.run_folder import read_config
 
 FORMS = Literal[
     "butsugiri", "can", "hairhair", "yryo1005", "boketedb", "teratsyk", "nishika", "page", "jsonl", "csv",
@@ -155,7 +154,7 @@ def boke(
     reporter = console.reporter()
     if resume is not None:
         folder = resume
-        read_config(folder, "boke")  # a mistyped name should not wait for Keras
+        check_run(folder, "boke")
         from imgnn.jobs.train_boke import resume_boke
 
         tell(ending(reporter, lambda: resume_boke(folder, reporter)), json=json)
@@ -170,6 +169,7 @@ def boke(
         compare(context, sources, output, reporter, json=json)
         return
     data, folder, options = sources, output or run_name(sources[0]), options_in(context, TrainBokeOptions)
+    options.check()
     from imgnn.jobs.train_boke import train_boke  # TensorFlow wakes here, not at --help
 
     tell(ending(reporter, lambda: train_boke(data, folder, options, reporter, command=typed())), json=json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imgnn.cli import console
-from imgnn.cli.early import check_there
+from imgnn.cli.early import check_run, check_there
 from imgnn.cli.parsing import (
     COUNT,
     NETWORK,
@@ -58,7 +58,6 @@ from imgnn.cli.train_show import show_report, tell
 from imgnn.errors import InputError
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Reporter
-from imgnn.training.run_folder import read_config
 
 if TYPE_CHECKING:
     from imgnn.data.captions import CaptionSet
@@ -177,7 +176,7 @@ def caption(
     reporter = console.reporter()
     if resume is not None:
         folder = resume
-        read_config(folder, "caption")  # a mistyped name should not wait for Keras
+        check_run(folder, "caption")
         from imgnn.jobs.train_caption import resume_caption
 
         tell(ending(reporter, lambda: resume_caption(folder, reporter)), json=json)
@@ -194,6 +193,7 @@ def caption(
         write_data(source, write, write_form, options, reporter, val_share=share, json=json)
         return
     data, folder = source, output or run_name(source)
+    options.check()
     from imgnn.jobs.train_caption import train_caption  # TensorFlow wakes here, not at --help
 
     done = ending(reporter, lambda: train_caption(data, folder, options, reporter, command=typed()))

@@ -29,8 +29,8 @@ demo.py       the files and the page of `imgnn demo`
 load.py       a network by any name; named.py: the same before Keras wakes; features.py: what its frozen part gives
 """
 
-from imgnn import backend
+from imgnn import start
 from imgnn.runs import is_set
 
 if not is_set("IMGNN_DEBUG"):
-    backend.quiet()
+    start.quiet()

@@ -3,7 +3,6 @@
 Keras is imported only after data and options were looked at: a mistake in them should not wait for it.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from imgnn.data.boke import BokeSet, Odai
 from imgnn.data.known_pictures import load_sentences
 from imgnn.errors import InputError, OptionError, WeightsError
 from imgnn.jobs.boke_texts import BokeTexts, read_texts
+from imgnn.language.metrics import Share, perplexity, share_of_own, share_of_stars, unigram_nats
 from imgnn.language.ng_words import NgWords
-from imgnn.language.novelty import Novelty
+from imgnn.language.novelty import Novelty, count_different
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import BokeOptions, EvaluateBokeOptions, TrainBokeOptions
 from imgnn.runs import Reporter, Silent, is_file
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 MODEL, SHUFFLED, UNIGRAM = "model", "shuffled", "unigram"
 AT_ONCE = 128  # boke that are judged together
-UNSEEN = 0.1  # times that a token which was never seen counts as seen: as the decoder begins
 # Of a training's options, what is read in the same way whoever's the data are.
 READING = ("val_share", "seed", "shortest", "longest")
 
@@ -47,25 +46,7 @@ class Cost:
     @property
     def perplexity(self) -> float:
         """As many tokens, all equally probable, would be as hard to foresee."""
-        return math.exp(min(self.nats, 50.0))
-
-
-@dataclass(frozen=True)
-class Share:
-    """On how many pictures something is so, beside what chance would give: one half.
-
-    Attributes:
-        value: 0..1; where neither is more probable, half a picture is counted.
-        pictures: that it was asked of.
-    """
-
-    value: float
-    pictures: int
-
-    @property
-    def chance(self) -> float:
-        """How far from one half chance gets, 19 times of 20: two standard deviations of the binomial distribution."""
-        return min(0.5, 1 / math.sqrt(self.pictures))
+        return perplexity(self.nats)
 
 
 @dataclass(frozen=True)
@@ -119,20 +100,20 @@ class EvaluatedBoke:
         return self.costs[SHUFFLED].nats - self.costs[MODEL].nats if SHUFFLED in self.costs else None
 
     @property
-    def distinct(self) -> int:
-        """How many different boke were written."""
-        return len({each.text for each in self.written})
+    def distinct(self) -> int | None:
+        """How many different boke were written, but for spaces, case and punctuation; None: there are none."""
+        return count_different(each.text for each in self.written) if self.written else None
 
     @property
     def copied(self) -> int | None:
-        """How many of those written its training has; None: that is not known."""
+        """How many of those written its training has; None: that is not known, or there are none."""
         told = [each.copied for each in self.written if each.copied is not None]
         return sum(told) if told else None
 
     @property
     def banned(self) -> int | None:
-        """How many of those written have a word that is not to be said; None: none was named."""
-        return None if self.ng is None else sum(each.banned is not None for each in self.written)
+        """How many of those written have a word that is not to be said; None: none was named, or there are none."""
+        return sum(each.banned is not None for each in self.written) if self.ng and self.written else None
 
 
 def evaluate_boke(
@@ -184,8 +165,8 @@ def evaluate_boke(
     sentences = sentences_of(odai, texts, maker.model.vocabulary, reading.longest)
     own, other = nats_of(maker, seen.values[kept], sentences, reporter)
     costs = {MODEL: own.sum(), **({} if other is None else {SHUFFLED: other.sum()})}
-    costs[UNIGRAM] = unigram(sentences, maker.model.vocabulary)
-    written = write([files[number] for number in kept[: options.write]], maker, folder, words, reporter)
+    costs[UNIGRAM] = unigram_nats(sentences.targets, maker.model.vocabulary.counts)
+    written = write([files[number] for number in kept[: options.sentences]], maker, folder, words, reporter)
     stars = [each.star for picture in odai for each in picture.boke]
     return EvaluatedBoke(
         split=split,
@@ -213,8 +194,8 @@ def check_options(options: EvaluateBokeOptions) -> None:
     """
     if options.limit is not None and options.limit < 1:
         raise OptionError(f"at least 1 picture is judged, not {options.limit}")
-    if options.write < 0:
-        raise OptionError(f"a boke is written for 0 pictures or more, not {options.write}")
+    if options.sentences < 0:
+        raise OptionError(f"a boke is written for 0 pictures or more, not {options.sentences}")
 
 
 def as_trained(
@@ -312,45 +293,6 @@ def follow(
         found[chosen] = -log_probs.sum(axis=1)[: len(chosen)]
         reporter.advance(before + start + len(chosen))
     return found
-
-
-def unigram(sentences: Sentences, vocabulary: Vocabulary) -> float:
-    """Nats that all boke cost where a token is as probable as it is frequent in the boke of the training."""
-    counts = np.maximum(np.asarray(vocabulary.counts, "float64"), UNSEEN)
-    log_share = np.log(counts / counts.sum())
-    return -float(sum(log_share[targets].sum() for targets in sentences.targets))
-
-
-def share_of_own(rows: np.ndarray, saved: np.ndarray) -> Share:
-    """On how many pictures their boke, taken together, cost less than they would on another.
-
-    Args:
-        rows: the picture of each boke, from 0 on.
-        saved: nats that its own picture saves.
-    """
-    gains = np.bincount(rows, saved)
-    return Share(float((gains > 0).mean() + (gains == 0).mean() / 2), len(gains))
-
-
-def share_of_stars(rows: np.ndarray, cost: np.ndarray, stars: Sequence[int | None]) -> Share | None:
-    """How often, of two boke on one picture, the one with more stars costs less; each picture counts the same.
-
-    Args:
-        rows: the picture of each boke, rising.
-        cost: nats per token of each.
-        stars: of each; None: nobody was asked.
-
-    Returns:
-        None: no picture has boke with different numbers of stars.
-    """
-    liked = np.array([math.nan if each is None else each for each in stars], float)
-    shares = []
-    for here in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows)) + 1):
-        more = liked[here, None] > liked[here]  # (a, b): a has more stars than b; nan never has
-        if more.any():
-            dearer = (cost[here] - cost[here, None])[more]
-            shares.append(float((dearer > 0).mean() + (dearer == 0).mean() / 2))
-    return Share(float(np.mean(shares)), len(shares)) if shares else None
 
 
 # What it writes

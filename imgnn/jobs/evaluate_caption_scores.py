@@ -1,6 +1,5 @@
 """Sentences for pictures, and what they are worth: of a model, a result file, a baseline."""
 
-import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from imgnn.data.captions import Captioned
 from imgnn.language.meteor import meteor
-from imgnn.language.metrics import CiderD, Tokens, bleu, distinct, div_n, novel, rouge_l
+from imgnn.language.metrics import CiderD, Tokens, bleu, distinct, div_n, novel, perplexity, rouge_l
 
 MODEL, RESULTS, RETRIEVAL, PEOPLE = "model", "results", "retrieval", "people"
 # Words that no sentence ends with: it was broken off. Those of ImageCaptioning.pytorch, with "and", "is", "are".
@@ -35,7 +34,7 @@ class Fit:
     @property
     def perplexity(self) -> float:
         """As many words, all equally probable, would be as hard to foresee."""
-        return math.exp(min(self.nats, 50.0))
+        return perplexity(self.nats)
 
 
 @dataclass(frozen=True)

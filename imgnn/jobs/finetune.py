@@ -12,7 +12,7 @@ import numpy as np
 from imgnn import __version__, backend
 from imgnn.data.labelled import Labelled, read_training
 from imgnn.data.mean_record import check_mean
-from imgnn.errors import InputError, OptionError
+from imgnn.errors import InputError
 from imgnn.images.mean import load_mean
 from imgnn.images.preprocess import LUMA, side_before_crop
 from imgnn.jobs.finetune_data import Setup
@@ -21,24 +21,10 @@ from imgnn.jobs.load import load_network
 from imgnn.networks import head, names, registry
 from imgnn.networks.files import load_network_file, save_network
 from imgnn.networks.network import Network
-from imgnn.options import FinetuneOptions, option_name
+from imgnn.options import FinetuneOptions
 from imgnn.runs import Reporter, Silent, is_file, stop_after_step
 from imgnn.training.recipes import on_descriptors, plan
 from imgnn.training.run_folder import BEST, check_run_folder, options_from, read_config, stored_options, write_config
-
-# Options that some recipes have no use for: recipes, fields, why.
-IDLE = (
-    (("head", "svm"), ("crop", "colour", "mixup", "cutmix"), "it looks at every picture once"),
-    (("head", "svm"), ("freeze",), "all but the classifier is frozen"),
-    (
-        ("svm",),
-        (
-            *("epochs", "optimizer", "learning_rate", "schedule", "rates", "weight_decay"),
-            *("smoothing", "balance", "dropout", "patience"),
-        ),
-        "it is solved in one go",
-    ),
-)
 
 ShowSetup = Callable[[Setup], None]
 
@@ -68,7 +54,7 @@ def finetune(
     """
     began = time.monotonic()
     options, reporter = options or FinetuneOptions(), reporter or Silent()
-    check_options(options)
+    options.check()
     train, val = read_pictures(source, options, reporter)
     check_run_folder(folder, "classifier", early=START)
     setup = prepare(train, val, options, reporter)
@@ -113,28 +99,6 @@ def trained(setup: Setup, folder: Path, reporter: Reporter, began: float, *, res
         training = Training(setup, folder, reporter, stop, began, resume=resume)
         training.run()
     return training.finish()
-
-
-def check_options(options: FinetuneOptions) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        OptionError: which.
-    """
-    if options.ungrouped and not options.from_scratch:
-        raise OptionError("--ungrouped goes with --from-scratch: published weights are of grouped convolutions")
-    if options.from_scratch and options.recipe != FinetuneOptions.recipe:
-        raise OptionError(f"--from-scratch does not go with --recipe {options.recipe}: all layers are trained at once")
-    if options.from_scratch and options.freeze is not None:
-        raise OptionError("--freeze does not go with --from-scratch: the layers that it keeps are random")
-    if options.recipe == "svm" and options.layers == ():
-        raise OptionError("the svm recipe wants features of several layers: --layers LAYER,LAYER")
-    recipe = "scratch" if options.from_scratch else options.recipe
-    for recipes, fields, why in IDLE:
-        given = [name for name in fields if getattr(options, name) != getattr(FinetuneOptions(), name)]
-        if recipe in recipes and given:
-            what = "training from scratch" if options.from_scratch else recipe
-            raise OptionError(f"{option_name(given[0])} changes nothing in {what}: {why}")
 
 
 def read_pictures(source: Path, options: FinetuneOptions, reporter: Reporter) -> tuple[Labelled, Labelled | None]:

@@ -16,7 +16,7 @@ from imgnn.data.batches import Pictures
 from imgnn.data.labelled import Labelled
 from imgnn.data.spread import spread
 from imgnn.jobs.features import Features, kind_of
-from imgnn.jobs.finetune import ShowSetup, check_options, config_of, head_of, prepare, read_pictures
+from imgnn.jobs.finetune import ShowSetup, config_of, head_of, prepare, read_pictures
 from imgnn.jobs.finetune_data import Material, PictureSource, Setup, Source, endless, sample
 from imgnn.jobs.finetune_run import START, Training
 from imgnn.options import FinetuneOptions
@@ -136,7 +136,7 @@ def dry_run(
         InputError, UnknownNameError, WeightsError, DownloadError: as of `finetune`.
     """
     options, reporter = options or FinetuneOptions(), reporter or Silent()
-    check_options(options)
+    options.check()
     check_run_folder(folder, "classifier", early=START)
     train, val = read_pictures(source, options, reporter)
     began = time.monotonic()

@@ -11,7 +11,7 @@ import numpy as np
 
 from imgnn.errors import InputError, OptionError
 from imgnn.images.files import check_apart
-from imgnn.jobs.finetune import check_options, prepare, read_pictures
+from imgnn.jobs.finetune import prepare, read_pictures
 from imgnn.jobs.finetune_data import Material, Setup, Source, endless, sample
 from imgnn.jobs.finetune_run import Training
 from imgnn.options import FinetuneOptions
@@ -40,7 +40,7 @@ def find_learning_rate(
         UnknownNameError, WeightsError, DownloadError: the network cannot be had.
     """
     options, reporter = options or FinetuneOptions(), reporter or Silent()
-    check_options(options)
+    options.check()
     if options.recipe == "svm":
         raise OptionError("the svm recipe is solved in one go: it has no learning rate")
     if is_folder(path):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgnn import __version__, backend
-from imgnn.errors import InputError, OptionError, UnknownNameError
+from imgnn.errors import InputError, UnknownNameError
 from imgnn.jobs.picture_features import FeatureExtractor, FeatureSpec, feature_extractor
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
@@ -169,20 +169,6 @@ def whole(network: str) -> str:
             if not is_run(path):
                 return network
     return str(path.resolve())
-
-
-def check_form(options: TrainSentenceOptions) -> None:
-    """Refuse a training of nothing, and a decoder that cannot be.
-
-    Raises:
-        OptionError: which.
-    """
-    if options.epochs < 1:
-        raise OptionError("nothing would be trained: --epochs 0", hint="--epochs 1 or more")
-    if options.tied and options.embedding != options.hidden:
-        raise OptionError(
-            f"--tied wants --embedding and --hidden to be the same, not {options.embedding} and {options.hidden}"
-        )
 
 
 def spec_of(material: Material, options: TrainSentenceOptions, **more: Any) -> DecoderSpec:

@@ -19,6 +19,7 @@ from imgnn.jobs.sentence_data import Material
 from imgnn.jobs.sentence_model import Speaker, save_decoder
 from imgnn.jobs.sentence_sources import CachedSource, Source
 from imgnn.language.decoder import Decoder, DecoderSpec
+from imgnn.language.metrics import perplexity
 from imgnn.options import TrainSentenceOptions
 from imgnn.runs import Reporter, Stop, is_file, write_json
 from imgnn.training import health, under_way
@@ -275,7 +276,7 @@ class SentenceTraining(UnderWay):
             raise DivergedError("the loss of val is no longer finite", hint="a smaller --learning-rate")
         others = other_pictures(len(part.images))
         shuffled = self.likelihood.nats_per_token([features], part.sentences, others, batch=batch)
-        return {"val_loss": loss, "perplexity": math.exp(min(loss, 50.0)), "image_gain": shuffled - loss}
+        return {"val_loss": loss, "perplexity": perplexity(loss), "image_gain": shuffled - loss}
 
     def end_epoch(self, began: float) -> None:
         """Judge an epoch, write it down, and keep what is best.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from imgnn import backend
-from imgnn.errors import InputError, missing
+from imgnn.errors import InputError
 from imgnn.images import colours
 from imgnn.images.files import load_image
 from imgnn.images.masks import load_mask
@@ -18,7 +18,7 @@ from imgnn.networks.network import Network
 from imgnn.optimize.calibrate import SIDE, layer_weights
 from imgnn.optimize.parameters import to_x
 from imgnn.options import STARTS, LayerChoice, StyleOptions
-from imgnn.runs import Reporter, is_file
+from imgnn.runs import Reporter
 
 DREAMLESS = 0.4  # of the first size's steps are made before the dream joins: it is weighed against what they leave
 NEURAL_STYLE = ("vgg16", "vgg19", "keras:vgg16", "keras:vgg19")  # whose weights neural-style's were found with
@@ -48,10 +48,7 @@ def prepare(content: Path, styles: Sequence[Path], options: StyleOptions, report
     photo, paintings = load_image(content), [load_image(path) for path in styles]
     start = None
     if options.init not in STARTS:
-        path = Path(options.init).expanduser()
-        if not is_file(path):
-            raise missing(options.init, hint=f"--init is {', '.join(STARTS)} or a picture")
-        start = load_image(path)
+        start = load_image(Path(options.init).expanduser())
     network = load_network(options.network, reporter=reporter)
     preprocessing_of(network)
     subject = Subject(

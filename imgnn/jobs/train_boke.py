@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from imgnn.errors import InputError, OptionError
+from imgnn.errors import InputError
 from imgnn.jobs.boke_data import BokeMaterial, prepare_material
 from imgnn.jobs.boke_run import KIND, BokeTraining, TrainedBoke
 from imgnn.jobs.boke_texts import read_texts, words_of
-from imgnn.jobs.sentence_data import check_form, check_same_pictures, facts_of, features_are_kept, spec_of, whole
+from imgnn.jobs.sentence_data import check_same_pictures, facts_of, features_are_kept, spec_of, whole
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import TrainBokeOptions
@@ -44,7 +44,7 @@ def train_boke(
     """
     began = time.monotonic()
     options, reporter = options or TrainBokeOptions(), reporter or Silent()
-    check_options(options)
+    options.check()
     check_run_folder(folder, KIND, early=VOCABULARY)
     options = replace(options, network=whole(options.network))
     texts = read_texts(sources, options, reporter)
@@ -84,17 +84,6 @@ def resume_boke(folder: Path, reporter: Reporter | None = None) -> TrainedBoke:
         check_same_pictures(material, config, folder, texts.boke.source)
         spec = DecoderSpec(**config["decoder"])
         return BokeTraining(material, spec, options, folder, reporter, stop, began, resume=True).run()
-
-
-def check_options(options: TrainBokeOptions) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        OptionError: which.
-    """
-    check_form(options)
-    if not 1 <= options.shortest <= options.longest:
-        raise OptionError(f"--shortest {options.shortest} and --longest {options.longest} leave no boke")
 
 
 def config_of(material: BokeMaterial, spec: DecoderSpec, options: TrainBokeOptions, command: str) -> dict[str, Any]:

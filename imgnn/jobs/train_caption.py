@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgnn.errors import InputError, OptionError
+from imgnn.errors import InputError
 from imgnn.jobs.caption_data import CaptionMaterial, prepare_material, read_data, tokens_of, words_of
 from imgnn.jobs.caption_run import CaptionTraining, TrainedCaption
-from imgnn.jobs.sentence_data import check_form, check_same_pictures, facts_of, features_are_kept, spec_of, whole
+from imgnn.jobs.sentence_data import check_same_pictures, facts_of, features_are_kept, spec_of, whole
 from imgnn.jobs.sentence_model import KIND
 from imgnn.language.decoder import DecoderSpec
 from imgnn.language.metrics import FEW
@@ -41,7 +41,7 @@ def train_caption(
     """
     began = time.monotonic()
     options, reporter = options or TrainCaptionOptions(), reporter or Silent()
-    check_options(options)
+    options.check()
     check_run_folder(folder, KIND, early=VOCABULARY)
     options = replace(options, network=whole(options.network))
     captions = read_data(source, options, reporter)
@@ -83,29 +83,6 @@ def resume_caption(folder: Path, reporter: Reporter | None = None) -> TrainedCap
         check_same_pictures(material, config, folder, captions.source)
         spec = DecoderSpec(**config["decoder"])
         return CaptionTraining(material, spec, options, folder, reporter, stop, began, resume=True).run()
-
-
-def check_options(options: TrainCaptionOptions) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        OptionError: which.
-    """
-    check_form(options)
-    after = options.finetune_after
-    if options.features is not None and after is not None:
-        raise OptionError("--features does not go with --finetune-after: a file has no network to be trained along")
-    if options.features is not None and (not options.layers or options.network == TrainCaptionOptions.network):
-        raise OptionError(
-            "--features goes with --network and --layers: a file does not tell what it is of",
-            hint="as --network vgg16 --layers fc7: for the photos to come",
-        )
-    if after is not None and after >= options.epochs:
-        raise OptionError(f"--finetune-after {after} comes after the last of --epochs {options.epochs}")
-    if after is None and options.network_rate != TrainCaptionOptions.network_rate:
-        raise OptionError("--network-rate goes with --finetune-after: else the network is not trained")
-    if after is not None and options.average:
-        raise OptionError("--finetune-after does not go with --average, which is of a decoder alone")
 
 
 def config_of(

@@ -1,4 +1,5 @@
-"""How good sentences are: BLEU, ROUGE-L and CIDEr-D against references, and how diverse and new.
+"""How good sentences are: BLEU, ROUGE-L and CIDEr-D against references, how diverse and new; and how good a model is,
+by what it finds probable.
 
 The definitions are those of coco-caption (tylin/coco-caption, salaniz/pycocoevalcap), whose numbers are published.
 A sentence is a sequence of tokens, as `imgnn.language.tokens.tokenize` makes it; a hypothesis is what is judged, and
@@ -25,6 +26,10 @@ FEW = 100  # images: CIDEr-D that takes document frequencies from fewer is not t
 BETA = 1.2  # ROUGE-L: how much more recall weighs than precision
 SIGMA = 6.0  # CIDEr-D: tokens of difference in length
 TINY, SMALL = 1e-15, 1e-9  # BLEU: keep what is 0 of 0 from failing
+# Nats per token from which on perplexity stays what it is, 5e21: a model that finds what is so impossible has learnt
+# nothing, whatever the number; the exponential of 710 would be none, and infinity cannot stand in JSON.
+HOPELESS = 50.0
+UNSEEN = 0.1  # times that a token which was never seen counts as seen: as the decoder begins
 
 Tokens = Sequence[str]
 Ngram = tuple[str, ...]
@@ -325,3 +330,77 @@ def distinct(captions: Iterable[Tokens]) -> int:
 def novel(captions: Sequence[Tokens], training: Set[tuple[str, ...]]) -> float:
     """The share of captions, 0..1, that are not word for word among the training captions; of none, 0."""
     return sum(tuple(tokens) not in training for tokens in captions) / max(1, len(captions))
+
+
+# What a model finds probable
+
+
+def perplexity(nats: float) -> float:
+    """As many tokens, all equally probable, would be as hard to foresee.
+
+    Args:
+        nats: per token, the mean of -log p; what is above `HOPELESS` counts as that.
+    """
+    return math.exp(min(nats, HOPELESS))
+
+
+def unigram_nats(sentences: Iterable[Sequence[int]], counts: Sequence[float]) -> float:
+    """What all sentences cost, in nats, where a token is as probable as it is frequent, whatever is before it.
+
+    Args:
+        sentences: ids of tokens.
+        counts: of each token, by its id, in the sentences of the training.
+    """
+    seen = np.maximum(np.asarray(counts, "float64"), UNSEEN)
+    log_share = np.log(seen / seen.sum())
+    return -float(sum(log_share[np.asarray(ids, int)].sum() for ids in sentences))
+
+
+@dataclass(frozen=True)
+class Share:
+    """On how many pictures something is so, beside what chance would give: one half.
+
+    Attributes:
+        value: 0..1; where neither is more probable, half a picture is counted.
+        pictures: that it was asked of.
+    """
+
+    value: float
+    pictures: int
+
+    @property
+    def chance(self) -> float:
+        """How far from one half chance gets, 19 times of 20: two standard deviations of the binomial distribution."""
+        return min(0.5, 1 / math.sqrt(self.pictures))
+
+
+def share_of_own(rows: np.ndarray, saved: np.ndarray) -> Share:
+    """On how many pictures their sentences, taken together, cost less than they would on another.
+
+    Args:
+        rows: the picture of each sentence, from 0 on.
+        saved: nats that its own picture saves.
+    """
+    gains = np.bincount(rows, saved)
+    return Share(float((gains > 0).mean() + (gains == 0).mean() / 2), len(gains))
+
+
+def share_of_stars(rows: np.ndarray, cost: np.ndarray, stars: Sequence[int | None]) -> Share | None:
+    """How often, of two sentences on one picture, the one with more stars costs less; each picture counts the same.
+
+    Args:
+        rows: the picture of each sentence, rising.
+        cost: nats per token of each.
+        stars: of each; None: nobody was asked.
+
+    Returns:
+        None: no picture has sentences with different numbers of stars.
+    """
+    liked = np.array([math.nan if each is None else each for each in stars], float)
+    shares = []
+    for here in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows)) + 1):
+        more = liked[here, None] > liked[here]  # (a, b): a has more stars than b; nan never has
+        if more.any():
+            dearer = (cost[here] - cost[here, None])[more]
+            shares.append(float((dearer > 0).mean() + (dearer == 0).mean() / 2))
+    return Share(float(np.mean(shares)), len(shares)) if shares else None

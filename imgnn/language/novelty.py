@@ -1,6 +1,6 @@
 """Whether a text is new: the same one, or the most similar one, among those that are known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -54,6 +54,11 @@ class Novelty:
         similarity = both / (counts + len(own) - both)
         best = int(similarity.argmax())
         return best, float(similarity[best])
+
+
+def count_different(texts: Iterable[str]) -> int:
+    """How many texts are not the same as one before them; one without a letter is the same as its like alone."""
+    return len({fold(text) or text for text in texts})
 
 
 def fold(text: str) -> str:

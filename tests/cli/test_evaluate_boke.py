@@ -1,6 +1,7 @@
 """`imgnn evaluate boke`, as it is typed."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -64,16 +65,18 @@ def test_what_boke_cost_stands_beside_that_of_other_pictures_and_of_a_unigram(ev
 
 def test_json_has_every_number(evaluate):
     found = json.loads(evaluate("--json").stdout)
-    losses, written = found.pop("losses"), found.pop("written")
-    assert list(losses) == ["model", "shuffled", "unigram"]
-    assert all(each["perplexity"] > 1 for each in losses.values())
-    assert found.pop("image_gain") == losses["shuffled"]["nats_per_token"] - losses["model"]["nats_per_token"]
-    assert 0 <= found.pop("own_picture") <= 1
+    baselines, written, nats = found.pop("baselines"), found.pop("written"), found.pop("nats_per_token")
+    assert list(baselines) == ["shuffled", "unigram"]
+    assert all(list(each) == ["nats_per_token", "perplexity"] for each in baselines.values())
+    assert found.pop("perplexity") == math.exp(nats)
+    assert found.pop("image_gain") == baselines["shuffled"]["nats_per_token"] - nats
+    own = found.pop("own_picture")
+    assert (0 <= own["share"] <= 1, own["pictures"]) == (True, 3)
     assert [each["file"] for each in written] == ["l.png", "r.png", "m.png"]
     assert found.pop("distinct") == len({each["boke"] for each in written})
     assert found == {
         "data": ["boke.jsonl"],
-        "model": "run",
+        "models": ["run"],
         "split": "test",
         "pictures": 3,
         "boke": 4,
@@ -86,12 +89,13 @@ def test_json_has_every_number(evaluate):
     }
 
 
-def test_nothing_need_be_written(evaluate):
-    result = evaluate("--write", 0)
+def test_nothing_need_be_written(evaluate, folder):
+    result = evaluate("--sentences", 0)
     assert "more stars" in result.stdout and "different" not in result.stdout
     assert "Writing" not in result.stderr
-    found = json.loads(evaluate("--write", 0, "--json").stdout)
-    assert (found["written"], found["copied"], found["distinct"]) == ([], None, 0)
+    (folder / "ng.txt").write_text("right\n")
+    found = json.loads(evaluate("--sentences", 0, "--ng", "ng.txt", "--json").stdout)
+    assert [found[name] for name in ("written", "distinct", "copied", "banned")] == [[], None, None, None]
 
 
 def test_pictures_that_cannot_be_read_are_named_and_the_exit_code_tells(evaluate, folder):

@@ -10,7 +10,7 @@ import pytest
 from imgnn.data.known_pictures import SENTENCES, KnownPicture, KnownPictures
 from imgnn.errors import InputError, OptionError, WeightsError
 from imgnn.jobs.boke import make_boke
-from imgnn.jobs.evaluate_boke import evaluate_boke, share_of_own, share_of_stars
+from imgnn.jobs.evaluate_boke import evaluate_boke
 from imgnn.jobs.sentence_model import load_sentence_model, save_decoder
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.networks.files import save_network
@@ -62,7 +62,7 @@ def run(tmp_path):
 @pytest.fixture
 def evaluate(data, run):
     def evaluate(reporter=None, **changed):
-        told = EvaluateBokeOptions(model=str(run), write=0, precision="float32")
+        told = EvaluateBokeOptions(model=str(run), sentences=0, precision="float32")
         return evaluate_boke([data], replace(told, **changed), reporter)
 
     return evaluate
@@ -129,7 +129,7 @@ def test_the_image_gain_is_what_other_pictures_cost_more(evaluate):
 
 def test_a_model_that_ignores_pictures_gains_nothing(data, tmp_path):
     save_network(make_network(gain=0.0), tmp_path / "halves.keras")
-    blind = EvaluateBokeOptions(model=str(make_boke_model(tmp_path / "blind")), write=0)
+    blind = EvaluateBokeOptions(model=str(make_boke_model(tmp_path / "blind")), sentences=0)
     found = evaluate_boke([data], blind)
     assert (found.image_gain, found.own_picture.value) == (0, 0.5)
 
@@ -156,22 +156,6 @@ def test_a_unigram_says_tokens_as_often_as_the_training(evaluate, run):
     assert evaluate().costs["unigram"].nats == pytest.approx(cost / TOKENS)
 
 
-def test_whoever_is_surer_of_the_own_picture_counts_and_a_tie_counts_half():
-    share = share_of_own(np.array([0, 0, 1, 2, 3]), np.array([2.0, -1.0, -0.5, 0.0, 1.0]))
-    assert (share.value, share.pictures) == ((1 + 0 + 0.5 + 1) / 4, 4)
-    assert (share.chance, share_of_own(np.zeros(1, int), np.ones(1)).chance) == (0.5, 0.5)
-    assert share_of_own(np.arange(100), np.ones(100)).chance == pytest.approx(0.1)
-
-
-def test_stars_are_compared_on_one_picture_alone():
-    rows, cost = np.array([0, 0, 0, 1, 1, 2, 3, 3]), np.array([1.0, 2.0, 3.0, 5.0, 4.0, 0.0, 1.0, 1.0])
-    # On the first the cheapest has the most stars, of three pairs two are right; on the second the dearer has more.
-    share = share_of_stars(rows, cost, [9, 1, 4, 7, 0, 8, 2, 1])
-    assert (share.value, share.pictures) == (pytest.approx((2 / 3 + 0 + 0.5) / 3), 3)
-    assert share_of_stars(rows, cost, [None] * 8) is None
-    assert share_of_stars(rows, cost, [1, 1, 1, 2, None, 3, 4, 4]) is None
-
-
 def test_of_two_boke_the_one_with_more_stars_is_the_more_probable_by_its_tokens(evaluate, data):
     # END is improbable: the longer one is the less probable, but each of its tokens is the more so.
     write_data(data, [("l.png", "test", LEFT, {"left left left": 5, "left": 1}), *PICTURES[1:]])
@@ -196,7 +180,7 @@ def test_val_of_a_training_costs_what_its_metrics_say(painted, tmp_path, train):
     (tmp_path / "ng.txt").write_text("芝生\n")
     train(sources=[data], images=painted, val_share=0.3, seed=5, longest=5, ng=tmp_path / "ng.txt")
     metrics = json.loads((tmp_path / "run" / METRICS).read_text())
-    told, recorder = EvaluateBokeOptions(model=str(tmp_path / "run"), write=0, precision="float32"), Recorder()
+    told, recorder = EvaluateBokeOptions(model=str(tmp_path / "run"), sentences=0, precision="float32"), Recorder()
     found = evaluate_boke([data], told, recorder)
     assert found.split == "val"
     assert found.costs["model"].nats == pytest.approx(metrics["val_loss"], rel=1e-5)
@@ -236,11 +220,11 @@ def test_other_boke_than_those_of_the_training_are_told_of(evaluate, run):
 
 def test_a_picture_that_cannot_be_read_is_left_out(evaluate, data):
     (data.parent / "l.png").write_bytes(b"no picture")
-    found = evaluate(write=9)
+    found = evaluate(sentences=9)
     assert [path.name for path, _ in found.skipped] == ["l.png"]
     assert (found.pictures, found.boke, found.more_stars) == (2, 2, None)
     assert [each.picture.name for each in found.written] == ["r.png", "m.png"]
-    assert [each.picture.name for each in evaluate(write=1).written] == ["r.png"]
+    assert [each.picture.name for each in evaluate(sentences=1).written] == ["r.png"]
     for name in "rm":
         (data.parent / f"{name}.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"none of the 3 pictures can be read: .*l.png"):
@@ -265,19 +249,19 @@ def test_tokens_are_those_of_the_model(evaluate, tmp_path):
 def test_it_writes_as_imgnn_boke_does(evaluate, data, run):
     said = BokeOptions(model=str(run), n=1, copies=True, precision="float32")
     expected = [each.boke[0].text for each in make_boke([data.parent / f"{name}.png" for name in "lrm"], said)]
-    found = evaluate(write=9)
+    found = evaluate(sentences=9)
     assert [each.text for each in found.written] == expected
     assert found.distinct == len(set(expected))
-    assert [each.picture.name for each in evaluate(write=2).written] == ["l.png", "r.png"]
+    assert [each.picture.name for each in evaluate(sentences=2).written] == ["l.png", "r.png"]
 
 
 def test_copies_of_the_training_alone_are_counted(evaluate, run):
-    left, right, _ = (each.text for each in evaluate(write=9).written)
+    left, right, _ = (each.text for each in evaluate(sentences=9).written)
     assert left != right
     known = (("train", f"{left.upper()}!"), ("val", right))
     pictures = tuple(KnownPicture(split, "/gone", split, (text,), (None,)) for split, text in known)
     KnownPictures(pictures, np.zeros((2, 2), "float16")).save(run)
-    found = evaluate(write=9)
+    found = evaluate(sentences=9)
     assert [each.copied for each in found.written] == [True, False, True]  # m.png is as l.png
     assert found.copied == 2
 
@@ -285,18 +269,18 @@ def test_copies_of_the_training_alone_are_counted(evaluate, run):
 def test_without_the_boke_of_the_training_copies_are_not_counted(evaluate, run):
     (run / SENTENCES).unlink()
     recorder = Recorder()
-    assert evaluate(recorder, write=9).copied is None
+    assert evaluate(recorder, sentences=9).copied is None
     assert any(note.startswith("What is copied cannot be told") for note in recorder.notes)
 
 
 def test_words_that_are_not_to_be_said_are_counted(evaluate, tmp_path):
     (tmp_path / "ng.txt").write_text("Right\n", encoding="utf-8")
-    found = evaluate(write=9, ng=tmp_path / "ng.txt")
+    found = evaluate(sentences=9, ng=tmp_path / "ng.txt")
     assert [each.banned for each in found.written] == [
         ("Right" if "right" in each.text else None) for each in found.written
     ]
     assert found.banned == 1
-    assert evaluate(write=9).banned is None
+    assert evaluate(sentences=9).banned is None
 
 
 # What is refused
@@ -313,7 +297,7 @@ def test_a_model_of_another_network_is_refused(evaluate, tmp_path):
         evaluate(network=str(tmp_path / "double.keras"))
 
 
-@pytest.mark.parametrize("changed", [{"limit": 0}, {"write": -1}])
+@pytest.mark.parametrize("changed", [{"limit": 0}, {"sentences": -1}])
 def test_options_that_make_no_sense_are_refused(evaluate, changed):
     with pytest.raises(OptionError):
         evaluate(**changed)

@@ -261,8 +261,8 @@ def test_resume_refuses_other_pictures(options, pictures, tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from imgnn import backend
-backend.quiet()
+from imgnn import start
+start.quiet()
 from imgnn.jobs.finetune import finetune, resume
 from imgnn.options import FinetuneOptions
 from imgnn.training.run_folder import options_from
@@ -437,8 +437,8 @@ def test_a_head_that_cannot_learn_is_told_after_a_few_steps(options, pictures, t
 TWO = """
 import json, sys
 from pathlib import Path
-from imgnn import backend
-backend.quiet()
+from imgnn import start
+start.quiet()
 import tensorflow as tf
 count = int(sys.argv[1])
 if count > 1:

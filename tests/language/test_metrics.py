@@ -17,7 +17,11 @@ from imgnn.language.metrics import (
     distinct,
     div_n,
     novel,
+    perplexity,
     rouge_l,
+    share_of_own,
+    share_of_stars,
+    unigram_nats,
 )
 from imgnn.language.tokens import tokenize
 
@@ -209,3 +213,31 @@ def test_captions_that_are_not_in_training_are_new():
     assert distinct(captions) == 2
     assert novel(captions, {("a", "dog"), ("cat",)}) == pytest.approx(1 / 3)
     assert novel([], set()) == 0
+
+
+# What a model finds probable
+
+
+def test_perplexity_is_how_many_equally_probable_tokens_would_be_as_hard_and_stays_a_number():
+    assert perplexity(math.log(7)) == pytest.approx(7)
+    assert perplexity(1e9) == perplexity(math.inf) == math.exp(50)
+
+
+def test_a_unigram_costs_what_the_training_has_seldom_and_what_it_never_had_as_a_tenth():
+    assert unigram_nats([[0, 0], [2]], (6, 3, 0)) == pytest.approx(-2 * math.log(6 / 9.1) - math.log(0.1 / 9.1))
+
+
+def test_whoever_is_surer_of_the_own_picture_counts_and_a_tie_counts_half():
+    share = share_of_own(np.array([0, 0, 1, 2, 3]), np.array([2.0, -1.0, -0.5, 0.0, 1.0]))
+    assert (share.value, share.pictures) == ((1 + 0 + 0.5 + 1) / 4, 4)
+    assert (share.chance, share_of_own(np.zeros(1, int), np.ones(1)).chance) == (0.5, 0.5)
+    assert share_of_own(np.arange(100), np.ones(100)).chance == pytest.approx(0.1)
+
+
+def test_stars_are_compared_on_one_picture_alone():
+    rows, cost = np.array([0, 0, 0, 1, 1, 2, 3, 3]), np.array([1.0, 2.0, 3.0, 5.0, 4.0, 0.0, 1.0, 1.0])
+    # On the first the cheapest has the most stars, of three pairs two are right; on the second the dearer has more.
+    share = share_of_stars(rows, cost, [9, 1, 4, 7, 0, 8, 2, 1])
+    assert (share.value, share.pictures) == (pytest.approx((2 / 3 + 0 + 0.5) / 3), 3)
+    assert share_of_stars(rows, cost, [None] * 8) is None
+    assert share_of_stars(rows, cost, [1, 1, 1, 2, None, 3, 4, 4]) is None

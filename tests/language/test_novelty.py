@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgnn.language.novelty import Novelty
+from imgnn.language.novelty import Novelty, count_different
 
 KNOWN = [
     "The cat reads the paper.",
@@ -70,3 +70,8 @@ def test_the_nearest_text_is_the_one_that_comparing_all_finds(texts, text):
     similarity = [jaccard(each, text) for each in texts]
     best = max(similarity, default=0)
     assert Novelty(texts).nearest(text) == ((similarity.index(best), best) if best else None)
+
+
+def test_texts_that_differ_in_case_width_spaces_and_punctuation_alone_are_counted_once():
+    assert count_different(["Dark left!", "dark  left", "ＤＡＲＫ left", "dark right", "！？", "…", "…"]) == 4
+    assert count_different([]) == 0
