@@ -164,11 +164,11 @@ def runs(parts: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for (computed, meanwhile), names in found.items():
         own = [parts[name] for name in names]
-        told = [", ".join(unique(facts["date"] for facts in own)), f"{computed}."]
+        told = ", ".join(unique(facts["date"] for facts in own))
         if loads := [load for facts in own for load in facts["load"]]:
-            counts = unique(str(facts["rounds"]) for facts in own if facts["load"])
-            told.append(f"Rounds: {' or '.join(sorted(counts))}; load {span(loads)}.")
-        lines.append(f"- {', '.join(names)}: {' '.join([*told, meanwhile]).rstrip()}")
+            counts = sorted(unique(str(facts["rounds"]) for facts in own if facts["load"]))
+            told += f", rounds: {' or '.join(counts)}, load {span(loads)}"
+        lines.append(f"- {', '.join(names)}: {computed}; {told}. {meanwhile}".rstrip())
     return "\n".join(lines)
 
 

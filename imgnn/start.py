@@ -28,14 +28,23 @@ def quiet() -> None:
     _import_within("tensorflow", _hushed_stderr)
 
 
-def lean() -> None:
+def lean(beside: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext) -> None:
     """Let Keras start without what a command line never asks of it; call it before Keras is imported.
 
     Where they are installed, Keras imports `NEVER_USED` for functions of its own that draw plots or take tables, and
-    Python's garbage collector goes through the million objects of TensorFlow's start again and again: together more
-    than a third of the start (benchmarks/start.py).
+    Python's garbage collector goes through the million objects of TensorFlow's start again and again: together
+    a third of the import (benchmarks/start.py).
+
+    Args:
+        beside: a context for the time of the import: something to look at.
     """
-    _import_within("keras", leanly)
+
+    @contextlib.contextmanager
+    def both() -> Iterator[None]:
+        with beside(), leanly():
+            yield
+
+    _import_within("keras", both)
 
 
 NEVER_USED = ("IPython", "cv2", "huggingface_hub", "matplotlib", "pandas", "sklearn")

@@ -1,6 +1,7 @@
 """What `pip install` brings."""
 
 import glob
+import re
 import tomllib
 from pathlib import Path
 
@@ -15,3 +16,12 @@ def test_every_file_of_the_package_that_is_no_code_is_installed_with_it():
     there = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     assert {name for name in there if not name.endswith((".py", ".pyc"))} <= brought
     assert {"assets/mini.npz", "assets/captions-mini/best.npz"} <= brought
+
+
+def test_the_sdist_has_every_folder_that_the_tests_need():
+    grafted = re.findall(r"^graft (\w+)", (ROOT / "MANIFEST.in").read_text("utf-8"), flags=re.MULTILINE)
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "imgnn"))}
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = {name for name in folders if re.search(rf"(from|import) {name}\b|\"{name}\"|{name}/", tests)}
+    assert {"tests", "fuzz", "benchmarks", "tools", "examples", "docs"} <= named
+    assert named <= set(grafted)

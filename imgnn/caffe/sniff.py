@@ -15,8 +15,10 @@ class Format(NamedTuple):
     advice: str
 
 
-PROTOTXT = Format("text", "The definition is a .prototxt, the weights are a .caffemodel: check which is which.")
-BINARY = Format("binary data", "The definition is a .prototxt, the weights are a .caffemodel: check which is which.")
+_BOTH = "imgnn convert X.caffemodel X.prototxt: the weights first, then the definition"
+
+PROTOTXT = Format("text", _BOTH)
+BINARY = Format("binary data", _BOTH)
 
 _UNPACK = "Unpack it first, and give the file inside."
 _SIGNATURES = {
@@ -27,6 +29,8 @@ _SIGNATURES = {
         "an HDF5 file",
         "Weights that Caffe saved as HDF5 are not read: save them again with snapshot_format BINARYPROTO.",
     ),
+    b"\xff\xd8\xff": Format("a JPEG picture", _BOTH),
+    b"\x89PNG\r\n\x1a\n": Format("a PNG picture", _BOTH),
     b"PK\x03\x04": Format("a zip archive", _UNPACK),
     b"\x1f\x8b": Format("a gzip archive", _UNPACK),
     b"7z\xbc\xaf\x27\x1c": Format("a 7z archive", _UNPACK),

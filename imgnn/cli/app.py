@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from typing import Annotated, Any
 
 import typer
@@ -42,12 +43,32 @@ class Group(Commands):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = in_our_words(error.message)
+            raise
         except (Exception, KeyboardInterrupt) as error:
             told = as_ours(error)
             if told is None or console.debugging():
                 raise
             console.show_error(told)
             raise typer.Exit(told.exit_code) from None
+
+
+# What newer Typers say of a value (it is pydantic's), and what imgnn says.
+WORDS = (
+    ("Value error, ", ""),
+    (r"Input should be a valid integer.*", "a whole number is expected"),
+    (r"Input should be a valid number.*", "a number is expected"),
+    (r"Input should be greater than or equal to (\S+)", r"\1 or more is expected"),
+    (r"Input should be less than or equal to (\S+)", r"\1 or less is expected"),
+)
+
+
+def in_our_words(message: str) -> str:
+    """What is wrong with a value, as imgnn says it."""
+    for theirs, ours in WORDS:
+        message = re.sub(theirs, ours, message)
+    return message
 
 
 def as_ours(error: BaseException) -> ImgnnError | None:
@@ -126,7 +147,7 @@ def root(
     """
     if debug:
         os.environ["IMGNN_DEBUG"] = "1"
-    start.lean()
+    start.lean(beside=console.waiting_for_keras)
 
 
 def main() -> None:

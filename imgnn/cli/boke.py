@@ -26,7 +26,7 @@ from imgnn.cli.parsing import (
 from imgnn.cli.rows import Form, Lists, Output, Pictures, Rows, chosen_format, find, row_of
 from imgnn.cli.sentences import FROM_PACKAGE, MODELS, NetworkOrFile
 from imgnn.options import BokeMode, BokeOptions, option_name
-from imgnn.training.run_folder import packaged_model
+from imgnn.training.run_folder import packaged_model, read_config, usual_mode
 
 if TYPE_CHECKING:
     from imgnn.jobs.boke import BokeImage, Joke
@@ -141,10 +141,8 @@ def boke(
     """
     if models and len(models) > 1:
         raise typer.BadParameter(f"one model writes boke, not {len(models)}", param_hint="--model")
-    for own, names in OWN.items():
-        given = [name for name in names if was_given(context, name)]
-        if given and mode not in (None, own):
-            refuse_without(option_name(given[0]), f"--mode {own}")
+    if mode is not None:
+        check_useless(context, mode)
     options = options_of(BokeOptions, context)
     options.check()
     form = chosen_format(form, json, output)
@@ -152,6 +150,8 @@ def boke(
     model = models[0] if models else str(packaged_model(network))
     options = replace(options, model=model)
     check_run(model, "boke", "caption")
+    if mode is None:
+        check_useless(context, usual_mode(read_config(model)["kind"], donors))
     check_there([ng] if ng else [], "file")
 
     from imgnn.jobs.boke import make_boke  # Keras wakes here, not at --help
@@ -163,6 +163,14 @@ def boke(
         reporter.end()
     if form == "table":
         console.tell_finer(context, "googlenet")
+
+
+def check_useless(context: typer.Context, mode: str) -> None:
+    """Refuse options that would change nothing in a mode."""
+    for own, names in OWN.items():
+        given = [name for name in names if was_given(context, name)]
+        if given and mode != own:
+            refuse_without(option_name(given[0]), f"--mode {own}")
 
 
 class Writer(Rows):

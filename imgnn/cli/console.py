@@ -4,13 +4,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.errors import LiveError
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
@@ -60,6 +62,19 @@ def show_path(path: Path) -> None:
 def note(message: str) -> None:
     """One line on stderr."""
     err.print(Text(message, style="dim"), soft_wrap=True)
+
+
+@contextmanager
+def waiting_for_keras() -> Iterator[None]:
+    """On a screen a line that moves while Keras starts, seconds, and is gone afterwards."""
+    status = err.status("Starting Keras", spinner="line")
+    with suppress(LiveError):  # another line moves already
+        if err.is_terminal and not debugging():
+            status.start()
+    try:
+        yield
+    finally:
+        status.stop()
 
 
 def tell_next(*commands: str) -> None:

@@ -126,4 +126,5 @@ def perform(line: str) -> tuple[int, str]:
     command = typer.main.get_command(app)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         code = command.main(shlex.split(line)[1:], prog_name="imgnn", standalone_mode=False)
-    return int(code or 0), said.getvalue()
+    # On a screen that Rich knows by its environment (TERM, FORCE_COLOR), it colours what goes into a file, too.
+    return int(code or 0), Text.from_ansi(said.getvalue()).plain

@@ -29,7 +29,7 @@ from imgnn.language.sample import SampleOptions
 from imgnn.language.vocabulary import UNK
 from imgnn.options import BokeMode, BokeOptions
 from imgnn.runs import Reporter, Silent
-from imgnn.training.run_folder import MAKERS, packaged_model
+from imgnn.training.run_folder import MAKERS, packaged_model, usual_mode
 
 NO_REPEAT_WORDS = 3  # tokens in a row that do not come twice
 NO_REPEAT_CHARACTERS = 6  # of 24,961 boke that people wrote in Japanese, 3.6 % have six twice, and 15 % three
@@ -240,11 +240,10 @@ class BokeMaker:
             InputError: they do not go together.
         """
         options.check()
-        mismatch = bool(options.donors) or self.model.kind == "caption"
         repeat = NO_REPEAT_CHARACTERS if self.model.tokenizer.name == "chars" else NO_REPEAT_WORDS
         return replace(
             options,
-            mode=options.mode or ("mismatch" if mismatch else "model"),
+            mode=options.mode or usual_mode(self.model.kind, options.donors),
             no_repeat_ngram=repeat if options.no_repeat_ngram is None else options.no_repeat_ngram,
         )
 

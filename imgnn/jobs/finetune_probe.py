@@ -25,7 +25,7 @@ from imgnn.training.recipes import Stage
 from imgnn.training.run_folder import check_run_folder, write_config
 from imgnn.training.svm import MOST_ROWS
 from imgnn.training.trainer import Parts, Trainer
-from imgnn.training.under_way import DRAW_EVERY
+from imgnn.training.training_run import DRAW_EVERY
 
 Warn = Callable[[list[str]], None]
 

@@ -20,7 +20,7 @@ from imgnn.networks.network import Network
 from imgnn.networks.predict import compute_prob
 from imgnn.options import FinetuneOptions
 from imgnn.runs import Reporter, Stop, is_file, percent
-from imgnn.training import health, under_way
+from imgnn.training import health, training_run
 from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.recipes import SVM, Stage
 from imgnn.training.run_folder import BEST, LAST, PREDICTIONS, Kind
@@ -28,7 +28,7 @@ from imgnn.training.run_log import RunLog
 from imgnn.training.scores import Scores
 from imgnn.training.svm import choose_strength, fit_svm
 from imgnn.training.trainer import Parts, Trainer, cross_entropy, divide, log_softmax
-from imgnn.training.under_way import STEP_ROWS, UnderWay
+from imgnn.training.training_run import STEP_ROWS, TrainingRun
 
 START = "start.keras"  # the network before the first epoch, from which a run is resumed; removed at its end
 
@@ -60,7 +60,7 @@ class Finetuned:
 
 
 @dataclass
-class Position(under_way.Position):
+class Position(training_run.Position):
     """Where a training stands: all numbers that go into a checkpoint."""
 
     stage: int = 0
@@ -74,7 +74,7 @@ class Position(under_way.Position):
     top_loss: float = math.inf
 
 
-class Training(UnderWay):
+class Training(TrainingRun):
     """A run under way: its network, its pictures, its position, its files.
 
     Args:
@@ -129,10 +129,10 @@ class Training(UnderWay):
     def at_once(self) -> str:
         return f"{self.options.batch} pictures of {self.material.preprocessing.size[0]} pixels"
 
-    def reached(self) -> str:
-        return (
-            f"epoch {self.epoch_number()}, step {self.position.step} of {self.setup.stages[self.position.stage].name}"
-        )
+    def place(self, step: int) -> str:
+        stages = self.setup.stages
+        stage = f", stage {stages[self.position.stage].name}" if len(stages) > 1 else ""
+        return super().place(step) + stage
 
     def run_stage(self, stage: Stage) -> None:
         with self.setup.devices.scope():

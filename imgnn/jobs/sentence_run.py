@@ -6,6 +6,7 @@ What captions and boke share. How an epoch is judged, and what is kept of it, ea
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,7 +23,7 @@ from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.language.metrics import perplexity
 from imgnn.options import TrainSentenceOptions
 from imgnn.runs import Reporter, Stop, is_file, write_json
-from imgnn.training import health, under_way
+from imgnn.training import health, training_run
 from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.likelihood import Likelihood, other_pictures
 from imgnn.training.run_folder import DECODER, LAST, METRICS, SKIPPED
@@ -30,7 +31,7 @@ from imgnn.training.run_log import Row, RunLog
 from imgnn.training.schedule import Schedule
 from imgnn.training.sentence_trainer import SentenceTrainer
 from imgnn.training.sentences import SentenceBatch
-from imgnn.training.under_way import STEP_ROWS, UnderWay
+from imgnn.training.training_run import STEP_ROWS, TrainingRun
 
 WARMUP = 50  # steps over which the learning rate rises
 AT_LEAST = 128  # sentences that are judged at once
@@ -67,7 +68,7 @@ class TrainedSentences:
 
 
 @dataclass
-class Position(under_way.Position):
+class Position(training_run.Position):
     """Where a training stands: all numbers that go into a checkpoint."""
 
     epoch: int = 0  # done
@@ -80,7 +81,7 @@ class Position(under_way.Position):
     ranked: list[tuple[float, int]] = field(default_factory=list)  # CIDEr-D and epoch of those to be averaged
 
 
-class SentenceTraining(UnderWay):
+class SentenceTraining(TrainingRun):
     """A run under way: its decoder, its material, its position, its files.
 
     Args:
@@ -142,25 +143,25 @@ class SentenceTraining(UnderWay):
         """The batch as it is trained on; `x` is what the trainer takes of its pictures."""
         return batch
 
+    @abstractmethod
     def judge(self) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
         """What the epoch came to, with `losses` and `distinct` in it, and the sentences that it writes for val.
 
         Raises:
             DivergedError: as of `losses`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def is_better(self, facts: Mapping[str, Any]) -> bool:
         """Whether the epoch is the best so far."""
-        raise NotImplementedError
 
+    @abstractmethod
     def epoch_line(self, facts: Mapping[str, Any]) -> str:
         """What the epoch came to, for the user."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep_epoch(self, facts: dict[str, Any], said: Sequence[tuple[str, ...]], *, better: bool) -> None:
         """Write what is to be kept of the epoch."""
-        raise NotImplementedError
 
     # The way
 
@@ -342,6 +343,9 @@ class SentenceTraining(UnderWay):
 
     def save(self) -> None:
         self.write_checkpoint(self.trainer.state(), stage=self.stage)
+
+    def keep_best(self) -> None:
+        """Nothing: an epoch that is the best is written at its end."""
 
     def load(self) -> None:
         """Take up the last checkpoint."""

@@ -4,7 +4,7 @@ recipes.py       what is trained in which stage, and how fast
 trainer.py       a network divided at what is trained; one step, one answer
 optimizers.py    Keras's, with a pace for each variable; schedule.py the rate over the steps; lr_find.py a good one
 svm.py           a linear classifier solved in one go
-under_way.py     the life of a training: stopped, saved, drawn, and what is said when it fails
+training_run.py  the life of a training: stopped, saved, drawn, and what is said when it fails
 checkpoint.py    what a training knows between two steps, in a file; run_folder.py the folder it lies in
 sentences.py     captions in batches of about one length; sentence_trainer.py a step of a decoder, joint_trainer.py with
                  its network; likelihood.py how probable decoders find sentences

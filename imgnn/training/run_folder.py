@@ -29,7 +29,7 @@ sentences, pictures.jsonl and pictures.npz.
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -172,6 +172,11 @@ def is_run(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(config, dict) and config.get("format") == FORMAT
+
+
+def usual_mode(kind: Kind, donors: Sequence[Path] | None) -> Literal["model", "mismatch"]:
+    """The mode of `imgnn boke` where none is named: "model" with a run of boke, unless there are donors."""
+    return "mismatch" if donors or kind == "caption" else "model"
 
 
 def packaged_model(network: str | None = None) -> Path:

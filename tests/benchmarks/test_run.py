@@ -1,14 +1,18 @@
 """`python -m benchmarks`: rounds, medians, what is skipped, the result file, and the page that is made of it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from benchmarks import __main__ as run
-from benchmarks import comparison, growth, report
+from benchmarks import comparison, growth, peers, report
 from benchmarks.comparison import Row, Setting, Skipped
 from benchmarks.parts import PARTS, Part
 
+# PyTorch and img2dataset; the parts without them are tried as a whole. OpenCV's, which is part of the tests, too.
+WITH_PEERS = ("style", "dream", "finetune", "caption", "fetch")
 MACHINE = {"processor": "An Abacus (beads)", "cores": 2, "memory_gb": 1, "python": "3.11.0", "keras": "3.15"}
 
 
@@ -24,8 +28,8 @@ def rounds_of(*seconds):
 
 
 def table_of(part, setting, rounds, name="sums"):
-    facts = run.measure({name: part}, setting, rounds)
-    return report.tables(report.Result(MACHINE, "", facts))[name]
+    facts = run.measure({name: part}, setting, rounds, MACHINE)
+    return report.tables(report.Result(facts))[name]
 
 
 def test_a_figure_is_the_median_of_its_rounds_with_the_range(tmp_path):
@@ -34,9 +38,36 @@ def test_a_figure_is_the_median_of_its_rounds_with_the_range(tmp_path):
     assert "Medians of 3 rounds" in text
 
 
-def test_the_machine_is_told_with_what_else_it_did():
-    told = report.tables(report.Result(MACHINE, "It had much to do.", {}))["machine"]
-    assert told == "An Abacus (beads), 2 cores, 1 GB; Python 3.11.0, Keras 3.15. It had much to do."
+def test_the_machine_is_told_with_its_rounds_loads_and_what_else_it_did(tmp_path, monkeypatch):
+    monkeypatch.setattr(run.os, "getloadavg", lambda loads=iter((0.5, 7.25, 3.0)): (next(loads), 0, 0))
+    facts = run.measure({"sums": rounds_of(0.1, 0.2, 0.3)}, Setting(tmp_path), 3, MACHINE, "It had much to do.")
+    assert report.tables(report.Result(facts))["machine"] == (
+        "- sums: An Abacus (beads), 2 cores, 1 GB; Python 3.11.0, Keras 3.15; "
+        f"{facts['sums']['date']}, rounds: 3, load 0.5 to 7.2. It had much to do."
+    )
+
+
+def test_parts_of_two_machines_keep_each_its_own(tmp_path):
+    path, other = tmp_path / "result.json", {**MACHINE, "processor": "A Slide Rule", "cores": 1}
+    for name, machine, meanwhile in (("a", MACHINE, "It had much to do."), ("b", MACHINE, ""), ("c", other, "")):
+        facts = run.measure({name: rounds_of(0.1)}, Setting(tmp_path), 1, machine, meanwhile)
+        report.save(report.Result(facts), path)
+    found = report.load(path)
+    assert [part["machine"] for part in found.parts.values()] == [MACHINE, MACHINE, other]
+    lines = report.tables(found)["machine"].splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
+        "- a: An Abacus (beads), 2 cores, 1 GB",
+        "- b: An Abacus (beads), 2 cores, 1 GB",
+        "- c: A Slide Rule, 1 cores, 1 GB",
+    ]
+    assert ["It had much to do." in line for line in lines] == [True, False, False]
+
+
+def test_what_is_the_same_in_every_round_is_measured_once_without_range_or_load(tmp_path):
+    part = Part(lambda setting: [Row("a box", "MB", 7)], "", once=True)
+    facts = run.measure({"weight": part}, Setting(tmp_path), 3, MACHINE)["weight"]
+    assert (facts["rounds"], facts["load"]) == (1, [])
+    assert report.table(facts) == f"| | imgnn |\n|---|---|\n| a box | 7.00 MB |\n\n{facts['date']}."
 
 
 def test_parts_take_turns(tmp_path):
@@ -45,7 +76,7 @@ def test_parts_take_turns(tmp_path):
     def part(name):
         return Part(lambda setting: [Row(name, "s", len(order))] if order.append(name) is None else [], name)
 
-    run.measure({"a": part("a"), "b": part("b")}, Setting(tmp_path), 2)
+    run.measure({"a": part("a"), "b": part("b")}, Setting(tmp_path), 2, MACHINE)
     assert order == ["a", "b", "a", "b"]
 
 
@@ -64,7 +95,7 @@ def test_a_part_that_cannot_run_is_skipped_and_one_that_fails_does_not_stop_the_
         raise SystemExit("the two networks differ")
 
     parts = {"lacks": Part(lacks, ""), "fails": Part(fails, ""), "sums": rounds_of(0.1, 0.1)}
-    facts = run.measure(parts, Setting(tmp_path), 2)
+    facts = run.measure(parts, Setting(tmp_path), 2, MACHINE)
     assert facts["lacks"]["notes"] == ["skipped: nginx is not installed: apt install nginx"]
     assert report.table(facts["lacks"]) == "Skipped: nginx is not installed: apt install nginx."
     assert facts["fails"]["notes"] == ["failed: the two networks differ"]
@@ -81,7 +112,7 @@ def test_an_interrupt_keeps_the_rounds_that_are_finished(tmp_path):
             raise KeyboardInterrupt
         yield Row("a sum", "s", taken)
 
-    facts = run.measure({"sums": Part(rows, "")}, Setting(tmp_path), 5)["sums"]
+    facts = run.measure({"sums": Part(rows, "")}, Setting(tmp_path), 5, MACHINE)["sums"]
     assert (facts["rounds"], facts["rows"][0]["ours"], facts["notes"]) == (2, [0.1, 0.2], [])
 
 
@@ -119,12 +150,12 @@ def test_missing_peers_are_found_and_told_how_to_install(tmp_path):
 def test_a_result_file_keeps_the_parts_that_were_not_measured_again(tmp_path):
     path = tmp_path / "result.json"
     for name, seconds in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
-        facts = run.measure({name: rounds_of(seconds)}, Setting(tmp_path), 1)
-        report.save(report.Result(MACHINE, "", facts), path)
+        facts = run.measure({name: rounds_of(seconds)}, Setting(tmp_path), 1, MACHINE)
+        report.save(report.Result(facts), path)
     found = report.load(path)
     assert {name: part["rows"][0]["ours"] for name, part in found.parts.items()} == {"a": [3.0], "b": [2.0]}
-    assert json.loads(path.read_text())["machine"] == MACHINE
     assert '"ours": [3.0]' in path.read_text()  # numbers of a list share a line
+    assert json.dumps(MACHINE) in path.read_text()
 
 
 def test_tables_are_replaced_between_their_markers_and_nothing_else():
@@ -167,6 +198,26 @@ def test_an_unknown_part_is_a_usage_error(capsys):
         run.main(["styles"])
     assert end.value.code == 2
     assert "there is no part styles; the parts are style, dream" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--render", "nowhere.json"], "No such file or directory: 'nowhere.json'"),
+        (["--render", "words.json"], "words.json is no file of results"),
+        (["sums", "--out", "words.json"], "words.json is no file of results"),
+        (["sums", "--peer-python", "nowhere/python"], "--peer-python: there is no program nowhere/python"),
+        (["sums", "--rounds", "0"], "--rounds: at least 1"),
+    ],
+)
+def test_what_could_not_be_used_is_told_before_anything_is_measured(words, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.json").write_text('["a", "b"]')
+    monkeypatch.setattr(run, "PARTS", {"sums": Part(None, "")})
+    with pytest.raises(SystemExit) as end:
+        run.main(words)
+    assert end.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_some_parts_are_printed_and_the_page_is_left_alone(monkeypatch, capsys):
@@ -220,9 +271,23 @@ def test_a_curve_is_a_line_with_the_exponent_of_its_medians():
     ]
 
 
-def test_the_figure_has_a_panel_for_each_thing_counted(tmp_path):
-    growth.draw([*curve(1.0), *curve(0.5, "`serve`", "clients")], tmp_path / "growth.png")
-    assert 5_000 < (tmp_path / "growth.png").stat().st_size <= 300_000
+def test_the_figure_has_a_panel_for_each_thing_counted():
+    rows = [*curve(1.0), *curve(0.9, "`label`"), *curve(0.5, "`serve`", "clients")]
+    panels = growth.figure_of(rows).axes
+    assert [panel.get_xlabel() for panel in panels] == ["pictures", "clients"]
+    told = [[text.get_text() for text in panel.get_legend().get_texts()] for panel in panels]
+    assert told == [["mean: 1.00", "label: 0.90"], ["serve: 0.50"]]
+
+
+def test_the_figure_is_a_small_file(tmp_path):
+    growth.draw(curve(1.0), tmp_path / "docs" / "growth.png")
+    assert 5_000 < (tmp_path / "docs" / "growth.png").stat().st_size <= 300_000
+
+
+def test_more_pictures_than_the_list_has_are_told_in_words(tmp_path):
+    (tmp_path / "pictures.txt").write_text("a.jpg 0\nb.jpg 1\n")
+    with pytest.raises(SystemExit, match="pictures.txt lists 2 pictures; 3 are wanted"):
+        growth.pictures_of(str(tmp_path), 2, place=1)
 
 
 @pytest.mark.parametrize(("there", "wanted"), [(2048, [125, 250, 500, 1000, 2000]), (300, [125, 250]), (60, [30, 60])])
@@ -244,9 +309,25 @@ def test_nets_for_the_curve_of_convert_are_files_of_caffe(tmp_path):
     assert taken > 0
 
 
-def test_networks_with_random_weights_are_of_no_file():
-    from benchmarks import peers
-
+def test_random_weights_are_drawn_from_the_seed_without_biases():
     blobs = peers.random_blobs("squeezenet-v1.1", classes=7)
     assert blobs["conv10"][0].shape == (7, 512, 1, 1)
     assert {float(abs(bias).max()) for _, bias in blobs.values()} == {0.0}
+    again, other = (peers.random_blobs("squeezenet-v1.1", classes=7, seed=seed) for seed in (0, 1))
+    assert all((kernel == again[name][0]).all() for name, (kernel, _) in blobs.items())
+    assert not any((kernel == other[name][0]).any() for name, (kernel, _) in blobs.items())
+
+
+# All of it, as it is run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [name for name in PARTS if name not in WITH_PEERS])
+def test_a_part_that_needs_no_peer_works(part, tmp_path):
+    out = tmp_path / "result.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", part, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=report.ROOT)
+    assert done.returncode == 0, done.stderr
+    facts = report.load(out).parts[part]
+    assert facts["rows"]
+    assert not [note for note in facts["notes"] if note.startswith("failed")]

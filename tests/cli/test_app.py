@@ -1,10 +1,13 @@
+import io
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.main import get_command
 
 from imgnn import __version__
@@ -123,3 +126,37 @@ def test_debug_is_understood_before_and_after_the_command(cli, monkeypatch):
 def test_python_m_imgnn_is_the_same_command():
     result = subprocess.run([sys.executable, "-m", "imgnn", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout == f"imgnn {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("style", "a.jpg", "b.jpg", "--size", "big"), "a whole number is expected"),
+        (("style", "a.jpg", "b.jpg", "--size", "0"), "1 or more is expected"),
+        (("dream", "a.jpg", "--octave-scale", "x"), "a number is expected"),
+        (("boke", "a.jpg", "--mode", "funny"), "'funny' is not one of"),
+    ],
+)
+def test_a_value_that_is_none_is_told_in_our_words(cli, words, told):
+    result = cli(*words)
+    assert result.exit_code == 2
+    assert told in result.stderr and "Input should" not in result.stderr and "Value error" not in result.stderr
+
+
+def test_on_a_screen_a_line_tells_that_keras_starts_and_is_gone_afterwards(monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(console, "err", screen)
+    with console.waiting_for_keras():
+        deadline = time.monotonic() + 20  # a thread draws it
+        while "Starting Keras" not in screen.file.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "Starting Keras" in screen.file.getvalue()
+    assert screen.file.getvalue().endswith("\x1b[1A\x1b[2K")
+
+
+def test_elsewhere_nothing_is_told_of_it(monkeypatch):
+    pipe = Console(file=io.StringIO())
+    monkeypatch.setattr(console, "err", pipe)
+    with console.waiting_for_keras():
+        pass
+    assert pipe.file.getvalue() == ""

@@ -168,6 +168,7 @@ def test_options_that_do_not_go_together_are_usage_errors(cli, words, told):
 def test_options_reach_the_job(cli, there, monkeypatch):
     seen = []
     monkeypatch.setattr(job, "make_boke", lambda files, options, *_: seen.append(options) or ())
+    Path("ng.txt").touch()
     words = ("--donors", "a", "--donors", "b", "--blend", "75%", "--distance", "middle", "--contrast", 0.5, "--seed", 3)
     assert cli("boke", PHOTO, "-m", "run", "--ng", "ng.txt", *words).exit_code == 0
     options = seen[0]

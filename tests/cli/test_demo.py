@@ -6,8 +6,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
-from imgnn.cli import demo
+from imgnn.cli import console, demo
 from imgnn.cli.demo import ACTS, Act
 from imgnn.jobs.demo import CONTENTS
 
@@ -49,6 +50,14 @@ def test_commands_are_run_and_stand_on_the_page_with_their_pictures(cli, quick, 
     ]
     assert "http" not in text  # nothing is fetched
     assert "2 commands in" in text and "photos_class_def.txt" in text
+
+
+def test_what_a_command_says_on_a_screen_is_text_on_the_page(cli, quick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console, "out", Console(force_terminal=True, color_system="standard"))
+    cli("demo")
+    page = (tmp_path / "demo_run" / "index.html").read_text("utf-8")
+    assert "photos_train.txt" in page and "\x1b" not in page
 
 
 def test_only_files_writes_what_the_examples_are_run_on(cli, tmp_path):

@@ -30,6 +30,7 @@ MISTAKES = [
     (("caption", CAT, "--model", "said_run"), 1, "no such folder: said_run"),
     (("boke", "foto.jpg"), 1, "no such file: foto.jpg"),
     (("boke", CAT, "--model", "said_run"), 1, "no such folder: said_run"),
+    (("boke", CAT, "--temperature", "2"), 2, "--temperature goes with --mode model"),
     (("boke", CAT, "--ng", "words.txt"), 1, "no such file: words.txt"),
     (("convert", "mine.caffemodel"), 1, "no such file: mine.caffemodel"),
     (("networks", "vgg99"), 1, "no network is called 'vgg99'"),

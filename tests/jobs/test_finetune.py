@@ -238,7 +238,7 @@ def test_an_interrupt_tells_where_it_stopped_and_how_to_go_on(options, pictures,
     with pytest.raises(InterruptedRun) as caught:
         finetune(pictures, tmp_path / "run", replace(options, recipe="one-cycle"), Heard(2, "all"))
     assert caught.value.exit_code == 130
-    assert "epoch 16, step 2 of all" in str(caught.value)
+    assert str(caught.value) == f"saved at step 2 of epoch 16, stage all, in {tmp_path / 'run'}"
     assert caught.value.hint == f"imgnn finetune --resume {tmp_path / 'run'}"
 
 
@@ -478,11 +478,11 @@ def test_options_come_back_from_the_config(options):
 
 @pytest.mark.parametrize("which", [1, 2, 3, 4, 5, 6])
 def test_a_run_killed_between_two_files_ends_as_if_it_had_not(which, options, pictures, tmp_path, monkeypatch):
-    from imgnn.training import under_way
+    from imgnn.training import training_run
 
     options = replace(options, recipe="gradual", epochs=1, head_epochs=4, dropout=0.3, optimizer="adam")
     finetune(pictures, tmp_path / "whole", options)
-    saves, real = [], under_way.save_checkpoint
+    saves, real = [], training_run.save_checkpoint
 
     def killed(*arguments):
         saves.append(1)
@@ -490,7 +490,7 @@ def test_a_run_killed_between_two_files_ends_as_if_it_had_not(which, options, pi
             raise KeyboardInterrupt  # best.keras is written already
         real(*arguments)
 
-    monkeypatch.setattr(under_way, "save_checkpoint", killed)
+    monkeypatch.setattr(training_run, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         finetune(pictures, tmp_path / "broken", options)
     monkeypatch.undo()
@@ -543,6 +543,6 @@ def test_a_run_that_diverges_keeps_its_best_network(options, pictures, tmp_path,
         return real(self, *arguments)
 
     monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(DivergedError, match=r"at step \d+ of epoch \d+, in .*run"):
+    with pytest.raises(DivergedError, match=r"at step \d+ of epoch \d+, stage \w+, in .*run"):
         finetune(pictures, tmp_path / "run", replace(options, epochs=30))
     assert (tmp_path / "run" / BEST).is_file()

@@ -26,7 +26,7 @@ from imgnn.language.decoder import Decoder, DecoderSpec
 from imgnn.networks.files import save_network
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Silent
-from imgnn.training import under_way
+from imgnn.training import training_run
 from imgnn.training.checkpoint import load_checkpoint
 from imgnn.training.joint_trainer import JointTrainer
 from imgnn.training.run_folder import (
@@ -360,7 +360,7 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
     which, train, tmp_path, options, unbroken, monkeypatch
 ):
     """Killed as it begins to write a checkpoint, one after each step: at 1 there is none."""
-    saves, real = [], under_way.save_checkpoint
+    saves, real = [], training_run.save_checkpoint
 
     def killed(*arguments):
         saves.append(1)
@@ -368,7 +368,7 @@ def test_a_run_that_is_killed_anywhere_ends_where_an_unbroken_one_ends(
             raise KeyboardInterrupt
         real(*arguments)
 
-    monkeypatch.setattr(under_way, "save_checkpoint", killed)
+    monkeypatch.setattr(training_run, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
         train(**WORTH, average=2)
     monkeypatch.undo()

@@ -6,6 +6,7 @@ What an epoch is, how it is judged and what is kept of it, each training says fo
 
 import shlex
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +39,7 @@ class Position:
     seconds: float = 0.0  # of training before this process
 
 
-class UnderWay:
+class TrainingRun(ABC):
     """A training under way: its position, its log, who may stop it, and where it is saved.
 
     Args:
@@ -64,18 +65,19 @@ class UnderWay:
 
     # What each says for itself
 
+    @abstractmethod
     def epoch_number(self) -> int:
         """The epoch that is under way, from 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at_once(self) -> str:
         """What a step computes with, for whoever has too little memory for it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self) -> None:
         """Write a checkpoint."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep_best(self) -> None:
         """Write what is the best so far, if it is not in a file yet."""
 
@@ -139,13 +141,13 @@ class UnderWay:
             self.save()
             self.log.draw()
             raise InterruptedRun(
-                f"saved at {self.reached()}, in {self.folder}",
+                f"saved at {self.place(self.position.step)}, in {self.folder}",
                 hint=f"{MAKERS[self.kind]} --resume {shlex.quote(str(self.folder))}",
             ) from None
         except DivergedError as error:
             self.keep_best()
             self.log.draw()
-            where = f"step {self.failed_step()} of epoch {self.epoch_number()}, in {self.folder}"
+            where = f"{self.place(self.failed_step())}, in {self.folder}"
             raise DivergedError(f"{error}, at {where}", hint=error.hint) from error
         except Exception as error:
             if not backend.is_out_of_memory(error):
@@ -154,9 +156,9 @@ class UnderWay:
         finally:
             self.reporter.end()
 
-    def reached(self) -> str:
-        """Where it stands, for the user."""
-        return f"step {self.position.step} of epoch {self.epoch_number()}"
+    def place(self, step: int) -> str:
+        """Where a step of the epoch under way is, for the user."""
+        return f"step {step} of epoch {self.epoch_number()}"
 
     def failed_step(self) -> int:
         """The step after the last good one, from 1."""

@@ -7,8 +7,8 @@ import pytest
 from imgnn.errors import DivergedError, InputError, InterruptedRun
 from imgnn.options import TrainCaptionOptions
 from imgnn.runs import Silent
-from imgnn.training import under_way
-from imgnn.training.under_way import Position, UnderWay
+from imgnn.training import training_run
+from imgnn.training.training_run import Position, TrainingRun
 
 
 class Drawn:
@@ -21,7 +21,7 @@ class Drawn:
         self.times += 1
 
 
-class Life(UnderWay):
+class Life(TrainingRun):
     kind = "caption"
     smaller = "a smaller --batch"
 
@@ -61,6 +61,14 @@ def test_a_loss_that_is_no_number_is_told_with_the_step_that_made_it_so(tmp_path
     assert life.kept == ["best"]  # the checkpoint is older, and good
 
 
+def test_what_a_training_has_to_say_for_itself_cannot_be_forgotten(tmp_path):
+    class Forgetful(Life):
+        save = TrainingRun.save
+
+    with pytest.raises(TypeError, match="save"):
+        Forgetful(tmp_path)
+
+
 def test_too_little_memory_is_told_with_what_did_not_fit(tmp_path):
     with pytest.raises(InputError) as caught, Life(tmp_path).ending_well():
         raise MemoryError
@@ -91,6 +99,6 @@ def test_it_is_saved_and_drawn_when_it_is_time_to(tmp_path, monkeypatch):
     life.after_step()
     assert (life.kept, life.log.times) == ([], 0)
     life.saved -= 61
-    life.drawn -= under_way.DRAW_EVERY + 1
+    life.drawn -= training_run.DRAW_EVERY + 1
     life.after_step()
     assert (life.kept, life.log.times) == (["checkpoint"], 1)
