@@ -89,7 +89,7 @@ def no_weights(spec: NetworkSpec, why: str = "") -> WeightsError:
     if (published := spec.weights) is None:
         raise ValueError(f"{spec.name} needs no weights")
     where = published.url or f"linked from {published.page}"
-    hint = (
+    hint = ("unset IMGNN_OFFLINE, and it is downloaded; or " if is_offline() and published.url else "") + (
         f"imgnn convert {file_name(published)}, once you have it ({readable_size(published.size)}, {where}); "
         "or set IMGNN_WEIGHTS_URL to a mirror, or to a folder with the file"
     )

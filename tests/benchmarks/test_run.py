@@ -11,8 +11,6 @@ from benchmarks import comparison, growth, peers, report
 from benchmarks.comparison import Row, Setting, Skipped
 from benchmarks.parts import PARTS, Part
 
-# PyTorch and img2dataset; the parts without them are tried as a whole. OpenCV's, which is part of the tests, too.
-WITH_PEERS = ("style", "dream", "finetune", "caption", "fetch")
 MACHINE = {"processor": "An Abacus (beads)", "cores": 2, "memory_gb": 1, "python": "3.11.0", "keras": "3.15"}
 
 
@@ -39,7 +37,8 @@ def test_a_figure_is_the_median_of_its_rounds_with_the_range(tmp_path):
 
 
 def test_the_machine_is_told_with_its_rounds_loads_and_what_else_it_did(tmp_path, monkeypatch):
-    monkeypatch.setattr(run.os, "getloadavg", lambda loads=iter((0.5, 7.25, 3.0)): (next(loads), 0, 0))
+    loads = iter((0.5, 7.25, 3.0))
+    monkeypatch.setattr(run.os, "getloadavg", lambda: (next(loads), 0, 0))
     facts = run.measure({"sums": rounds_of(0.1, 0.2, 0.3)}, Setting(tmp_path), 3, MACHINE, "It had much to do.")
     assert report.tables(report.Result(facts))["machine"] == (
         "- sums: An Abacus (beads), 2 cores, 1 GB; Python 3.11.0, Keras 3.15; "
@@ -286,7 +285,7 @@ def test_the_figure_is_a_small_file(tmp_path):
 
 def test_more_pictures_than_the_list_has_are_told_in_words(tmp_path):
     (tmp_path / "pictures.txt").write_text("a.jpg 0\nb.jpg 1\n")
-    with pytest.raises(SystemExit, match="pictures.txt lists 2 pictures; 3 are wanted"):
+    with pytest.raises(SystemExit, match=r"pictures\.txt lists 2 pictures; 3 are wanted"):
         growth.pictures_of(str(tmp_path), 2, place=1)
 
 
@@ -322,7 +321,7 @@ def test_random_weights_are_drawn_from_the_seed_without_biases():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [name for name in PARTS if name not in WITH_PEERS])
+@pytest.mark.parametrize("part", [name for name, part in PARTS.items() if not set(part.peers) - {"OpenCV"}])
 def test_a_part_that_needs_no_peer_works(part, tmp_path):
     out = tmp_path / "result.json"
     command = [sys.executable, "-m", "benchmarks", "--quick", part, "--out", str(out)]
