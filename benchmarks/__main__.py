@@ -3,7 +3,7 @@
     python -m benchmarks [PART ...] [--rounds 3] [--quick] [--peer-python VENV/bin/python] [--photos FOLDER]
 
 Each round measures each part once, imgnn and the peer in turn, so that both meet the same moods of the machine; a
-figure is the median of its rounds. On two cores with much other work a round took 20 minutes. Inputs are the package's
+figure is the median of its rounds. On two cores with much other work a round took 21 minutes. Inputs are the package's
 pictures, pictures that are drawn, and random numbers: networks have random weights, which cost the same time as trained
 ones. A peer that is not installed is skipped, in words.
 
