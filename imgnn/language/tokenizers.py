@@ -96,6 +96,7 @@ class Words:
       | [[\p{{L}}\p{{N}}]--{SPACELESS}][[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d]--{SPACELESS}]*
         (?:['-][[\p{{L}}\p{{N}}]--{SPACELESS}][[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d]--{SPACELESS}]*)*
       | \.+ | -+
+      | \p{{GCB=Prepend}}+(?=\s)  # signs that stand before a number: to Unicode the space belongs to their cluster
       | (?=\S)\X
     """
 

@@ -124,6 +124,8 @@ def test_words_are_parted_and_joined_as_one_writes_them(text, tokens, again):
 @example(". ..")
 @example("犬 🏻 \u3099")
 @example("' ' a ' b ''")
+@example("\u0600 a")
+@example("\u0600\u0600 \u0600")
 def test_words_joined_are_the_same_words(text):
     tokens = Words().tokenize(text)
     assert Words().tokenize(Words().detokenize(tokens)) == tokens
@@ -131,6 +133,8 @@ def test_words_joined_are_the_same_words(text):
 
 @settings(deadline=None)
 @given(written)
+@example("\u0600 a")
+@example("\u0600\u0600 \u0600")
 def test_words_leave_nothing_out_but_spaces(text):
     same_quotes = text.translate(tokenizers.SAME_QUOTES)
     lower = normalise(normalise(same_quotes).lower())
