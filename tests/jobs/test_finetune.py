@@ -543,6 +543,6 @@ def test_a_run_that_diverges_keeps_its_best_network(options, pictures, tmp_path,
         return real(self, *arguments)
 
     monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(DivergedError, match=r"at step \d+ of epoch \d+, stage \w+, in .*run"):
+    with pytest.raises(DivergedError, match=r"at step \d+ of epoch \d+, in .*run"):
         finetune(pictures, tmp_path / "run", replace(options, epochs=30))
     assert (tmp_path / "run" / BEST).is_file()
