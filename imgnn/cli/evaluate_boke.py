@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -13,7 +13,7 @@ from imgnn.cli import console
 from imgnn.cli.early import check_there
 from imgnn.cli.parsing import COUNT, NETWORK, UNSAID, Json, Precision, option, options_of
 from imgnn.cli.sentences import DATA, MODELS, Images, SkipMissing
-from imgnn.cli.train_boke import FORMS
+from imgnn.cli.train_boke import Form
 from imgnn.errors import InputError
 from imgnn.options import EvaluateBokeOptions
 from imgnn.runs import percent
@@ -50,15 +50,7 @@ def boke(
     limit: Annotated[
         int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
     ] = EvaluateBokeOptions.limit,
-    form: Annotated[
-        FORMS | None,
-        option(
-            DATA,
-            f"How DATA is written: {', '.join(get_args(FORMS))}. \\[default: by what is in it]",
-            metavar="FORM",
-            **UNSAID,
-        ),
-    ] = None,
+    form: Form = None,
     images: Images = EvaluateBokeOptions.images,
     skip_missing: SkipMissing = EvaluateBokeOptions.skip_missing,
     sentences: Annotated[

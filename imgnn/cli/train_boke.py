@@ -50,6 +50,15 @@ FORMS = Literal[
     "butsugiri", "can", "hairhair", "yryo1005", "boketedb", "teratsyk", "nishika", "page", "jsonl", "csv",
     "karpathy", "coco", "flickr", "neuraltalk2", "folder",
 ]  # fmt: skip
+Form = Annotated[
+    FORMS | None,
+    option(
+        DATA,
+        f"How DATA is written: {', '.join(get_args(FORMS))}. \\[default: by what is in it]",
+        metavar="FORM",
+        **UNSAID,
+    ),
+]
 READING = ("sources", "form", "images", "val_share", "seed")
 ALONE = {  # what needs few other options, and those that it takes
     "resume": ("json",),
@@ -80,15 +89,7 @@ def boke(
         option(RUN, "The decoder of the epoch with the smallest loss of val; or of the last, for few boke."),
     ] = TrainBokeOptions.keep,
     save_every: SaveEvery = None,
-    form: Annotated[
-        FORMS | None,
-        option(
-            DATA,
-            f"How DATA is written: {', '.join(get_args(FORMS))}. \\[default: by what is in it]",
-            metavar="FORM",
-            **UNSAID,
-        ),
-    ] = None,
+    form: Form = None,
     images: Images = TrainBokeOptions.images,
     skip_missing: SkipMissing = TrainBokeOptions.skip_missing,
     val_share: ValShare = TrainBokeOptions.val_share,
