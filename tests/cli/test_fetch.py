@@ -140,7 +140,7 @@ def test_a_proxy_of_the_environment_is_asked(cli, pets, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["cats.txt", "--status"], "--status does not go with SOURCE"),
+        (["cats.txt", "--status"], "--status does not go with LIST"),
         (["--only", "timeout"], "--only goes with --retry-failed"),
         (["--only", "timout"], "did you mean 'timeout'?"),
         (["cats.txt", "--retry-failed", "--only", "ok"], "'ok' is none of gone"),
