@@ -772,6 +772,17 @@ class EvaluateBokeOptions:
     # The machine
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
+    def check(self) -> None:
+        """Refuse options of which nothing would come.
+
+        Raises:
+            OptionError: which.
+        """
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"at least 1 picture is judged, not {self.limit}")
+        if self.sentences < 0:
+            raise OptionError(f"a boke is written for 0 pictures or more, not {self.sentences}")
+
 
 @dataclass(frozen=True)
 class ServeOptions:

@@ -90,12 +90,14 @@ def leanly() -> Iterator[None]:
     """No garbage is collected, and `NEVER_USED` cannot be imported; what is alive at the end is no garbage later."""
     absent: dict[str, Any] = {name: None for name in NEVER_USED if name not in sys.modules}
     sys.modules.update(absent)
+    collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if collecting:
+            gc.enable()
         for name in absent:
             sys.modules.pop(name, None)
 

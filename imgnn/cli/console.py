@@ -4,11 +4,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -30,8 +30,11 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli.parsing import was_given
-from imgnn.errors import ImgnnError
+from imgnn.errors import ImgnnError, InputError
 from imgnn.runs import Logged, Reporter, is_set
+
+Done = TypeVar("Done")
+SKIPPED = 10  # pictures that could not be read, named one by one
 
 out = Console()
 err = Console(stderr=True)
@@ -81,6 +84,32 @@ def tell_next(*commands: str) -> None:
     """What one may type next, on stderr: stdout ends with what was made."""
     for command in commands:
         err.print(Text.assemble(("Next: ", "bold"), command), soft_wrap=True)
+
+
+def ending(reporter: Reporter, work: Callable[[], Done]) -> Done:
+    """The result of long work, after whose progress nothing is left on the screen."""
+    try:
+        return work()
+    finally:
+        reporter.end()
+
+
+def note_skipped(skipped: Sequence[tuple[Path, object]]) -> None:
+    """Pictures that could not be read, the first ones by name."""
+    for _, why in skipped[:SKIPPED]:
+        note(f"Skipped: {why}")
+    if len(skipped) > SKIPPED:
+        note(f"and {len(skipped) - SKIPPED:,} more; --json names them all")
+
+
+def refuse_skipped(skipped: Sequence[tuple[Path, object]], read: int) -> None:
+    """The end of a command that could not read all of its pictures, when everything else is shown.
+
+    Raises:
+        InputError: there are such pictures, beside so many that were read.
+    """
+    if skipped:
+        raise InputError(f"{len(skipped):,} of {len(skipped) + read:,} pictures could not be read")
 
 
 def tell_finer(context: typer.Context, name: str) -> None:

@@ -27,7 +27,6 @@ from imgnn.cli.parsing import (
     option,
     refuse_without,
 )
-from imgnn.errors import InputError
 from imgnn.options import EvaluateOptions
 from imgnn.runs import percent
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     from imgnn.jobs.evaluate import Evaluated
 
-SKIPPED = 10  # pictures that could not be read, named one by one
 CLASSES, WORST = 30, 15  # classes in the table; of more, the worst
 MATRIX = 10  # classes of which the confusion matrix is shown
 PAIRS = 10  # mistakes that are shown
@@ -97,23 +95,15 @@ def classify(
     from imgnn.jobs.evaluate import evaluate_classifier  # Keras wakes here, not at --help
 
     reporter = console.reporter()
-    try:
-        result = evaluate_classifier(sources, options, reporter, output=output)
-    finally:
-        reporter.end()
-    for _, error in result.skipped[:SKIPPED]:
-        console.note(f"Skipped: {error}")
-    if len(result.skipped) > SKIPPED:
-        console.note(f"and {len(result.skipped) - SKIPPED:,} more; --json names them all")
+    result = console.ending(reporter, lambda: evaluate_classifier(sources, options, reporter, output=output))
+    console.note_skipped(result.skipped)
     if json:
         console.print_json(as_json(result) | {"path": console.shown(output) if output else None})
     else:
         show(result)
         if output is not None:
             console.show_path(output)
-    if result.skipped:
-        total = len(result.skipped) + len(result.scores.files)
-        raise InputError(f"{len(result.skipped):,} of {total:,} pictures could not be read")
+    console.refuse_skipped(result.skipped, len(result.scores.files))
 
 
 def as_json(result: "Evaluated") -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -10,14 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from imgnn.cli import console
-from imgnn.cli.early import check_there
-from imgnn.cli.parsing import COUNT, NETWORK, UNSAID, Json, Precision, option, options_of
-from imgnn.cli.sentences import DATA, MODELS, Images, SkipMissing
+from imgnn.cli.early import check_run, check_there
+from imgnn.cli.parsing import NETWORK, UNSAID, Json, Precision, option, options_of
+from imgnn.cli.sentences import MODELS, Images, Limit, SkipMissing, Split
 from imgnn.cli.train_boke import Form
-from imgnn.errors import InputError
 from imgnn.options import EvaluateBokeOptions
 from imgnn.runs import percent
-from imgnn.training.run_folder import read_config
 
 if TYPE_CHECKING:
     from imgnn.jobs.evaluate_boke import Cost, EvaluatedBoke
@@ -28,7 +26,6 @@ BESIDE = {
     "shuffled": "the model, shown another picture of the same set",
     "unigram": "every token as often as in the boke of the training",
 }
-SKIPPED = 10  # pictures that could not be read, named one by one
 
 
 def boke(
@@ -43,13 +40,8 @@ def boke(
         str | None,
         option(NETWORK, "Where the model's network is now. \\[default: where it was]", metavar="NAME|FILE", **UNSAID),
     ] = EvaluateBokeOptions.network,
-    split: Annotated[
-        Literal["train", "val", "test", "all"] | None,
-        option(DATA, "The pictures judged. \\[default: test, or val if there is none]", **UNSAID),
-    ] = EvaluateBokeOptions.split,
-    limit: Annotated[
-        int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
-    ] = EvaluateBokeOptions.limit,
+    split: Split = EvaluateBokeOptions.split,
+    limit: Limit = EvaluateBokeOptions.limit,
     form: Form = None,
     images: Images = EvaluateBokeOptions.images,
     skip_missing: SkipMissing = EvaluateBokeOptions.skip_missing,
@@ -80,26 +72,18 @@ def boke(
     """
     options = options_of(EvaluateBokeOptions, context)
     check_there(sources)
-    read_config(model, "boke")
+    check_run(model, "boke")
 
     from imgnn.jobs.evaluate_boke import evaluate_boke  # NumPy wakes here, not at --help
 
     reporter = console.reporter()
-    try:
-        result = evaluate_boke(sources, options, reporter)
-    finally:
-        reporter.end()
-    for _, why in result.skipped[:SKIPPED]:
-        console.note(f"Skipped: {why}")
-    if len(result.skipped) > SKIPPED:
-        console.note(f"and {len(result.skipped) - SKIPPED:,} more; --json names them all")
+    result = console.ending(reporter, lambda: evaluate_boke(sources, options, reporter))
+    console.note_skipped(result.skipped)
     if json:
         console.print_json({"data": [console.shown(each) for each in sources], **as_json(result, options)})
     else:
         show(result)
-    if result.skipped:
-        total = len(result.skipped) + result.pictures
-        raise InputError(f"{len(result.skipped):,} of {total:,} pictures could not be read")
+    console.refuse_skipped(result.skipped, result.pictures)
 
 
 def as_json(result: "EvaluatedBoke", options: EvaluateBokeOptions) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """`imgnn evaluate caption`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -11,7 +11,6 @@ from rich.text import Text
 from imgnn.cli import console
 from imgnn.cli.early import check_run, check_there
 from imgnn.cli.parsing import (
-    COUNT,
     NETWORK,
     RESULT,
     UNSAID,
@@ -24,22 +23,22 @@ from imgnn.cli.parsing import (
     was_given,
 )
 from imgnn.cli.sentences import (
-    DATA,
     MODELS,
     Batch,
     Beam,
     Form,
     Images,
     LengthPenalty,
+    Limit,
     MaxLength,
     MinLength,
     Models,
     NoRepeatNgram,
     SkipMissing,
+    Split,
     Unk,
     Weights,
 )
-from imgnn.errors import InputError
 from imgnn.options import CaptionOptions, EvaluateCaptionOptions, option_name
 from imgnn.runs import percent
 from imgnn.training.run_folder import packaged_model
@@ -54,7 +53,6 @@ BASELINES = {
     "retrieval": "the first caption of the training picture that looks most like it",
     "people": "the first caption of each picture, judged by its others",
 }
-SKIPPED = 10  # pictures that could not be read, named one by one
 # Options that tell how models write.
 WRITING = (
     *("weights", "features", "beam", "length_penalty", "min_length", "max_length", "no_repeat_ngram"),
@@ -95,13 +93,8 @@ def caption(
     partial: Annotated[
         bool, option(MODELS, "Of --results that lack pictures, judge those that are there.", "--partial")
     ] = EvaluateCaptionOptions.partial,
-    split: Annotated[
-        Literal["train", "val", "test", "all"] | None,
-        option(DATA, "The pictures judged. \\[default: test, or val if there is none]", **UNSAID),
-    ] = EvaluateCaptionOptions.split,
-    limit: Annotated[
-        int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
-    ] = EvaluateCaptionOptions.limit,
+    split: Split = EvaluateCaptionOptions.split,
+    limit: Limit = EvaluateCaptionOptions.limit,
     form: Form = None,
     images: Images = EvaluateCaptionOptions.images,
     skip_missing: SkipMissing = EvaluateCaptionOptions.skip_missing,
@@ -181,15 +174,9 @@ def caption(
 
     reporter = console.reporter()
     outputs = Outputs(table=output, results=write_results, document_frequency=write_cider_df, sheet=sheet)
-    try:
-        result = evaluate_captions(source, options, writing, reporter, outputs=outputs)
-    finally:
-        reporter.end()
+    result = console.ending(reporter, lambda: evaluate_captions(source, options, writing, reporter, outputs=outputs))
     skipped = result.said.skipped if result.said else ()
-    for _, why in skipped[:SKIPPED]:
-        console.note(f"Skipped: {why}")
-    if len(skipped) > SKIPPED:
-        console.note(f"and {len(skipped) - SKIPPED:,} more; --json names them all")
+    console.note_skipped(skipped)
     if json:
         files = [console.shown(path) for path in outputs.paths]
         console.print_json({"data": console.shown(source), **as_json(result, options, writing), "files": files})
@@ -197,8 +184,7 @@ def caption(
         show(result, cider_df)
         for path in outputs.paths:
             console.show_path(path)
-    if skipped:
-        raise InputError(f"{len(skipped):,} of {len(skipped) + len(result.images):,} pictures could not be read")
+    console.refuse_skipped(skipped, len(result.images))
 
 
 def as_json(

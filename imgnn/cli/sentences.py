@@ -42,6 +42,13 @@ Images = Annotated[
     ),
 ]
 SkipMissing = Annotated[bool, option(DATA, "Leave out pictures that are not there.", "--skip-missing")]
+Split = Annotated[
+    Literal["train", "val", "test", "all"] | None,
+    option(DATA, "The pictures judged. \\[default: test, or val if there is none]", **UNSAID),
+]
+Limit = Annotated[
+    int | None, option(DATA, "Only so many pictures, the first ones. \\[default: all]", **COUNT, **UNSAID)
+]
 
 # How sentences are written
 MODELS, CAPTIONS, SEARCH = "The model", "The captions", "By beam search"

@@ -36,7 +36,6 @@ from imgnn.cli.train_options import (
     ValShare,
     WeightDecay,
     check_together,
-    ending,
     given_in,
     options_in,
     run_name,
@@ -158,7 +157,7 @@ def boke(
         check_run(folder, "boke")
         from imgnn.jobs.train_boke import resume_boke
 
-        tell(ending(reporter, lambda: resume_boke(folder, reporter)), json=json)
+        tell(console.ending(reporter, lambda: resume_boke(folder, reporter)), json=json)
         return
     if not sources:
         raise typer.BadParameter("DATA is expected: boke in a file or folder; or --resume RUN")
@@ -173,7 +172,7 @@ def boke(
     options.check()
     from imgnn.jobs.train_boke import train_boke  # TensorFlow wakes here, not at --help
 
-    tell(ending(reporter, lambda: train_boke(data, folder, options, reporter, command=typed())), json=json)
+    tell(console.ending(reporter, lambda: train_boke(data, folder, options, reporter, command=typed())), json=json)
     if not json:
         console.tell_finer(context, "googlenet")
 
@@ -186,7 +185,7 @@ def compare(
 
     folder = output or Path("experiment")
     options = options_in(context, TrainBokeOptions, DEFAULTS)
-    arms = ending(reporter, lambda: run_experiment(sources, folder, options, reporter, command=typed()))
+    arms = console.ending(reporter, lambda: run_experiment(sources, folder, options, reporter, command=typed()))
     show_experiment(arms, folder, json=json)
 
 

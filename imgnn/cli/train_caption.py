@@ -48,7 +48,6 @@ from imgnn.cli.train_options import (
     ValShare,
     WeightDecay,
     check_together,
-    ending,
     given_in,
     options_in,
     run_name,
@@ -179,7 +178,7 @@ def caption(
         check_run(folder, "caption")
         from imgnn.jobs.train_caption import resume_caption
 
-        tell(ending(reporter, lambda: resume_caption(folder, reporter)), json=json)
+        tell(console.ending(reporter, lambda: resume_caption(folder, reporter)), json=json)
         return
     if source is None:
         raise typer.BadParameter("DATA is expected: captions in a file or folder; or --resume RUN")
@@ -196,7 +195,7 @@ def caption(
     options.check()
     from imgnn.jobs.train_caption import train_caption  # TensorFlow wakes here, not at --help
 
-    done = ending(reporter, lambda: train_caption(data, folder, options, reporter, command=typed()))
+    done = console.ending(reporter, lambda: train_caption(data, folder, options, reporter, command=typed()))
     tell(done, json=json)
     if not json and options.features is None:  # features in a file are of whatever network they say
         console.tell_finer(context, "googlenet")

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,7 +25,6 @@ from imgnn.cli.parsing import (
 )
 from imgnn.cli.sentences import DATA
 from imgnn.options import TrainSentenceOptions, option_name
-from imgnn.runs import Reporter
 
 RUN, DECODER, TRAINING = "The run", "The decoder", "Training"
 Options = TypeVar("Options", bound=TrainSentenceOptions)
@@ -139,11 +138,3 @@ def run_name(source: Path) -> Path:
 def typed() -> str:
     """The command as it was typed, for the record."""
     return shlex.join(["imgnn", *sys.argv[1:]])
-
-
-def ending(reporter: Reporter, work: Callable[[], Done]) -> Done:
-    """The result of long work, after whose progress nothing is left on the screen."""
-    try:
-        return work()
-    finally:
-        reporter.end()

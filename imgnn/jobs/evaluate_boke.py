@@ -4,7 +4,7 @@ Keras is imported only after data and options were looked at: a mistake in them 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from imgnn.data.boke import BokeSet, Odai
 from imgnn.data.known_pictures import load_sentences
-from imgnn.errors import InputError, OptionError, WeightsError
+from imgnn.errors import InputError, WeightsError
 from imgnn.jobs.boke_texts import BokeTexts, read_texts
 from imgnn.language.metrics import Share, perplexity, share_of_own, share_of_stars, unigram_nats
 from imgnn.language.ng_words import NgWords
@@ -20,7 +20,7 @@ from imgnn.language.novelty import Novelty, count_different
 from imgnn.language.vocabulary import Vocabulary
 from imgnn.options import BokeOptions, EvaluateBokeOptions, TrainBokeOptions
 from imgnn.runs import Reporter, Silent, is_file
-from imgnn.training.run_folder import read_config
+from imgnn.training.run_folder import options_from, read_config
 from imgnn.training.sentences import Sentences
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ MODEL, SHUFFLED, UNIGRAM = "model", "shuffled", "unigram"
 AT_ONCE = 128  # boke that are judged together
 # Of a training's options, what is read in the same way whoever's the data are.
 READING = ("val_share", "seed", "shortest", "longest")
+PLACES = ("form", "images", "skip_missing")  # and what is read so if they are the training's own
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def evaluate_boke(
         UnknownNameError, WeightsError, DownloadError: the model or its network cannot be had.
     """
     reporter = reporter or Silent()
-    check_options(options)
+    options.check()
     folder = Path(options.model)
     config = read_config(folder, "boke")
     reading = as_trained(sources, options, config, reporter)
@@ -186,18 +187,6 @@ def evaluate_boke(
 # What is judged
 
 
-def check_options(options: EvaluateBokeOptions) -> None:
-    """Refuse options of which nothing would come.
-
-    Raises:
-        OptionError: which.
-    """
-    if options.limit is not None and options.limit < 1:
-        raise OptionError(f"at least 1 picture is judged, not {options.limit}")
-    if options.sentences < 0:
-        raise OptionError(f"a boke is written for 0 pictures or more, not {options.sentences}")
-
-
 def as_trained(
     sources: Sequence[Path], options: EvaluateBokeOptions, config: Mapping[str, Any], reporter: Reporter
 ) -> TrainBokeOptions:
@@ -205,18 +194,19 @@ def as_trained(
     trained on these very sources, in all that the options do not say."""
     known = config.get("options", {})
     same = config.get("sources") == [str(source.resolve()) for source in sources]
-    told = known if same else {}
-    ng = Path(known["ng"]) if known.get("ng") else None
+    names = (*READING, "ng", *(PLACES if same else ()))
+    trained = options_from({name: known[name] for name in names if name in known}, TrainBokeOptions)
+    ng = trained.ng
     if ng is not None and not is_file(ng):
         reporter.note(f"The words that {options.model} was trained without are no longer there: {ng}")
         ng = None
-    return TrainBokeOptions(
-        form=options.form or told.get("form"),
-        images=options.images or (Path(told["images"]) if told.get("images") else None),
-        skip_missing=options.skip_missing or told.get("skip_missing", False),
+    return replace(
+        trained,
+        form=options.form or trained.form,
+        images=options.images or trained.images,
+        skip_missing=options.skip_missing or trained.skip_missing,
         tokenizer=config["tokenizer"]["name"],
         ng=ng,
-        **{name: known[name] for name in READING if name in known},
     )
 
 
