@@ -49,7 +49,7 @@ def read_prototxt(path: Path) -> Message:
         if not path.exists():
             raise missing(path)
         if not path.is_file():
-            raise InputError(f"expected a prototxt; is not a file: {path}")
+            raise InputError(f"expected a prototxt; this is not a file: {path}")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"expected a prototxt of at most {MAX_BYTES:,} bytes, found {size:,}: {path}")
         data = path.read_bytes()

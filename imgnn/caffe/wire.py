@@ -126,7 +126,7 @@ def _map(path: Path) -> mmap.mmap:
         if not path.exists():
             raise missing(path)
         if not path.is_file():
-            raise WeightsError(f"expected a .caffemodel or .binaryproto; is not a file: {path}")
+            raise WeightsError(f"expected a .caffemodel or .binaryproto; this is not a file: {path}")
         if not path.stat().st_size:
             raise WeightsError(f"expected a .caffemodel or .binaryproto, found an empty file: {path}", hint=_DAMAGED)
         with path.open("rb") as file:

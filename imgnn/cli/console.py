@@ -86,6 +86,19 @@ def tell_next(*commands: str) -> None:
         err.print(Text.assemble(("Next: ", "bold"), command), soft_wrap=True)
 
 
+def print_facts(facts: Iterable[tuple[str, str, str]], width: int) -> None:
+    """A line for each fact: its name in so many columns, its value, what it means."""
+    for name, value, told in facts:
+        line = Text.assemble((f" {name:<{width}}", "dim"), (f"{value:>8}", "bold"), (f"  {told}", "dim"))
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def print_dim(lines: Iterable[str]) -> None:
+    """How something was counted, below the numbers."""
+    for text in lines:
+        out.print(Text(f" {text}", style="dim"), highlight=False, soft_wrap=True)
+
+
 def ending(reporter: Reporter, work: Callable[[], Done]) -> Done:
     """The result of long work, after whose progress nothing is left on the screen."""
     try:

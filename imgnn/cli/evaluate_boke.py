@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from imgnn.cli import console
 from imgnn.cli.early import check_run, check_there
@@ -125,17 +124,14 @@ def share_json(share: "Share | None") -> dict[str, float] | None:
 def show(result: "EvaluatedBoke") -> None:
     """What boke cost side by side, then what else is known, and how it was counted."""
     console.print_table(costs_table(result.costs))
-    for name, value, told in facts_of(result):
-        line = Text.assemble((f" {name:<11}", "dim"), (f"{value:>8}", "bold"), (f"  {told}", "dim"))
-        console.out.print(line, highlight=False, soft_wrap=True)
+    console.print_facts(facts_of(result), 11)
     lines = [
         *(f"{name}: {BESIDE[name]}" for name in result.costs if name in BESIDE),
         f"{result.pictures:,} pictures ({result.split}), {result.boke:,} boke, {result.tokens:,} tokens",
         f"Tokens: {result.tokenizer}",
     ]
     console.out.print()
-    for text in lines:
-        console.out.print(Text(f" {text}", style="dim"), highlight=False, soft_wrap=True)
+    console.print_dim(lines)
 
 
 def costs_table(costs: "Mapping[str, Cost]") -> Table:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from imgnn.cli import console
 from imgnn.cli.early import check_run, check_there
@@ -241,9 +240,7 @@ def show(result: "EvaluatedCaptions", cider_df: Path | None) -> None:
     """The scores side by side, then what else is known of the sentences, and how it was counted."""
     console.print_table(scores_table(result))
     facts = facts_of(result)
-    for name, value, told in facts:
-        line = Text.assemble((f" {name:<10}", "dim"), (f"{value:>8}", "bold"), (f"  {told}", "dim"))
-        console.out.print(line, highlight=False, soft_wrap=True)
+    console.print_facts(facts, 10)
     corpus = f" of {console.shown(cider_df)}" if cider_df else ""
     lines = [
         *(f"{row.name}: {BASELINES[row.name]}" for row in result.rows if row.name in BASELINES),
@@ -253,8 +250,7 @@ def show(result: "EvaluatedCaptions", cider_df: Path | None) -> None:
     ]
     if facts:
         console.out.print()
-    for text in lines:
-        console.out.print(Text(f" {text}", style="dim"), highlight=False, soft_wrap=True)
+    console.print_dim(lines)
 
 
 def scores_table(result: "EvaluatedCaptions") -> Table:
