@@ -1,8 +1,6 @@
 """`imgnn finetune`."""
 
 import re
-import shlex
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +32,7 @@ from imgnn.cli.parsing import (
     refuse_together,
     was_given,
 )
+from imgnn.cli.train_options import typed
 from imgnn.options import FinetuneOptions, Recipe, option_name
 
 RUN, HEAD = "The run", "The head"
@@ -293,10 +292,7 @@ def finetune(
         check_run(resume, "classifier")
         from imgnn.jobs.finetune import resume as go_on
 
-        try:
-            done = go_on(resume, reporter, show_layers=show_layers)
-        finally:
-            reporter.end()
+        done = console.ending(reporter, lambda: go_on(resume, reporter, show_layers=show_layers))
         tell(done, json=json)
         return
     if source is None:
@@ -314,10 +310,7 @@ def finetune(
             raise typer.BadParameter("the drawing is a picture, .png", param_hint="--output")
         from imgnn.jobs.finetune_rate import find_learning_rate
 
-        try:
-            test = find_learning_rate(source, path, options, reporter)
-        finally:
-            reporter.end()
+        test = console.ending(reporter, lambda: find_learning_rate(source, path, options, reporter))
         tell_rate(test, path, json=json)
         return
     folder = output or run_name(source)
@@ -329,11 +322,9 @@ def finetune(
         return
     from imgnn.jobs.finetune import finetune as train  # TensorFlow wakes here, not at --help
 
-    command = shlex.join(["imgnn", *sys.argv[1:]])
-    try:
-        done = train(source, folder, options, reporter, command=command, show_layers=show_layers)
-    finally:
-        reporter.end()
+    done = console.ending(
+        reporter, lambda: train(source, folder, options, reporter, command=typed(), show_layers=show_layers)
+    )
     tell(done, json=json)
     if not json:
         console.tell_finer(context, "googlenet")
